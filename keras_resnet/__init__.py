@@ -1,0 +1,39 @@
+"""ResNets for Keras 3: functional models that are the same graph on TensorFlow, JAX and PyTorch.
+
+    import keras_resnet
+
+    model = keras_resnet.ResNet50V2(weights=None, classes=10)
+
+Rooms are imported when first used, so that `keras_resnet.variants` needs no Keras and the command line can choose a
+backend before Keras does.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from keras_resnet.lineages import *
+    from keras_resnet.models import *
+    from keras_resnet.variants import *
+else:
+    _EXPORTING = ("lineages", "variants", "models")  # what their __all__ names is public here, too
+
+    def __getattr__(name):
+        if name == "__all__":
+            return [public for room in _EXPORTING for public in import_module(f"{__name__}.{room}").__all__]
+        if not name.startswith("__"):
+            for room in _EXPORTING:
+                module = import_module(f"{__name__}.{room}")
+                if name in module.__all__:
+                    return getattr(module, name)
+            try:
+                return import_module(f"{__name__}.{name}")
+            except ModuleNotFoundError as error:
+                if error.name != f"{__name__}.{name}":
+                    raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return [*globals(), *__getattr__("__all__")]

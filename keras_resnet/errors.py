@@ -1,0 +1,30 @@
+"""What a wrong argument is told: what was received, what is allowed, and what was probably meant."""
+
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import Any, Literal, get_args, get_origin
+
+
+def choice_error(argument: str, received: object, allowed: tuple[object, ...], note: str = "") -> ValueError:
+    """The error for a value outside a closed list: what came, what may come, the nearest of them."""
+    near = get_close_matches(str(received).lower(), [str(value) for value in allowed], 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValueError(
+        f"`{argument}` must be one of {', '.join(map(repr, allowed))}; received {received!r}.{hint}{note}"
+    )
+
+
+def check_choices(row: Any) -> None:
+    """Raises the choice error for a field whose annotation is a `Literal` that its value is not in."""
+    for field in fields(row):
+        value = getattr(row, field.name)
+        if get_origin(field.type) is Literal and not any(
+            value == allowed and type(value) is type(allowed) for allowed in get_args(field.type)
+        ):
+            raise choice_error(f"{type(row).__name__}.{field.name}", value, get_args(field.type))
+
+
+def check_positive(argument: str, value: object) -> None:
+    """Raises unless the value is an int above zero (a bool is none)."""
+    if type(value) is not int or value < 1:
+        raise ValueError(f"`{argument}` must be a positive int; received {value!r}.")

@@ -1,0 +1,53 @@
+"""Where the same network differs between the libraries that published weights for it. Imports no Keras."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from keras_resnet.errors import check_choices
+
+__all__ = ["KERAS_V1", "KERAS_V2", "LINEAGES", "TORCH_V1", "TORCH_V2", "Lineage"]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """One library's habits: what its networks of this version share, whatever their depth."""
+
+    style: str
+    version: Literal[1, 2]
+    # Which unit of a stage strides, and in which of its convolutions: the first unit (on entering the stage) or the
+    # last one (on leaving it).
+    stride_at: Literal["first_conv", "first_3x3", "last_3x3"]
+    # Which units project under option B. All project where channels change; "first_unit": bottlenecks also in each
+    # stage's first unit, basic units also where that unit strides; "strided": also wherever a unit strides.
+    project: Literal["first_unit", "strided"]
+    # Which convolutions have a bias; "no_norm": those that no norm follows.
+    bias: Literal["all", "no_norm", "none"]
+    # True: zeros come from a layer of their own also before a 3x3 that does not stride.
+    pad_always: bool
+    # What the stem's pool sees beyond the border. After a ReLU (v1) the two are the same function.
+    stem_pool: Literal["zeros", "-inf"]
+    # Arguments of `VarianceScaling` for the convolutions' kernels; None is Keras' own default.
+    initializer: tuple[float, str, str] | None
+    epsilon: float
+    momentum: float
+    # What the published weights expect of an image.
+    preprocessing: Literal["caffe", "tf", "torch"]
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        if not 0 < self.epsilon < 1 or not 0 <= self.momentum < 1:
+            raise ValueError(
+                "`Lineage.epsilon` must lie in (0, 1) and `Lineage.momentum` in [0, 1); "
+                f"received {self.epsilon!r} and {self.momentum!r}."
+            )
+
+
+_HE_FAN_OUT = (2.0, "fan_out", "untruncated_normal")
+# keras.applications
+KERAS_V1 = Lineage("keras", 1, "first_conv", "first_unit", "all", False, "zeros", None, 1.001e-5, 0.99, "caffe")
+KERAS_V2 = Lineage("keras", 2, "last_3x3", "first_unit", "no_norm", True, "zeros", None, 1.001e-5, 0.99, "tf")
+# torchvision (v1, also known as v1.5), timm (v1 and v2)
+TORCH_V1 = Lineage("torch", 1, "first_3x3", "strided", "none", False, "zeros", _HE_FAN_OUT, 1e-5, 0.9, "torch")
+TORCH_V2 = Lineage("torch", 2, "first_3x3", "strided", "none", False, "-inf", _HE_FAN_OUT, 1e-5, 0.9, "torch")
+
+LINEAGES = {(row.style, row.version): row for row in (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2)}

@@ -1,0 +1,127 @@
+"""One line per public network, each a function with signature, defaults, docstring and pickle of its own."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import keras
+
+from keras_resnet import variants
+from keras_resnet.builder import ResNet, check_input_shape
+from keras_resnet.variants import Stem, Variant
+
+__all__ = [
+    "ResNet",
+    "ResNet18",
+    "ResNet18V2",
+    "ResNet20",
+    "ResNet20V2",
+    "ResNet32",
+    "ResNet32V2",
+    "ResNet34",
+    "ResNet34V2",
+    "ResNet44",
+    "ResNet44V2",
+    "ResNet50",
+    "ResNet50V2",
+    "ResNet56",
+    "ResNet56V2",
+    "ResNet101",
+    "ResNet101V2",
+    "ResNet110",
+    "ResNet110V2",
+    "ResNet152",
+    "ResNet152V2",
+    "ResNet164",
+    "ResNet164V2",
+    "ResNet200",
+    "ResNet200V2",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _bind(
+    build: Callable[Concatenate[Variant, P], T], variant: Variant, *, minimum: int = 1, **defaults: Any
+) -> Callable[P, T]:
+    """Fixes the variant: a function with signature, defaults, docstring and pickle of its own."""
+    defaults["name"] = variant.name
+    generic = inspect.signature(build)
+    signature = generic.replace(
+        parameters=[
+            parameter.replace(default=defaults.get(name, parameter.default))
+            for name, parameter in generic.parameters.items()
+            if name != "variant"
+        ]
+    )
+
+    def builder(*args: P.args, **kwargs: P.kwargs) -> T:
+        bound = signature.bind(*args, **kwargs)
+        default_shape = "input_shape" not in bound.arguments and defaults.get("input_shape")
+        bound.apply_defaults()
+        if default_shape and keras.config.image_data_format() == "channels_first":
+            bound.arguments["input_shape"] = (default_shape[2], *default_shape[:2])
+        check_input_shape(bound.arguments["input_shape"], minimum)
+        return build(variant, *bound.args, **bound.kwargs)
+
+    builder.__name__ = builder.__qualname__ = variant.name.replace("resnet", "ResNet").replace("v2", "V2")
+    builder.__annotations__ = {name: type_ for name, type_ in build.__annotations__.items() if name != "variant"}
+    builder.__doc__ = _document(variant, builder.__name__, build.__doc__ or "")
+    builder.__signature__ = signature  # type: ignore[attr-defined]
+    return builder
+
+
+def _document(variant: Variant, name: str, generic: str) -> str:
+    """The generic docstring from its second argument on, under a headline and an example of the network's own."""
+    source = "arXiv:1512.03385" if variant.version == 1 else "arXiv:1603.05027"
+    kind = "" if variant.version == 1 else "pre-activation "
+    units = ", ".join(map(str, variant.units))
+    call = "weights=None, classes=10" if variant.stem == Stem() else ""
+    return f"""Builds {name}: stages of {units} {kind}{variant.block} units, one flat graph of stock Keras layers.
+
+    Example:
+
+        model = keras_resnet.{name}({call})
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.fit(images, labels)  # images (N, height, width, 3), labels (N,)
+
+    Layer names, order of weights and defaults are those of `keras.applications`. Source: {source}.
+
+    Args:
+        include_top:{generic.partition("        include_top:")[2]}"""
+
+
+def _imagenet(build: Callable[Concatenate[Variant, P], T], variant: Variant) -> Callable[P, T]:
+    return _bind(build, variant, minimum=32, weights="imagenet")
+
+
+def _cifar(build: Callable[Concatenate[Variant, P], T], variant: Variant) -> Callable[P, T]:
+    return _bind(build, variant, input_shape=(32, 32, 3), classes=10)
+
+
+ResNet18 = _imagenet(ResNet, variants.RESNET18)
+ResNet34 = _imagenet(ResNet, variants.RESNET34)
+ResNet50 = _imagenet(ResNet, variants.RESNET50)
+ResNet101 = _imagenet(ResNet, variants.RESNET101)
+ResNet152 = _imagenet(ResNet, variants.RESNET152)
+ResNet200 = _imagenet(ResNet, variants.RESNET200)
+ResNet18V2 = _imagenet(ResNet, variants.RESNET18V2)
+ResNet34V2 = _imagenet(ResNet, variants.RESNET34V2)
+ResNet50V2 = _imagenet(ResNet, variants.RESNET50V2)
+ResNet101V2 = _imagenet(ResNet, variants.RESNET101V2)
+ResNet152V2 = _imagenet(ResNet, variants.RESNET152V2)
+ResNet200V2 = _imagenet(ResNet, variants.RESNET200V2)
+
+ResNet20 = _cifar(ResNet, variants.RESNET20)
+ResNet32 = _cifar(ResNet, variants.RESNET32)
+ResNet44 = _cifar(ResNet, variants.RESNET44)
+ResNet56 = _cifar(ResNet, variants.RESNET56)
+ResNet110 = _cifar(ResNet, variants.RESNET110)
+ResNet164 = _cifar(ResNet, variants.RESNET164)
+ResNet20V2 = _cifar(ResNet, variants.RESNET20V2)
+ResNet32V2 = _cifar(ResNet, variants.RESNET32V2)
+ResNet44V2 = _cifar(ResNet, variants.RESNET44V2)
+ResNet56V2 = _cifar(ResNet, variants.RESNET56V2)
+ResNet110V2 = _cifar(ResNet, variants.RESNET110V2)
+ResNet164V2 = _cifar(ResNet, variants.RESNET164V2)

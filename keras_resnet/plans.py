@@ -1,0 +1,116 @@
+"""What a plan is: the convolutions of a network, unit by unit, and what they cost. Imports no Keras."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Conv:
+    """One convolution. Its layers are called `<name>_conv`, `<name>_bn`, `<name>_relu`, `<name>_pad`."""
+
+    name: str
+    inputs: int
+    filters: int
+    kernel: int
+    stride: int
+    groups: int
+    bias: bool
+    pad: int  # zeros on each side, from a layer of their own; 0: the convolution pads itself
+
+    @property
+    def parameters(self) -> int:
+        """Kernel and bias."""
+        return self.kernel**2 * self.inputs // self.groups * self.filters + self.bias * self.filters
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One residual unit, such as `conv4_block6`."""
+
+    name: str
+    convs: tuple[Conv, ...]
+    shortcut: Conv | Literal["identity", "pad", None]
+    reads_activation: bool  # v2: the shortcut reads norm and ReLU of the input
+
+    @property
+    def inputs(self) -> int:
+        """Channels that come in."""
+        return self.convs[0].inputs
+
+    @property
+    def filters(self) -> int:
+        """Channels that go out."""
+        return self.convs[-1].filters
+
+    @property
+    def stride(self) -> int:
+        """How much smaller the map becomes."""
+        return prod(conv.stride for conv in self.convs)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every convolution of a network, in the order in which data meets them."""
+
+    version: Literal[1, 2]
+    stem: Conv | None
+    pool: bool  # whether a max pool of stride 2 follows the stem
+    stages: tuple[tuple[Unit, ...], ...]
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The units of all stages."""
+        return tuple(unit for stage in self.stages for unit in stage)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the last feature map."""
+        return self.units[-1].filters
+
+    def convs(self) -> Iterator[Conv]:
+        """Yields the stem's convolution, then each unit's projection, if any, and convolutions."""
+        if self.stem:
+            yield self.stem
+        for unit in self.units:
+            if isinstance(unit.shortcut, Conv):
+                yield unit.shortcut
+            yield from unit.convs
+
+    def norms(self) -> Iterator[int]:
+        """Yields the channels of every batch norm: v1 after each convolution; v2 before each of a unit, and last."""
+        if self.version == 1:
+            yield from (conv.filters for conv in self.convs())
+        else:
+            yield from (conv.inputs for unit in self.units for conv in unit.convs)
+            yield self.channels
+
+    def parameters(self, classes: int | None = 1000, *, trainable: bool = False) -> int:
+        """Counts all parameters, or the trainable ones (a norm's moving statistics are not); classes=None: no top."""
+        top = (self.channels + 1) * classes if classes else 0
+        return sum(conv.parameters for conv in self.convs()) + (2 if trainable else 4) * sum(self.norms()) + top
+
+    def multiply_adds(self, height: int = 224, width: int = 224, classes: int | None = 1000) -> int:
+        """Counts the multiply-adds of convolutions and classifier for one image (arXiv:1512.03385 Table 1)."""
+        size: tuple[int, ...] = (height, width)
+        total = self.channels * (classes or 0)
+
+        def cost(conv: Conv, size: tuple[int, ...]) -> int:
+            return prod(size) * conv.kernel**2 * conv.inputs // conv.groups * conv.filters
+
+        def strided(size: tuple[int, ...], stride: int) -> tuple[int, ...]:
+            return tuple(-(-side // stride) for side in size)
+
+        if self.stem:
+            size = strided(size, self.stem.stride)
+            total += cost(self.stem, size)
+        if self.pool:
+            size = strided(size, 2)
+        for unit in self.units:
+            for conv in unit.convs:
+                size = strided(size, conv.stride)
+                total += cost(conv, size)
+            if isinstance(unit.shortcut, Conv):
+                total += cost(unit.shortcut, size)
+        return total

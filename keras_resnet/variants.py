@@ -1,0 +1,278 @@
+"""What tells one ResNet from another, as data, and `plan()`, which lays out every convolution of it.
+
+Nothing here imports Keras. The builder and the tests read the same plan:
+
+    >>> from keras_resnet.variants import RESNET50, plan
+    >>> plan(RESNET50).parameters()
+    25636712
+    >>> [unit.stride for unit in plan(RESNET50).stages[1]]
+    [2, 1, 1, 1]
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from keras_resnet.errors import check_choices, check_positive
+from keras_resnet.lineages import KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, Lineage
+from keras_resnet.plans import Conv, Plan, Unit
+
+__all__ = [
+    "RESNET18",
+    "RESNET18V2",
+    "RESNET20",
+    "RESNET20V2",
+    "RESNET32",
+    "RESNET32V2",
+    "RESNET34",
+    "RESNET34V2",
+    "RESNET44",
+    "RESNET44V2",
+    "RESNET50",
+    "RESNET50V2",
+    "RESNET56",
+    "RESNET56V2",
+    "RESNET101",
+    "RESNET101V2",
+    "RESNET110",
+    "RESNET110V2",
+    "RESNET152",
+    "RESNET152V2",
+    "RESNET164",
+    "RESNET164V2",
+    "RESNET200",
+    "RESNET200V2",
+    "Lineage",
+    "Stem",
+    "Variant",
+    "plan",
+]
+
+
+@dataclass(frozen=True)
+class Stem:
+    """What stands before the first residual unit: one convolution and, for large images, a 3x3 max pool of stride 2."""
+
+    kernel: int = 7
+    width: int = 64
+    stride: int = 2
+    pool: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("kernel", "width", "stride"):
+            check_positive(f"Stem.{name}", getattr(self, name))
+        if self.kernel % 2 == 0:
+            raise ValueError(f"`Stem.kernel` must be odd, so that padding is symmetric; received {self.kernel}.")
+        if type(self.pool) is not bool:
+            raise ValueError(f"`Stem.pool` must be True or False; received {self.pool!r}.")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What tells one published network from another. Every field changes the list of weights.
+
+    A row of one's own is a published one with fields replaced:
+
+        >>> import dataclasses
+        >>> thin = dataclasses.replace(RESNET34, name="thin34", widths=(16, 32, 64, 128), shortcut="A")
+
+    Attributes:
+        name: the name of the model, unless the caller gives another.
+        version: 1, norm and activation after each convolution (arXiv:1512.03385), or 2, before it (arXiv:1603.05027).
+        block: "basic", two 3x3 convolutions, or "bottleneck", 1x1, 3x3, 1x1 with four times the channels at the end.
+        units: the number of residual units in each stage.
+        widths: the channels of each stage's 3x3 convolutions.
+        stem: what stands before the units; None for a rootless net.
+        lineage: whose published weights the layout follows. A builder's `style` replaces it.
+        shortcut: what a unit adds where channels change (arXiv:1512.03385 section 3.3): "A", the input with zero
+            channels at the end; "B", a projection; "C", a projection in every unit; None adds nothing anywhere: the
+            plain net of the degradation experiment.
+        groups: groups of a bottleneck's 3x3 (ResNeXt).
+        base_width: channels of a bottleneck's 3x3 per group, where `widths` says 64 (ResNeXt, wide ResNet).
+        first_activation: "split": in v2 the net's very first unit takes its activation before the branches part
+            (arXiv:1603.05027, appendix); "unit": as in every other unit, an identity reads the raw input.
+
+    Raises:
+        ValueError: if a field is none of these, or the fields contradict each other.
+    """
+
+    name: str
+    version: Literal[1, 2]
+    block: Literal["basic", "bottleneck"]
+    units: tuple[int, ...]
+    widths: tuple[int, ...]
+    stem: Stem | None
+    lineage: Lineage
+    shortcut: Literal["A", "B", "C", None] = "B"
+    groups: int = 1
+    base_width: int = 64
+    first_activation: Literal["unit", "split"] = "unit"
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"`Variant.name` must be a non-empty string; received {self.name!r}.")
+        for field in ("units", "widths"):
+            values = getattr(self, field)
+            if not isinstance(values, (tuple, list)) or not values:
+                raise ValueError(f"`Variant.{field}` must be a tuple with one int per stage; received {values!r}.")
+            for value in values:
+                check_positive(f"Variant.{field}", value)
+            object.__setattr__(self, field, tuple(values))
+        if len(self.units) != len(self.widths):
+            raise ValueError(
+                f"`Variant.units` and `Variant.widths` must name the same stages; received units={self.units} "
+                f"({len(self.units)} stages) and widths={self.widths} ({len(self.widths)})."
+            )
+        if not (self.stem is None or isinstance(self.stem, Stem)):
+            raise ValueError(f"`Variant.stem` must be a Stem, or None for a rootless net; received {self.stem!r}.")
+        if not isinstance(self.lineage, Lineage):
+            raise ValueError(
+                f"`Variant.lineage` must be a Lineage, such as KERAS_V1; received {self.lineage!r}. "
+                "To choose it by name, pass `style=` to the builder."
+            )
+        if self.lineage.version != self.version:
+            raise ValueError(
+                f"`Variant.lineage` must be of the variant's version, {self.version}; "
+                f"received {self.lineage.style} v{self.lineage.version}."
+            )
+        for field in ("groups", "base_width"):
+            check_positive(f"Variant.{field}", getattr(self, field))
+        if self.block == "basic" and (self.groups, self.base_width) != (1, 64):
+            raise ValueError(
+                "`Variant.groups` and `Variant.base_width` shape the 3x3 of a bottleneck; with block='basic' they must "
+                f"be 1 and 64; received {self.groups} and {self.base_width}."
+            )
+        for width in self.widths:
+            if self.inner(width) < 1:
+                raise ValueError(
+                    f"`Variant.base_width` leaves no channel: {self.base_width} of 64 at width {width}; "
+                    "make base_width or widths larger."
+                )
+        if self.first_activation == "split" and self.version == 1:
+            raise ValueError("`Variant.first_activation` must be 'unit' in version 1; received 'split'.")
+        outs = ([self.stem.width] if self.stem else []) + [self.out(width) for width in self.widths]
+        if self.shortcut == "A" and any(later < earlier for earlier, later in pairwise(outs)):
+            raise ValueError(
+                "`Variant.shortcut` 'A' pads channels with zeros and cannot shrink them; received channels "
+                f"{outs} from stem to last stage. Use shortcut='B', or widths that do not shrink."
+            )
+
+    def out(self, width: int) -> int:
+        """Channels that a unit of this width puts out."""
+        return 4 * width if self.block == "bottleneck" else width
+
+    def inner(self, width: int) -> int:
+        """Filters of a unit's first convolutions at this width."""
+        return width * self.base_width // 64 * self.groups
+
+
+def plan(variant: Variant, channels: int = 3) -> Plan:
+    """Lays out every convolution of a variant, for images (or, rootless, feature maps) of so many channels."""
+    stem, stages = None, []
+    if variant.stem:
+        stem = _conv(variant, "conv1", channels, variant.stem.width, variant.stem.kernel, variant.stem.stride)
+        channels = stem.filters
+    for stage, (count, width) in enumerate(zip(variant.units, variant.widths, strict=True)):
+        units: list[Unit] = []
+        for index in range(count):
+            units.append(_unit(variant, stage, index, channels, width))
+            channels = units[-1].filters
+        stages.append(tuple(units))
+    return Plan(variant.version, stem, bool(variant.stem and variant.stem.pool), tuple(stages))
+
+
+def _unit(variant: Variant, stage: int, index: int, inputs: int, width: int) -> Unit:
+    """The unit `conv<stage+2>_block<index+1>`."""
+    lineage, name = variant.lineage, f"conv{stage + 2}_block{index + 1}"
+    inner, out = variant.inner(width), variant.out(width)
+    kernels, filters = ((1, 3, 1), (inner, inner, out)) if variant.block == "bottleneck" else ((3, 3), (inner, out))
+
+    first, last = index == 0, index == variant.units[stage] - 1
+    if lineage.stride_at == "last_3x3":
+        strides, striding = last and stage < len(variant.units) - 1, len(kernels) - 1 - kernels[::-1].index(3)
+    else:
+        strides, striding = first and stage > 0, kernels.index(3) if lineage.stride_at == "first_3x3" else 0
+
+    convs: list[Conv] = []
+    for i, (kernel, width_out) in enumerate(zip(kernels, filters, strict=True)):
+        convs.append(
+            _conv(
+                variant,
+                f"{name}_{i + 1}",
+                convs[-1].filters if convs else inputs,
+                width_out,
+                kernel,
+                stride=2 if strides and i == striding else 1,
+                groups=variant.groups if kernel == 3 else 1,
+                precedes_norm=i < len(kernels) - 1,
+            )
+        )
+
+    changes = inputs != out
+    if lineage.project == "first_unit":
+        projects = changes or (first and (strides or variant.block == "bottleneck"))
+    else:
+        projects = changes or strides
+    shortcut: Conv | Literal["identity", "pad", None]
+    if variant.shortcut == "C" or (variant.shortcut == "B" and projects):
+        shortcut = _conv(variant, f"{name}_0", inputs, out, 1, stride=2 if strides else 1)
+    elif variant.shortcut is None:
+        shortcut = None
+    else:
+        shortcut = "pad" if changes else "identity"
+    splits = variant.first_activation == "split" and stage == index == 0
+    return Unit(name, tuple(convs), shortcut, reads_activation=splits or isinstance(shortcut, Conv))
+
+
+def _conv(
+    variant: Variant,
+    name: str,
+    inputs: int,
+    filters: int,
+    kernel: int,
+    stride: int,
+    groups: int = 1,
+    precedes_norm: bool = False,
+) -> Conv:
+    """A convolution with the bias and the padding that the lineage gives it."""
+    lineage = variant.lineage
+    normed = precedes_norm or variant.version == 1
+    bias = lineage.bias == "all" or (lineage.bias == "no_norm" and not normed)
+    pad = (kernel - 1) // 2 if stride > 1 or lineage.pad_always else 0
+    return Conv(name, inputs, filters, kernel, stride, groups, bias, pad)
+
+
+def _imagenet(name: str, block: Literal["basic", "bottleneck"], *units: int) -> tuple[Variant, Variant]:
+    """v1 and v2 of a row of arXiv:1512.03385 Table 1."""
+    widths = (64, 128, 256, 512)
+    return (
+        Variant(name, 1, block, units, widths, Stem(), KERAS_V1),
+        Variant(f"{name}v2", 2, block, units, widths, Stem(), KERAS_V2),
+    )
+
+
+def _cifar(
+    name: str, block: Literal["basic", "bottleneck"], units: int, shortcut: Literal["A", "B"]
+) -> tuple[Variant, Variant]:
+    """v1 and v2 of a CIFAR net (arXiv:1512.03385 section 4.2, arXiv:1603.05027): He's initialisation, no biases."""
+    rest = ((units,) * 3, (16, 32, 64), Stem(3, 16, 1, pool=False))
+    return (
+        Variant(name, 1, block, *rest, TORCH_V1, shortcut),
+        Variant(f"{name}v2", 2, block, *rest, TORCH_V2, shortcut, first_activation="split"),
+    )
+
+
+RESNET18, RESNET18V2 = _imagenet("resnet18", "basic", 2, 2, 2, 2)
+RESNET34, RESNET34V2 = _imagenet("resnet34", "basic", 3, 4, 6, 3)
+RESNET50, RESNET50V2 = _imagenet("resnet50", "bottleneck", 3, 4, 6, 3)
+RESNET101, RESNET101V2 = _imagenet("resnet101", "bottleneck", 3, 4, 23, 3)
+RESNET152, RESNET152V2 = _imagenet("resnet152", "bottleneck", 3, 8, 36, 3)
+RESNET200, RESNET200V2 = _imagenet("resnet200", "bottleneck", 3, 24, 36, 3)  # 200: arXiv:1603.05027 Table 5
+
+RESNET20, RESNET20V2 = _cifar("resnet20", "basic", 3, "A")
+RESNET32, RESNET32V2 = _cifar("resnet32", "basic", 5, "A")
+RESNET44, RESNET44V2 = _cifar("resnet44", "basic", 7, "A")
+RESNET56, RESNET56V2 = _cifar("resnet56", "basic", 9, "A")
+RESNET110, RESNET110V2 = _cifar("resnet110", "basic", 18, "A")
+RESNET164, RESNET164V2 = _cifar("resnet164", "bottleneck", 18, "B")

@@ -69,9 +69,9 @@ def ResNet(
     if not isinstance(variant, Variant):
         raise ValueError(f"`variant` must be a Variant, such as keras_resnet.variants.RESNET50; received {variant!r}.")
     if style is not None:
-        if (style, variant.version) not in LINEAGES:
-            known = tuple(s for s, version in LINEAGES if version == variant.version)
-            raise choice_error("style", style, (None, *known))
+        styles = tuple(known for known, version in LINEAGES if version == variant.version)
+        if style not in styles:
+            raise choice_error("style", style, (None, *styles))
         variant = replace(variant, lineage=LINEAGES[style, variant.version])
     if pooling not in (None, "avg", "max"):
         raise choice_error("pooling", pooling, (None, "avg", "max"))

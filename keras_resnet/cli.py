@@ -61,7 +61,9 @@ def _choose_backend() -> str:
         if chosen not in _BACKENDS:
             raise choice_error("KERAS_BACKEND", chosen, _BACKENDS)
         if not find_spec(chosen):
-            raise ValueError(f"KERAS_BACKEND is {chosen!r}, which is not installed: pip install 'keras3-resnet[{chosen}]'")
+            raise ValueError(
+                f"KERAS_BACKEND is {chosen!r}, which is not installed: pip install 'keras3-resnet[{chosen}]'"
+            )
         return chosen
     settings = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
     configured = json.loads(settings.read_text()).get("backend") if settings.is_file() else None

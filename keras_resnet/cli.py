@@ -79,8 +79,9 @@ def _train(arguments: argparse.Namespace) -> None:
 
     from keras_resnet import data, models, training
 
-    if arguments.model not in models.__all__:
-        raise choice_error("--model", arguments.model, tuple(models.__all__))
+    networks = tuple(name for name in models.__all__ if name != "ResNet")
+    if arguments.model not in networks:
+        raise choice_error("--model", arguments.model, networks)
     keras.utils.set_random_seed(arguments.seed)
     pictures, validation = data.digits(arguments.image_size, arguments.batch_size, seed=arguments.seed)
     side = arguments.image_size

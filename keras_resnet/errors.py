@@ -7,8 +7,9 @@ from typing import Any, Literal, get_args, get_origin
 
 def choice_error(argument: str, received: object, allowed: tuple[object, ...], note: str = "") -> ValueError:
     """The error for a value outside a closed list: what came, what may come, the nearest of them."""
-    near = get_close_matches(str(received).lower(), [str(value) for value in allowed], 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    spelled = {str(value).lower(): value for value in allowed}
+    near = get_close_matches(str(received).lower(), spelled, 1)
+    hint = f" Did you mean {spelled[near[0]]!r}?" if near else ""
     return ValueError(
         f"`{argument}` must be one of {', '.join(map(repr, allowed))}; received {received!r}.{hint}{note}"
     )

@@ -42,7 +42,6 @@ __all__ = [
     "RESNET164V2",
     "RESNET200",
     "RESNET200V2",
-    "Lineage",
     "Stem",
     "Variant",
     "plan",

@@ -43,7 +43,7 @@ def test_a_named_network_has_the_parameters_of_its_plan(name: str, style: str) -
         built = (layer.filters, layer.kernel_size, layer.strides, layer.groups, layer.use_bias)
         assert built == (conv.filters, (conv.kernel,) * 2, (conv.stride,) * 2, conv.groups, conv.bias)
     assert not by_layer
-    assert multiply_adds(model) == network.multiply_adds(*model.input_shape[1:3], classes)
+    assert multiply_adds(model) == network.multiply_adds(model.input_shape[1], model.input_shape[2], classes)
 
 
 def multiply_adds(model: keras.Model) -> int:

@@ -16,13 +16,12 @@ import keras_resnet
 from keras_resnet.variants import RESNET50, RESNET50V2
 from tests.nets import UNITS, WIDTHS, assert_close, assert_same_weights, images, randomise, run, thin
 
-Model = keras.Model
 SIX = ("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2")
 FILES = (".keras", ".weights.h5", ".h5")
 once = pytest.mark.one_backend
 
 
-def thin_peer(version: int, **arguments: Any) -> Model:
+def thin_peer(version: int, **arguments: Any) -> keras.Model:
     """A thin network of keras.applications' own code."""
     v2 = version == 2
     stack = keras_resnets.stack_residual_blocks_v2 if v2 else keras_resnets.stack_residual_blocks_v1
@@ -37,17 +36,17 @@ def thin_peer(version: int, **arguments: Any) -> Model:
     return keras_resnets.ResNet(stack_fn, preact=v2, use_bias=True, **defaults | arguments)
 
 
-def thin_ours(version: int, **arguments: Any) -> Model:
+def thin_ours(version: int, **arguments: Any) -> keras.Model:
     return keras_resnet.ResNet(thin(RESNET50V2 if version == 2 else RESNET50), **{"classes": 7} | arguments)
 
 
-def given_names(model: Model) -> list[str | None]:
+def given_names(model: keras.Model) -> list[str | None]:
     """Names that keras.applications gives itself; inputs and v2's shortcut pools it leaves to running counters."""
     counted = (keras.layers.InputLayer, keras.layers.MaxPooling2D)
     return [None if isinstance(layer, counted) and layer.name != "pool1_pool" else layer.name for layer in model.layers]
 
 
-def edges(model: Model) -> list[list[int]]:
+def edges(model: keras.Model) -> list[list[int]]:
     """For each layer the positions of those it reads, in order."""
     position = {layer: index for index, layer in enumerate(model.layers)}
     return [
@@ -61,7 +60,7 @@ def tensors(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def assert_same_graph(ours: Model, theirs: Model) -> None:
+def assert_same_graph(ours: keras.Model, theirs: keras.Model) -> None:
     assert given_names(ours) == given_names(theirs)
     assert edges(ours) == edges(theirs)
     for mine, other in zip(ours.layers, theirs.layers, strict=True):
@@ -110,14 +109,14 @@ def test_thin_peers_agree_in_graph_inference_and_training(version: int) -> None:
         ours, theirs = (build(version, input_shape=size) for build in (thin_ours, thin_peer))
         assert_same_graph(ours, theirs)
         ours.set_weights(randomise(theirs).get_weights())
-        assert_close(run(ours, images(*size)), run(theirs, images(*size)), 1e-6)
+        assert_close(run(ours, images(size[0], size[1])), run(theirs, images(size[0], size[1])), 1e-6)
     compare_training(ours, theirs)
 
 
-def compare_training(ours: Model, theirs: Model) -> None:
+def compare_training(ours: keras.Model, theirs: keras.Model) -> None:
     """From the same weights: outputs in training mode, then one step of plain SGD."""
     size = ours.input_shape[1:3]
-    x, y = images(*size, count=4), np.arange(4) % 7
+    x, y = images(size[0], size[1], count=4), np.arange(4) % 7
     randomise(theirs)
     for model in (ours, theirs):
         for layer in model.layers:  # statistics as a batch has them, so that a step of this rate is a sane one
@@ -137,7 +136,7 @@ def compare_training(ours: Model, theirs: Model) -> None:
     assert_close(run(ours, x), run(theirs, x), 1e-4)
 
 
-def save(model: Model, path: Path) -> None:
+def save(model: keras.Model, path: Path) -> None:
     """Writes a file as Keras does; a plain .h5 as the topological one of keras.applications."""
     if path.name.endswith((".keras", ".weights.h5")):
         (model.save if path.suffix == ".keras" else model.save_weights)(path)
@@ -230,7 +229,7 @@ def test_what_it_refuses_ours_refuses_with_the_same_exception(
     if "input_tensor" in arguments:
         arguments["input_tensor"] = tensors[arguments["input_tensor"]]
 
-    def refusal(build: Callable[..., Model]) -> type[BaseException]:
+    def refusal(build: Callable[..., keras.Model]) -> type[BaseException]:
         with pytest.raises(Exception) as raised:  # noqa: PT011  (which one is the question)
             build(**arguments)
         return raised.type
@@ -303,7 +302,7 @@ def test_the_global_dtype_policy_is_read_at_the_call_and_kept() -> None:
 
 @once
 def test_an_input_tensor_may_stand_in_the_middle_of_another_graph() -> None:
-    def build(make: Callable[..., Model]) -> Model:
+    def build(make: Callable[..., keras.Model]) -> keras.Model:
         image = keras.Input((70, 70, 1))
         x = keras.layers.Conv2D(3, 3, name="colour")(keras.layers.Cropping2D(1, name="crop")(image))
         return make(1, input_tensor=x)

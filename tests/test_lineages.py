@@ -21,7 +21,7 @@ GOLDENS = Path(__file__).parent / "goldens" / "torch"
 Names = dict[str, str]
 
 
-def formula(name: str, shape: list[int]) -> np.ndarray[Any, Any]:
+def formula(name: str, shape: list[int]) -> Any:
     """The weights with which the goldens were made: a function of name and shape."""
     rng = np.random.RandomState(int.from_bytes(hashlib.sha256(f"0:{name}".encode()).digest()[:4], "little"))
     if name.endswith("running_var"):
@@ -34,7 +34,7 @@ def formula(name: str, shape: list[int]) -> np.ndarray[Any, Any]:
     return (rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))).astype("f4")
 
 
-def image(height: int, width: int) -> np.ndarray[Any, Any]:
+def image(height: int, width: int) -> Any:
     x = np.random.RandomState(1).uniform(-1, 1, (2, 3, height, width)).astype("f4")
     return np.moveaxis(x, 1, -1)
 

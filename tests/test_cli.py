@@ -1,0 +1,138 @@
+"""The command line, in processes of its own: what it prints, leaves and refuses."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnet import data
+
+BACKEND = keras.backend.backend()
+once = pytest.mark.one_backend
+
+
+def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(__file__).parents[1]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    return subprocess.run(
+        [sys.executable, "-m", "keras_resnet", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_two_steps_on_digits_leave_a_model_of_raw_rgb_and_a_history(tmp_path: Path) -> None:
+    arguments = ("--epochs", "1", "--steps-per-epoch", "2", "--out", "run")
+    result = command("train", "digits", *arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"backend: {BACKEND}"
+    assert lines[-1].startswith("best validation accuracy: ")
+    assert lines[-1].endswith("% (epoch 1)")
+    with (tmp_path / "run" / "history.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert {"epoch", "accuracy", "loss", "val_accuracy", "val_loss"} <= set(row)
+    assert f"{float(row['val_accuracy']):.1%}" in lines[-1]
+    model = keras.models.load_model(tmp_path / "run" / "model.keras")
+    assert model.input_shape == (None, 16, 16, 3)
+    _, validation = data.digits()
+    _, accuracy = model.evaluate(validation, verbose=0)
+    assert accuracy == pytest.approx(float(row["val_accuracy"]), abs=1e-6)
+
+
+@once
+def test_without_a_chosen_backend_the_command_says_which_it_takes(tmp_path: Path) -> None:
+    code = "import keras_resnet.cli as cli; print(cli._choose_backend())"
+
+    def choose(**environment: str | None) -> str:
+        variables = os.environ | {"KERAS_HOME": str(tmp_path)} | environment
+        variables = {key: value for key, value in variables.items() if value is not None}
+        result = subprocess.run(
+            [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False
+        )
+        return result.stdout.strip() or result.stderr.splitlines()[-1]
+
+    assert choose(KERAS_BACKEND="torch") == "torch"
+    assert choose(KERAS_BACKEND=None) == "jax (set KERAS_BACKEND to choose another)"
+    assert choose(KERAS_BACKEND="").startswith("jax")
+    assert "Did you mean 'torch'" in choose(KERAS_BACKEND="toch")
+    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    assert choose(KERAS_BACKEND=None).startswith("torch (")
+
+
+@once
+def test_a_missing_backend_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from keras_resnet import cli
+
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert cli.main(["train", "digits"]) == 1
+    assert "pip install 'keras3-resnet[jax]'" in capsys.readouterr().err
+    monkeypatch.delenv("KERAS_BACKEND")
+    monkeypatch.setenv("KERAS_HOME", "/nonexistent")
+    assert cli.main(["train", "digits"]) == 1
+    assert "none is installed: pip install" in capsys.readouterr().err
+
+
+@once
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "digits", "--model", "ResNet51"), "`--model` must be one of 'ResNet18'"),
+        (("train", "digits", "--model", "resnet50", "--image-size", "16"), "Did you mean 'ResNet50'"),
+        (("train", "digits", "--model", "ResNet50", "--image-size", "16"), "at least 32x32"),
+        (("train", "digits", "--epochs", "0"), "must be a positive int; received '0'"),
+        (("train", "digits", "--out", "file"), "file"),
+        (("train", "letters"), "invalid choice: 'letters'"),
+        (("trian",), "invalid choice: 'trian'"),
+    ],
+    ids=str,
+)
+def test_what_the_user_can_mend_ends_in_a_sentence(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = command(*arguments, cwd=tmp_path)
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@once
+def test_digits_are_split_by_class_and_seed() -> None:
+    training, validation = data.digits(image_size=12, batch_size=100)
+    assert len(training.labels) + len(validation.labels) == 1797
+    share = np.bincount(validation.labels) / (np.bincount(validation.labels) + np.bincount(training.labels))
+    assert np.abs(share - 0.2).max() < 0.01
+    assert training.class_names == tuple("0123456789")
+    images, labels = training[0]
+    assert (images.shape, images.dtype, labels.shape) == ((100, 12, 12, 3), np.float32, (100,))
+    assert images.min() == 0
+    assert 250 < images.max() <= 255
+    assert len(training) == 15
+    assert len(training[14][1]) == 1437 - 1400
+    assert not np.array_equal(validation.labels, data.digits(seed=1)[1].labels)
+
+
+@once
+def test_an_epochs_order_is_a_function_of_seed_and_epoch() -> None:
+    def orders(seed: int) -> list[list[int]]:
+        training, _ = data.digits(seed=seed)
+        result = []
+        for _ in range(3):
+            assert sorted(training.order) == list(range(1437))
+            result.append(list(training.order))
+            training.on_epoch_end()
+        return result
+
+    first = orders(0)
+    assert first == orders(0)
+    assert first != orders(1)
+    assert first[0] != first[1] != first[2]
+    _, validation = data.digits()
+    assert list(validation.order) == list(range(360))

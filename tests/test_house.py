@@ -1,0 +1,116 @@
+"""The house: rooms in order, names exported, documents that hold."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import keras_resnet
+
+pytestmark = pytest.mark.one_backend
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "keras_resnet"
+
+# Each room imports only from those above it.
+ROOMS = (
+    "errors",
+    "lineages",
+    "plans",
+    "variants",
+    "layers",
+    "preprocessing",
+    "checkpoints",
+    "weights",
+    "builder",
+    "models",
+    "data",
+    "training",
+    "cli",
+    "__main__",
+)
+WITHOUT_KERAS = ("errors", "lineages", "plans", "variants", "checkpoints")
+
+
+def imported(room: str) -> set[str]:
+    """Every module that a room imports, also inside its functions."""
+    names = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{room}.py").read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_each_room_imports_only_from_those_above_it() -> None:
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {*ROOMS, "__init__"}
+    for index, room in enumerate(ROOMS):
+        inside = {name.split(".")[1] for name in imported(room) if name.startswith("keras_resnet.")} & set(ROOMS)
+        assert inside <= set(ROOMS[:index]), f"{room} imports {inside - set(ROOMS[:index])}"
+
+
+def test_the_plan_works_where_keras_and_numpy_cannot_be_imported() -> None:
+    code = "import sys; sys.modules.update(keras=None, numpy=None); " + "; ".join(
+        f"import keras_resnet.{room}" for room in WITHOUT_KERAS
+    )
+    code += "; print(keras_resnet.plan(keras_resnet.RESNET50).parameters())"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "25636712"
+
+
+def test_top_level_names_are_those_of_the_rooms_that_export() -> None:
+    exported = [
+        name for room in ("lineages", "variants", "models") for name in import_module(f"keras_resnet.{room}").__all__
+    ]
+    assert len(set(exported)) == len(exported)
+    assert keras_resnet.__all__ == exported  # type: ignore[attr-defined]
+    assert set(exported) <= set(dir(keras_resnet))
+    assert all(hasattr(keras_resnet, name) for name in exported)
+    for room in ("lineages", "variants", "models"):
+        module = import_module(f"keras_resnet.{room}")
+        assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="ResNet51"):
+        keras_resnet.ResNet51  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(keras_resnet, "__wrapped__")
+
+
+def test_rooms_are_attributes_of_the_package() -> None:
+    code = "import keras_resnet; print(keras_resnet.training.train.__name__)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "train"
+
+
+def test_the_changelogs_top_version_is_the_packages() -> None:
+    version = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert version is not None
+    assert version[1] == keras_resnet.__version__
+
+
+def test_every_extra_that_an_error_names_exists() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["name"] == "keras3-resnet"
+    assert {"tensorflow", "jax", "torch", "train", "test"} <= set(project["optional-dependencies"])
+    assert {re.split(r"[<>=]", line)[0] for line in project["dependencies"]} == {"keras", "numpy"}
+
+
+def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 3
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+
+
+def test_the_readmes_table_is_what_the_plan_says() -> None:
+    result = subprocess.run([sys.executable, "scripts/networks"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len(result.stdout.splitlines()) == 26
+    assert result.stdout in (ROOT / "README.md").read_text()

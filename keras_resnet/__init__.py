@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from keras_resnet.lineages import *
     from keras_resnet.models import *
     from keras_resnet.variants import *
 else:
-    _EXPORTING = ("lineages", "variants", "models")  # what their __all__ names is public here, too
+    _EXPORTING = ("variants", "models")  # what their __all__ names is public here, too
 
     def __getattr__(name):
         if name == "__all__":

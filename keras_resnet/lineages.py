@@ -5,8 +5,6 @@ from typing import Literal
 
 from keras_resnet.errors import check_choices
 
-__all__ = ["KERAS_V1", "KERAS_V2", "LINEAGES", "TORCH_V1", "TORCH_V2", "Lineage"]
-
 
 @dataclass(frozen=True)
 class Lineage:

@@ -14,10 +14,13 @@ from itertools import pairwise
 from typing import Literal
 
 from keras_resnet.errors import check_choices, check_positive
-from keras_resnet.lineages import KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, Lineage
+from keras_resnet.lineages import KERAS_V1, KERAS_V2, LINEAGES, TORCH_V1, TORCH_V2, Lineage
 from keras_resnet.plans import Conv, Plan, Unit
 
 __all__ = [
+    "KERAS_V1",
+    "KERAS_V2",
+    "LINEAGES",
     "RESNET18",
     "RESNET18V2",
     "RESNET20",
@@ -42,6 +45,9 @@ __all__ = [
     "RESNET164V2",
     "RESNET200",
     "RESNET200V2",
+    "TORCH_V1",
+    "TORCH_V2",
+    "Lineage",
     "Stem",
     "Variant",
     "plan",

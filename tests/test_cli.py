@@ -51,20 +51,21 @@ def test_two_steps_on_digits_leave_a_model_of_raw_rgb_and_a_history(tmp_path: Pa
 def test_without_a_chosen_backend_the_command_says_which_it_takes(tmp_path: Path) -> None:
     code = "import keras_resnet.cli as cli; print(cli._choose_backend())"
 
-    def choose(**environment: str | None) -> str:
-        variables = os.environ | {"KERAS_HOME": str(tmp_path)} | environment
-        variables = {key: value for key, value in variables.items() if value is not None}
-        result = subprocess.run(
-            [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False
+    def choose(backend: str) -> str:
+        process = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": backend},
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        return result.stdout.strip() or result.stderr.splitlines()[-1]
+        return process.stdout.strip() or process.stderr.splitlines()[-1]
 
-    assert choose(KERAS_BACKEND="torch") == "torch"
-    assert choose(KERAS_BACKEND=None) == "jax (set KERAS_BACKEND to choose another)"
-    assert choose(KERAS_BACKEND="").startswith("jax")
-    assert "Did you mean 'torch'" in choose(KERAS_BACKEND="toch")
+    assert choose("torch") == "torch"
+    assert choose("") == "jax (set KERAS_BACKEND to choose another)"
+    assert "Did you mean 'torch'" in choose("toch")
     (tmp_path / "keras.json").write_text('{"backend": "torch"}')
-    assert choose(KERAS_BACKEND=None).startswith("torch (")
+    assert choose("").startswith("torch (")
 
 
 @once

@@ -64,14 +64,12 @@ def test_the_plan_works_where_keras_and_numpy_cannot_be_imported() -> None:
 
 
 def test_top_level_names_are_those_of_the_rooms_that_export() -> None:
-    exported = [
-        name for room in ("lineages", "variants", "models") for name in import_module(f"keras_resnet.{room}").__all__
-    ]
+    exported = [name for room in ("variants", "models") for name in import_module(f"keras_resnet.{room}").__all__]
     assert len(set(exported)) == len(exported)
     assert keras_resnet.__all__ == exported  # type: ignore[attr-defined]
     assert set(exported) <= set(dir(keras_resnet))
     assert all(hasattr(keras_resnet, name) for name in exported)
-    for room in ("lineages", "variants", "models"):
+    for room in ("variants", "models"):
         module = import_module(f"keras_resnet.{room}")
         assert all(hasattr(module, name) for name in module.__all__)
 

@@ -9,6 +9,7 @@ backend before Keras does.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -23,15 +24,12 @@ else:
         if name == "__all__":
             return [public for room in _EXPORTING for public in import_module(f"{__name__}.{room}").__all__]
         if not name.startswith("__"):
+            if find_spec(f"{__name__}.{name}"):
+                return import_module(f"{__name__}.{name}")
             for room in _EXPORTING:
                 module = import_module(f"{__name__}.{room}")
                 if name in module.__all__:
                     return getattr(module, name)
-            try:
-                return import_module(f"{__name__}.{name}")
-            except ModuleNotFoundError as error:
-                if error.name != f"{__name__}.{name}":
-                    raise
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__():

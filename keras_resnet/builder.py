@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import index
 from typing import Any
 
 import keras
 from keras import layers
 
 from keras_resnet import weights as weight_files
+from keras_resnet.checkpoints import Checkpoint
 from keras_resnet.errors import check_positive, choice_error
 from keras_resnet.layers import Kit, Tensor, body
 from keras_resnet.lineages import LINEAGES
@@ -45,8 +47,8 @@ def ResNet(
             ImageNet weights exist for ResNet 50, 101, 152, v1 and v2, in the style "keras".
         input_tensor: a Keras tensor of rank 4 to use as the image; what it was computed from becomes part of the model.
         input_shape: (height, width, channels), or (channels, height, width) where Keras' image data format says so.
-            Height and width may be None. Default with top: 224x224x3, and 32x32x3 for the CIFAR nets;
-            without: any size of 3 channels. The named ImageNet networks want at least 32x32 here.
+            Height and width may be None. The default is 224x224x3 with top (32x32x3 if the stem does not pool, as in
+            CIFAR nets), any size of 3 channels without. The named ImageNet networks want at least 32x32 here.
         pooling: without top, None for the last feature map (N, H, W, C), "avg" or "max" for a vector (N, C).
         classes: the number of classes, with top.
         classifier_activation: activation of the classifier, with top; None returns logits. Under a mixed dtype policy
@@ -76,16 +78,16 @@ def ResNet(
     if pooling not in (None, "avg", "max"):
         raise choice_error("pooling", pooling, (None, "avg", "max"))
     data_format = keras.config.image_data_format()
+    input_shape = standardize_shape(input_shape)
     if include_top:
         check_positive("classes", classes)
         _check_activation(classifier_activation, weights)
-    if weights == "imagenet":
-        _check_imagenet(include_top, classes, input_tensor, input_shape, data_format)
-    check_input_shape(input_shape)
-    path = weight_files.find(weights, variant, include_top)
-
-    image = _image(input_tensor, input_shape, include_top, data_format)
+    image = _image(variant, include_top, input_tensor, input_shape, data_format)
     kit = Kit(variant.lineage, data_format)
+    source = weight_files.find(weights, variant, include_top)
+    if isinstance(source, Checkpoint):
+        declared = input_shape[kit.channel_axis - 1] if input_shape else 3
+        _check_published(include_top, classes, {declared, image.shape[kit.channel_axis]})
     x = preprocessing_layers(image, variant.lineage.preprocessing, data_format) if include_preprocessing else image
     x = body(x, plan(variant, image.shape[kit.channel_axis]), kit)
     if include_top:
@@ -97,29 +99,30 @@ def ResNet(
         x = layers.GlobalMaxPooling2D(data_format=data_format, name="max_pool")(x)
     inputs = image if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
     model = keras.Model(inputs, x, name=variant.name if name is None else name)
-    if path:
-        weight_files.load(model, path, variant)
+    if source:
+        weight_files.load(model, source, variant)
     return model
 
 
-def check_input_shape(input_shape: Sequence[int | None] | None, minimum: int = 1) -> None:
-    """Height and width: None, or at least so many pixels; channels: a positive int."""
+def standardize_shape(input_shape: Sequence[int | None] | None, minimum: int = 1) -> tuple[int | None, ...] | None:
+    """Three ints, height and width of at least so many pixels or None; an empty shape, or None, is None."""
     if input_shape is None:
-        return
-    if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
-        raise ValueError(
-            "`input_shape` must be three ints, such as (224, 224, 3), without the batch; "
-            f"received {input_shape!r}. Height and width may be None."
-        )
+        return None
+    try:
+        shape = tuple(None if size is None else index(size) for size in input_shape)
+    except TypeError:
+        shape = (0,)
+    if not shape:
+        return None
     first = keras.config.image_data_format() == "channels_first"
-    sides = input_shape[1:] if first else input_shape[:2]
-    check_positive("input_shape: channels", input_shape[0 if first else 2])
-    for side in sides:
-        if side is not None and (type(side) is not int or side < minimum):
-            raise ValueError(
-                f"`input_shape` must have height and width of at least {minimum}x{minimum}, or None; "
-                f"received {tuple(input_shape)}."
-            )
+    least = (1, minimum, minimum) if first else (minimum, minimum, 1)
+    if len(shape) != 3 or any(size is not None and size < small for size, small in zip(shape, least, strict=True)):
+        raise ValueError(
+            "`input_shape` must be three ints, such as (224, 224, 3), without the batch, with height and width of at "
+            f"least {minimum}x{minimum}, or None; received {input_shape!r}."
+        )
+    check_positive("input_shape: channels", shape[0 if first else 2])
+    return shape
 
 
 def _check_activation(activation: str | Callable[..., Any] | None, weights: weight_files.Weights) -> None:
@@ -132,37 +135,33 @@ def _check_activation(activation: str | Callable[..., Any] | None, weights: weig
         )
 
 
-def _check_imagenet(
-    include_top: bool,
-    classes: int,
-    input_tensor: Tensor | None,
-    input_shape: Sequence[int | None] | None,
-    data_format: str,
-) -> None:
+def _check_published(include_top: bool, classes: int, channels: set[int | None]) -> None:
     """1000 classes and 3 channels."""
     if include_top and classes != 1000:
         raise ValueError(
             f"`classes` must be 1000 with weights='imagenet' and include_top=True; received {classes!r}. "
             "For other classes pass include_top=False and add a classifier of your own."
         )
-    shape = input_shape if input_tensor is None else getattr(input_tensor, "shape", (None,))[1:]
-    if shape and len(shape) == 3:
-        channels = shape[0 if data_format == "channels_first" else 2]
-        if channels != 3:
-            raise ValueError(
-                f"`input_shape` must have 3 channels with weights='imagenet'; received {channels!r}. "
-                "Repeat gray images three times along the channels, or pass weights=None."
-            )
+    if channels != {3}:
+        (other,) = channels - {3}
+        raise ValueError(
+            f"`input_shape` must have 3 channels with weights='imagenet'; received {other!r}. "
+            "Repeat gray images three times along the channels, or pass weights=None."
+        )
 
 
 def _image(
-    input_tensor: Tensor | None, input_shape: Sequence[int | None] | None, include_top: bool, data_format: str
+    variant: Variant,
+    include_top: bool,
+    input_tensor: Tensor | None,
+    input_shape: tuple[int | None, ...] | None,
+    data_format: str,
 ) -> Tensor:
     """The caller's tensor, or a new input."""
     if input_tensor is None:
-        side = 224 if include_top else None
+        side = variant.image_side if include_top else None
         default = (side, side, 3) if data_format == "channels_last" else (3, side, side)
-        return keras.Input(tuple(input_shape) if input_shape else default)
+        return keras.Input(input_shape or default)
     if not keras.backend.is_keras_tensor(input_tensor) or len(input_tensor.shape) != 4:
         shape = getattr(input_tensor, "shape", None)
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any, Literal, get_args, get_origin
 
 
@@ -29,3 +30,11 @@ def check_positive(argument: str, value: object) -> None:
     """Raises unless the value is an int above zero (a bool is none)."""
     if type(value) is not int or value < 1:
         raise ValueError(f"`{argument}` must be a positive int; received {value!r}.")
+
+
+def optional(module: str) -> Any:
+    """Imports a module of the extra `train`, or raises an `ImportError` that says how to get it."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(f"This needs {module}: pip install 'keras3-resnet[train]' ({error})") from error

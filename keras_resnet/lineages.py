@@ -33,11 +33,26 @@ class Lineage:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        if not 0 < self.epsilon < 1 or not 0 <= self.momentum < 1:
+        if not isinstance(self.style, str) or type(self.pad_always) is not bool:
             raise ValueError(
-                "`Lineage.epsilon` must lie in (0, 1) and `Lineage.momentum` in [0, 1); "
-                f"received {self.epsilon!r} and {self.momentum!r}."
+                "`Lineage.style` must be a string and `Lineage.pad_always` True or False; "
+                f"received {self.style!r} and {self.pad_always!r}."
             )
+        for field in ("epsilon", "momentum"):
+            value = getattr(self, field)
+            if not isinstance(value, (int, float)) or not 0 <= value < 1:
+                raise ValueError(f"`Lineage.{field}` must lie in [0, 1); received {value!r}.")
+        modes, kinds = ("fan_in", "fan_out", "fan_avg"), ("truncated_normal", "untruncated_normal", "uniform")
+        match self.initializer:
+            case None:
+                pass
+            case (float(scale), mode, kind) if scale > 0 and mode in modes and kind in kinds:
+                pass
+            case _:
+                raise ValueError(
+                    f"`Lineage.initializer` must be None or (a float above 0, one of {modes}, one of {kinds}); "
+                    f"received {self.initializer!r}."
+                )
 
 
 _HE_FAN_OUT = (2.0, "fan_out", "untruncated_normal")

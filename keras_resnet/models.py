@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import keras
 
 from keras_resnet import variants
-from keras_resnet.builder import ResNet, check_input_shape
+from keras_resnet.builder import ResNet, standardize_shape
 from keras_resnet.variants import Stem, Variant
 
 __all__ = [
@@ -58,11 +58,11 @@ def _bind(
 
     def builder(*args: P.args, **kwargs: P.kwargs) -> T:
         bound = signature.bind(*args, **kwargs)
-        default_shape = "input_shape" not in bound.arguments and defaults.get("input_shape")
+        shape = defaults.get("input_shape")
+        if shape and "input_shape" not in bound.arguments and keras.config.image_data_format() == "channels_first":
+            bound.arguments["input_shape"] = (shape[2], *shape[:2])
         bound.apply_defaults()
-        if default_shape and keras.config.image_data_format() == "channels_first":
-            bound.arguments["input_shape"] = (default_shape[2], *default_shape[:2])
-        check_input_shape(bound.arguments["input_shape"], minimum)
+        bound.arguments["input_shape"] = standardize_shape(bound.arguments["input_shape"], minimum)
         return build(variant, *bound.args, **bound.kwargs)
 
     builder.__name__ = builder.__qualname__ = variant.name.replace("resnet", "ResNet").replace("v2", "V2")

@@ -1,13 +1,44 @@
-"""What published weights expect of an image, and the layers that make it so."""
+"""What published weights expect of an image, as a function and as layers."""
 
 from typing import Any
 
-from keras import layers
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_resnet.errors import choice_error
 
 # Means and standard deviations of ImageNet's pixels in [0, 255], in the order of channels that follows.
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # Caffe, keras.applications v1
 TORCH_MEAN_RGB = (255 * 0.485, 255 * 0.456, 255 * 0.406)  # torchvision
 TORCH_STD_RGB = (255 * 0.229, 255 * 0.224, 255 * 0.225)
+
+_DATA_FORMATS = ("channels_last", "channels_first")
+
+
+def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
+    """Turns RGB images in [0, 255] into what weights of this mode expect.
+
+    Args:
+        x: images (..., height, width, 3), or (..., 3, height, width): a NumPy array, a backend's tensor or a Keras
+            tensor. It is not changed. Integers become Keras' default float.
+        mode: "caffe", BGR less the means of ImageNet, or "tf", RGB in [-1, 1].
+        data_format: "channels_last" or "channels_first"; None is Keras' own setting.
+
+    Returns:
+        The same kind of array or tensor, of the same shape.
+    """
+    if data_format not in (None, *_DATA_FORMATS):
+        raise choice_error("data_format", data_format, (None, *_DATA_FORMATS))
+    x = x if hasattr(x, "dtype") else np.asarray(x)
+    xp: Any = np if isinstance(x, np.ndarray) else ops  # the two name these functions alike
+    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)):
+        x = x.astype(keras.config.floatx()) if xp is np else ops.cast(x, keras.config.floatx())
+    if mode == "tf":
+        return x / 127.5 - 1.0
+    first = (data_format or keras.config.image_data_format()) == "channels_first"
+    mean = xp.array(CAFFE_MEAN_BGR, dtype=keras.backend.standardize_dtype(x.dtype))
+    return xp.subtract(xp.flip(x, axis=-3 if first else -1), xp.reshape(mean, (3, 1, 1)) if first else mean)
 
 
 def preprocessing_layers(x: Any, mode: str, data_format: str) -> Any:

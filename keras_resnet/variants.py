@@ -156,12 +156,12 @@ class Variant:
                 )
         if self.first_activation == "split" and self.version == 1:
             raise ValueError("`Variant.first_activation` must be 'unit' in version 1; received 'split'.")
-        outs = ([self.stem.width] if self.stem else []) + [self.out(width) for width in self.widths]
-        if self.shortcut == "A" and any(later < earlier for earlier, later in pairwise(outs)):
-            raise ValueError(
-                "`Variant.shortcut` 'A' pads channels with zeros and cannot shrink them; received channels "
-                f"{outs} from stem to last stage. Use shortcut='B', or widths that do not shrink."
-            )
+        _check_padding(self, self.stem.width if self.stem else 0)
+
+    @property
+    def image_side(self) -> int:
+        """Height and width of the images it is for: ImageNet's 224, or CIFAR's 32 if no pool follows the stem."""
+        return 224 if self.stem and self.stem.pool else 32
 
     def out(self, width: int) -> int:
         """Channels that a unit of this width puts out."""
@@ -172,12 +172,28 @@ class Variant:
         return width * self.base_width // 64 * self.groups
 
 
+def _check_padding(variant: Variant, channels: int) -> None:
+    """Option A needs stages that do not narrow the map."""
+    outs = [channels, *map(variant.out, variant.widths)]
+    if variant.shortcut == "A" and any(later < earlier for earlier, later in pairwise(outs)):
+        raise ValueError(
+            "`Variant.shortcut` 'A' pads channels with zeros and cannot shrink them; received channels "
+            f"{outs} from the first unit's input to the last stage. Use shortcut='B', or widths that do not shrink."
+        )
+
+
 def plan(variant: Variant, channels: int = 3) -> Plan:
-    """Lays out every convolution of a variant, for images (or, rootless, feature maps) of so many channels."""
+    """Lays out every convolution of a variant, for images (or, rootless, feature maps) of so many channels.
+
+    Raises:
+        ValueError: if `channels` is no positive int, or more than a rootless net with shortcut "A" can take.
+    """
+    check_positive("channels", channels)
     stem, stages = None, []
     if variant.stem:
         stem = _conv(variant, "conv1", channels, variant.stem.width, variant.stem.kernel, variant.stem.stride)
         channels = stem.filters
+    _check_padding(variant, channels)
     for stage, (count, width) in enumerate(zip(variant.units, variant.widths, strict=True)):
         units: list[Unit] = []
         for index in range(count):

@@ -1,12 +1,16 @@
-"""Finds the file that `weights=` names, downloads and verifies it if it is a published one, and loads it or nothing."""
+"""Finds the file that `weights=` names, and loads all of it or nothing."""
 
 import os
+import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 
 from keras_resnet.checkpoints import Checkpoint, imagenet
+from keras_resnet.downloads import fetch
 from keras_resnet.errors import choice_error
 from keras_resnet.variants import Variant
 
@@ -15,8 +19,8 @@ Weights = str | os.PathLike[str] | None
 _SUFFIXES = (".keras", ".h5", ".hdf5")  # ".weights.h5" is one of them
 
 
-def find(weights: Weights, variant: Variant, include_top: bool) -> Path | None:
-    """Names the file to load, downloading it first if it is published and not yet in the cache."""
+def find(weights: Weights, variant: Variant, include_top: bool) -> Path | Checkpoint | None:
+    """The file or the catalogue's row that an argument names; nothing is downloaded yet."""
     if weights is None:
         return None
     if weights == "imagenet":
@@ -26,7 +30,7 @@ def find(weights: Weights, variant: Variant, include_top: bool) -> Path | None:
                 f"`weights='imagenet'`: there are no such weights for {variant.name} in the "
                 f"{variant.lineage.style!r} style. Pass weights=None for random initialisation, or the path of a file."
             )
-        return _fetch(published)
+        return published
     if not isinstance(weights, (str, os.PathLike)) or not os.path.isfile(weights):
         raise choice_error("weights", weights, (None, "imagenet"), " Or pass the path of an existing weights file.")
     path = Path(weights)
@@ -37,35 +41,41 @@ def find(weights: Weights, variant: Variant, include_top: bool) -> Path | None:
     return path
 
 
-def load(model: keras.Model, path: Path, variant: Variant) -> None:
-    """Loads a Keras file, or raises a `ValueError` and leaves every weight of the model as it was."""
+def load(model: keras.Model, source: Path | Checkpoint, variant: Variant) -> None:
+    """Loads a Keras file, or raises and leaves every weight of the model as it was."""
+    if isinstance(source, Checkpoint):
+        source = fetch(source.url, source.md5, "pass weights=None for random initialisation")
     before = model.get_weights()
     try:
-        model.load_weights(path)
+        _check_count(model, source)
+        model.load_weights(source)
     except Exception as error:  # whatever a damaged or foreign file makes Keras, h5py or zipfile raise
         model.set_weights(before)
         raise ValueError(
-            f"`weights`: {str(path)!r} does not fit {model.name!r} ({variant.name}, {variant.lineage.style!r} style). "
+            f"`weights`: {str(source)!r} does not fit {model.name!r} ({variant.name}, {variant.lineage.style} style). "
             "Check that it was saved from the same network, with the same `classes` and `include_top`; if convolution "
-            f"biases are missing or left over, it is of another `style`. Keras says: {error}"
+            f"biases are missing or left over, it is of another `style`. The reason: {error}"
         ) from error
 
 
-def _fetch(checkpoint: Checkpoint) -> Path:
-    """Downloads into Keras' cache; a file that does not match its hash is deleted."""
-    name = checkpoint.url.rsplit("/", 1)[-1]
-    # Keras falls back to /tmp, silently, when its directory does not exist yet.
-    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    try:
-        found: Any = keras.utils.get_file(
-            name, checkpoint.url, cache_dir=folder.parent, cache_subdir=folder.name, file_hash=checkpoint.md5
+def _check_count(model: keras.Model, path: Path) -> None:
+    """Raises if a .keras or .weights.h5 file holds more than the model: Keras would leave the rest out in silence.
+
+    It may hold a classifier for a model without one. (For other .h5 files Keras counts the layers itself.)
+    """
+    if not path.name.lower().endswith((".keras", ".weights.h5")):
+        return
+    with ExitStack() as stack:
+        file: Any = path
+        if path.suffix == ".keras":
+            file = stack.enter_context(stack.enter_context(zipfile.ZipFile(path)).open("model.weights.h5"))
+        stored = stack.enter_context(h5py.File(file))
+        arrays: list[str] = []
+        stored.visititems(
+            lambda name, item: (
+                arrays.append(name) if isinstance(item, h5py.Dataset) and not name.startswith("optimizer/") else None
+            )
         )
-    except Exception as error:  # get_file raises bare Exceptions
-        path.unlink(missing_ok=True)
-        raise OSError(
-            f"Could not get the weights {checkpoint.url} ({error}). Download that file by other means and put it at "
-            f"{path}, or pass weights=None for random initialisation."
-        ) from error
-    return Path(found)
+    classifier = 0 if any(layer.name == "predictions" for layer in model.layers) else 2
+    if len(arrays) not in (len(model.weights), len(model.weights) + classifier):
+        raise ValueError(f"it holds {len(arrays)} arrays, the model {len(model.weights)}")

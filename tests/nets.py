@@ -1,6 +1,8 @@
 """The tests' tiny networks, their weights, and how two outputs are compared."""
 
 import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import keras
@@ -11,6 +13,7 @@ from keras_resnet.variants import Variant
 
 UNITS = (2, 2, 2, 2)
 WIDTHS = (8, 16, 32, 64)
+SIX = ("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2")  # keras.applications'
 SIZES = ((64, 64), (65, 65))  # even and odd: each hides faults in padding that the other shows
 
 
@@ -64,3 +67,21 @@ def assert_same_weights(actual: keras.Model, expected: keras.Model, tolerance: f
     assert [w.shape for w in actual.weights] == [w.shape for w in expected.weights]
     for mine, theirs in zip(actual.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance * max(np.abs(theirs).max(), 1e-3))
+
+
+@contextmanager
+def setting(setter: Callable[[Any], None], value: Any, default: Any) -> Iterator[None]:
+    """One of Keras' global settings, for a while."""
+    setter(value)
+    try:
+        yield
+    finally:
+        setter(default)
+
+
+def data_format(value: str) -> AbstractContextManager[None]:
+    return setting(keras.config.set_image_data_format, value, "channels_last")
+
+
+def dtype_policy(value: str) -> AbstractContextManager[None]:
+    return setting(keras.config.set_dtype_policy, value, "float32")

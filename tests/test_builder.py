@@ -12,7 +12,7 @@ import pytest
 import keras_resnet
 from keras_resnet import models, variants
 from keras_resnet.variants import RESNET18, RESNET18V2, RESNET20V2, RESNET50, RESNET50V2, Stem, plan
-from tests.nets import SIZES, assert_close, images, randomise, run, thin, with_style
+from tests.nets import SIZES, assert_close, data_format, dtype_policy, images, randomise, run, thin, with_style
 
 once = pytest.mark.one_backend
 CIFAR = [f"ResNet{depth}{version}" for depth in (20, 32, 44, 56, 110, 164) for version in ("", "V2")]
@@ -65,10 +65,12 @@ def test_every_shortcut_builds_what_the_plan_says(shortcut: Any, variant: Any, s
     row = thin(with_style(variant, style), shortcut=shortcut, stem=Stem(width=8))
     model = randomise(keras_resnet.ResNet(row, input_shape=(None, None, 3), classes=5))
     assert model.count_params() == plan(row).parameters(5)
+    pooled = keras.Model(model.input, model.get_layer("avg_pool").output)
     for size in SIZES:
-        output = run(model, images(*size))
-        assert output.shape == (2, 5)
-        np.testing.assert_allclose(output.sum(axis=1), 1, rtol=1e-5)
+        assert run(model, images(*size)).shape == (2, 5)
+        vectors = run(pooled, images(*size))
+        assert np.isfinite(vectors).all()
+        assert not np.allclose(vectors[0], vectors[1], rtol=0.01)  # the images differ, and so do their features
     added = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
     assert len(added) == (0 if shortcut is None else len(plan(row).units))
 
@@ -97,22 +99,9 @@ def test_channels_first_is_the_same_function_for_every_kind_of_shortcut() -> Non
         with data_format("channels_first"):
             first = keras_resnet.ResNet(row, input_shape=(3, 65, 65), include_preprocessing=True)
         first.set_weights(last.get_weights())
+        pooled = [keras.Model(model.input, model.get_layer("avg_pool").output) for model in (first, last)]
         x = images(65, 65)
-        assert_close(run(first, np.moveaxis(x, -1, 1)), run(last, x), 1e-5)
-
-
-class data_format:
-    """Sets Keras' image data format for a while."""
-
-    def __init__(self, value: str) -> None:
-        self.value = value
-
-    def __enter__(self) -> None:
-        self.before = keras.config.image_data_format()
-        keras.config.set_image_data_format(self.value)
-
-    def __exit__(self, *_: object) -> None:
-        keras.config.set_image_data_format(self.before)
+        assert_close(run(pooled[0], np.moveaxis(x, -1, 1)), run(pooled[1], x), 1e-5)
 
 
 @once
@@ -158,9 +147,11 @@ def test_a_rootless_net_starts_at_its_first_unit(version: int) -> None:
 
 
 def test_unknown_and_small_sizes_work_with_the_top() -> None:
-    model = randomise(keras_resnet.ResNet(thin(RESNET50), input_shape=(None, None, 3), classes=4))
+    model = randomise(
+        keras_resnet.ResNet(thin(RESNET50), input_shape=(None, None, 3), classes=4, classifier_activation=None)
+    )
     assert model.input_shape == (None, None, None, 3)
-    fixed = keras_resnet.ResNet(thin(RESNET50), input_shape=(33, 65, 3), classes=4)
+    fixed = keras_resnet.ResNet(thin(RESNET50), input_shape=(33, 65, 3), classes=4, classifier_activation=None)
     fixed.set_weights(model.get_weights())
     assert_close(run(model, images(33, 65)), run(fixed, images(33, 65)), 1e-6)
     assert run(model, images(1, 1)).shape == (2, 4)
@@ -208,11 +199,8 @@ def test_raw_rgb_is_turned_into_what_the_style_expects(variant: Any, style: str,
 
 @once
 def test_preprocessing_under_mixed_precision_keeps_all_its_digits() -> None:
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with dtype_policy("mixed_bfloat16"):
         model = keras_resnet.ResNet(thin(RESNET50), include_top=False, include_preprocessing=True)
-    finally:
-        keras.config.set_dtype_policy("float32")
     raw = np.random.default_rng(0).integers(0, 256, (1, 9, 9, 3)).astype("float32")
     output = run(keras.Model(model.input, model.get_layer("preprocess").output), raw)
     np.testing.assert_allclose(output, EXPECTED["caffe"](raw), atol=1e-4)
@@ -245,11 +233,11 @@ def test_style_torch_starts_as_he_normal_by_fan_out() -> None:
         ({"classes": True}, "`classes`"),
         ({"classes": None}, "`classes`"),
         ({"input_shape": (0, 32, 3)}, r"`input_shape`.*received \(0, 32, 3\)"),
-        ({"input_shape": (32, 32, 0)}, "`input_shape: channels`"),
+        ({"input_shape": (32, 32, 0)}, r"`input_shape` must.*received \(32, 32, 0\)"),
         ({"input_shape": "abc"}, "`input_shape` must be three ints"),
         ({"input_shape": 64}, "`input_shape` must be three ints"),
         ({"weights": "imagnet"}, "Did you mean 'imagenet'"),
-        ({"weights": "imagenet", "classes": 1000}, "there are no such weights.*weights=None"),
+        ({"weights": "imagenet", "classes": 10}, "there are no such weights.*weights=None"),
         ({"input_tensor": np.zeros((1, 32, 32, 3))}, "Keras tensor of rank 4.*received ndarray"),
     ],
 )
@@ -262,6 +250,19 @@ def test_a_wrong_argument_is_named_with_what_is_allowed(arguments: dict[str, Any
 def test_a_variant_must_be_a_row() -> None:
     with pytest.raises(ValueError, match=r"`variant` must be a Variant.*received 'resnet50'"):
         keras_resnet.ResNet("resnet50")  # type: ignore[arg-type]
+
+
+@once
+def test_a_cifar_net_keeps_its_size_when_none_is_passed() -> None:
+    assert keras_resnet.ResNet20(True, None, None, None).input_shape == (None, 32, 32, 3)
+    assert keras_resnet.ResNet20(False, input_shape=None).input_shape == (None, None, None, 3)
+    assert keras_resnet.ResNet(variants.RESNET20).input_shape == (None, 32, 32, 3)
+
+
+@once
+def test_a_tensor_of_unknown_channels_is_refused() -> None:
+    with pytest.raises(ValueError, match="`channels` must be a positive int; received None"):
+        keras_resnet.ResNet50(weights=None, input_tensor=keras.Input((64, 64, None)))
 
 
 @once

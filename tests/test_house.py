@@ -25,9 +25,14 @@ ROOMS = (
     "layers",
     "preprocessing",
     "checkpoints",
+    "downloads",
+    "labels",
     "weights",
     "builder",
     "models",
+    "resnet",
+    "resnet50",
+    "resnet_v2",
     "data",
     "training",
     "cli",
@@ -42,8 +47,9 @@ def imported(room: str) -> set[str]:
     for node in ast.walk(ast.parse((PACKAGE / f"{room}.py").read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{room} has a relative import"
+            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
@@ -55,8 +61,8 @@ def test_each_room_imports_only_from_those_above_it() -> None:
 
 
 def test_the_plan_works_where_keras_and_numpy_cannot_be_imported() -> None:
-    code = "import sys; sys.modules.update(keras=None, numpy=None); " + "; ".join(
-        f"import keras_resnet.{room}" for room in WITHOUT_KERAS
+    code = "import sys; sys.modules.update(keras=None, numpy=None); import keras_resnet; " + "; ".join(
+        f"from keras_resnet import {room}; keras_resnet.{room}" for room in (*WITHOUT_KERAS, "cli")
     )
     code += "; print(keras_resnet.plan(keras_resnet.RESNET50).parameters())"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -95,7 +101,10 @@ def test_the_changelogs_top_version_is_the_packages() -> None:
 def test_every_extra_that_an_error_names_exists() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["name"] == "keras3-resnet"
-    assert {"tensorflow", "jax", "torch", "train", "test"} <= set(project["optional-dependencies"])
+    sources = "".join(path.read_text() for path in PACKAGE.glob("*.py"))
+    named = set(re.findall(r"keras3-resnet\[(\w+)\]", sources)) | {"tensorflow", "jax", "torch", "test"}
+    assert "train" in named
+    assert named == set(project["optional-dependencies"])
     assert {re.split(r"[<>=]", line)[0] for line in project["dependencies"]} == {"keras", "numpy"}
 
 

@@ -210,11 +210,34 @@ def test_an_impossible_stem_is_refused(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"stride_at": "last"}, {"bias": True}, {"epsilon": 0}, {"momentum": 1.0}, {"version": 3}], ids=str
+    "fields",
+    [
+        {"stride_at": "last"},
+        {"bias": True},
+        {"epsilon": -1},
+        {"epsilon": "x"},
+        {"momentum": 1.0},
+        {"version": 3},
+        {"style": 3},
+        {"pad_always": "no"},
+        {"initializer": "he"},
+        {"initializer": (1, 2)},
+        {"initializer": (2.0, "fan_out", "normal")},
+    ],
+    ids=str,
 )
 def test_an_impossible_lineage_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"Lineage.*{next(iter(fields))}"):
         dataclasses.replace(KERAS_V1, **fields)
+
+
+def test_a_rootless_net_refuses_channels_that_it_can_not_take() -> None:
+    row = dataclasses.replace(variants.RESNET18, stem=None, shortcut="A", widths=(8, 16, 32, 64))
+    assert plan(row, 8).channels == 64
+    with pytest.raises(ValueError, match="cannot shrink"):
+        plan(row, 64)
+    with pytest.raises(ValueError, match="`channels`"):
+        plan(row, 0)
 
 
 def test_lists_are_taken_for_tuples_and_rows_stay_hashable() -> None:

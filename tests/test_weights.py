@@ -16,10 +16,9 @@ from keras.src.legacy.saving import legacy_h5_format
 import keras_resnet
 from keras_resnet import checkpoints, weights
 from keras_resnet.variants import RESNET18, RESNET50, RESNET50V2, Variant
-from tests.nets import assert_same_weights, randomise, thin, with_style
+from tests.nets import SIX, assert_same_weights, randomise, thin, with_style
 
 pytestmark = pytest.mark.one_backend
-SIX = ("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2")
 
 
 THIN = thin(RESNET50)
@@ -70,6 +69,29 @@ def test_a_file_of_another_style_is_told_by_its_biases(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=error):
             build(weights=path)
         build(weights=path, style="torch")
+    keras_style = topological(build(), tmp_path / "b.h5")
+    with pytest.raises(ValueError, match="left over"):
+        build(weights=keras_style, style="torch")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
+def test_a_file_that_holds_more_than_the_network_is_refused(suffix: str, tmp_path: Path) -> None:
+    """Keras itself leaves the rest out in silence, from the first two."""
+    deeper, path = build(thin(RESNET50, units=(2, 2, 2, 4))), tmp_path / f"deeper{suffix}"
+    {".keras": deeper.save, ".weights.h5": deeper.save_weights, ".h5": lambda p: topological(deeper, p)}[suffix](path)
+    with pytest.raises(ValueError, match="does not fit"):
+        build(weights=path)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_a_file_with_a_classifier_and_an_optimizer_loads_into_the_body(suffix: str, tmp_path: Path) -> None:
+    whole, path = randomise(build(input_shape=(32, 32, 3))), tmp_path / f"whole{suffix}"
+    whole.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    whole.fit(np.zeros((1, 32, 32, 3)), np.zeros(1), verbose=0)
+    (whole.save if suffix == ".keras" else whole.save_weights)(path)
+    body = build(include_top=False, weights=path)
+    for mine, theirs in zip(body.get_weights(), whole.get_weights()[:-2], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_paths_may_be_strings_or_path_objects(tmp_path: Path) -> None:
@@ -189,6 +211,14 @@ def test_a_cached_file_with_a_wrong_hash_is_downloaded_again(published: Server, 
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"half a file")
     assert_same_weights(build(weights="imagenet"), randomise(build()), 0)
+
+
+def test_where_no_cache_can_be_made_keras_own_fallback_serves(
+    published: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file" / "home"))
+    build(weights="imagenet")
 
 
 def test_offline_one_error_names_url_cache_path_and_none(published: Server, tmp_path: Path) -> None:

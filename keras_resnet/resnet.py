@@ -1,0 +1,29 @@
+"""The face of keras.applications.resnet: the v1 networks and their preprocessing."""
+
+from typing import Any
+
+from keras_resnet import preprocessing
+from keras_resnet.labels import decode_predictions
+from keras_resnet.models import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, ResNet200
+
+__all__ = [
+    "ResNet18",
+    "ResNet34",
+    "ResNet50",
+    "ResNet101",
+    "ResNet152",
+    "ResNet200",
+    "decode_predictions",
+    "preprocess_input",
+]
+
+
+def preprocess_input(x: Any, data_format: str | None = None) -> Any:
+    """Turns RGB images in [0, 255] into what the weights of `keras.applications.resnet` expect: BGR less means.
+
+    Args:
+        x: images (..., height, width, 3), or (..., 3, height, width): a NumPy array, a backend's tensor or a Keras
+            tensor. It is not changed. Integers become Keras' default float.
+        data_format: "channels_last" or "channels_first"; None is Keras' own setting.
+    """
+    return preprocessing.preprocess_input(x, "caffe", data_format)

@@ -1,0 +1,5 @@
+"""The face of keras.applications.resnet50."""
+
+from keras_resnet.resnet import ResNet50, decode_predictions, preprocess_input
+
+__all__ = ["ResNet50", "decode_predictions", "preprocess_input"]

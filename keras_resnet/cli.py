@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         "data", help="a folder with one folder of pictures per class, or `digits`: scikit-learn's handwritten digits"
     )
     train.add_argument("--model", default="ResNet20", help="the network, by the name of its builder")
-    train.add_argument("--epochs", type=_positive, help="passes over the pictures; if not given, 10, or 800 steps")
+    train.add_argument("--epochs", type=_positive, help="passes over the pictures; if not given, 10, or 500 steps")
     train.add_argument("--batch-size", type=_positive, default=32, help="pictures in a step")
     train.add_argument(
         "--image-size",
@@ -117,14 +117,12 @@ def _train(arguments: argparse.Namespace) -> None:
     load = data.digits if digits else partial(data.folder, arguments.data)
     pictures, validation = load(side, arguments.batch_size).split(arguments.validation_split, arguments.seed)
     names = pictures.class_names
-    print(
-        f"{len(pictures.labels)} pictures to train and {len(validation.labels)} to validate with, {len(names)} classes"
-    )
+    print(f"{len(names)} classes; pictures: {len(pictures.labels)} to train, {len(validation.labels)} to validate")
     model = getattr(models, arguments.model)(
         weights=None, input_shape=(side, side, 3), classes=len(names), include_preprocessing=True
     )
     out = arguments.out or Path("runs") / Path(arguments.data).resolve().name
-    epochs = arguments.epochs or max(10, -(-800 // len(pictures)))
+    epochs = arguments.epochs or max(10, -(-500 // len(pictures)))
     accuracy, epoch = training.train(model, pictures, validation, out, epochs, arguments.learning_rate)
     print(f"left in {out}: model.keras (raw RGB in [0, 255] goes in), labels.txt, history.csv, curves.png")
     print(f"best validation accuracy: {accuracy:.1%} (epoch {epoch})")

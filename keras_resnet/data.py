@@ -18,7 +18,8 @@ Size = int | tuple[int, int]
 class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of pictures (N, height, width, 3), float32 RGB in [0, 255], and labels (N,), int32.
 
-    The order of an epoch is a function of seed and epoch alone, so pass `shuffle=False` to `fit`.
+    The order of an epoch is a function of seed and epoch alone, so pass `shuffle=False` to `fit`. (Keras ends an epoch,
+    0, before it begins: it looks at a first batch.)
 
     Args:
         pictures: paths of files, or uint8 arrays (height, width) or (height, width, 3).

@@ -52,14 +52,15 @@ def draw_curves(history: dict[str, list[float]], path: Path) -> None:
     """Draws loss and accuracy by epoch: thin lines for training, bold ones for validation."""
     integers = optional("matplotlib.ticker").MaxNLocator(integer=True)
     figure = optional("matplotlib.figure").Figure(figsize=(9, 3.5), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    places = {"loss": "upper right", "accuracy": "lower right"}
+    for axes, (metric, place) in zip(figure.subplots(1, 2), places.items(), strict=True):
         epochs = range(1, len(history[metric]) + 1)
-        axes.plot(epochs, history[metric], "C0", linewidth=1, marker=".", label="training")
-        axes.plot(epochs, history[f"val_{metric}"], "C1", linewidth=2.5, marker="o", label="validation")
+        axes.plot(epochs, history[metric], "C0", linewidth=1, label="training")
+        axes.plot(epochs, history[f"val_{metric}"], "C1", linewidth=2.5, label="validation")
         axes.set(title=metric, xlabel="epoch")
         axes.xaxis.set_major_locator(integers)
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(loc=place)
     figure.axes[0].set_yscale("log")
     figure.axes[1].set_ylim(top=1.01)
     figure.savefig(path, dpi=120)

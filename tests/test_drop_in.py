@@ -122,7 +122,8 @@ def test_thin_peers_agree_in_graph_inference_and_training(version: int) -> None:
         assert_same_graph(ours, theirs)
         ours.set_weights(randomise(theirs).get_weights())
         assert_close(run(ours, images(size[0], size[1])), run(theirs, images(size[0], size[1])), 1e-6)
-    compare_training(ours, theirs)
+    if keras.backend.backend() == "torch":  # the quickest; the others show training on the full networks
+        compare_training(ours, theirs)
 
 
 def compare_training(ours: keras.Model, theirs: keras.Model) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import keras_resnet
+from tests.pictures import draw_folder
 
 pytestmark = pytest.mark.one_backend
 ROOT = Path(__file__).parents[1]
@@ -112,6 +113,7 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(blocks) >= 3
     monkeypatch.chdir(tmp_path)
+    draw_folder(tmp_path / "flowers", 4)
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from math import inf
@@ -24,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.run(arguments)
     except (ValueError, OSError, ImportError) as error:
         print(f"keras-resnet: {error}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("keras-resnet: out of memory; make --batch-size or --image-size smaller", file=sys.stderr)
         return 1
     return 0
 
@@ -95,7 +99,10 @@ def _choose_backend() -> str:
             )
         return chosen
     settings = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
-    configured = json.loads(settings.read_text()).get("backend") if settings.is_file() else None
+    configured = None
+    if settings.is_file():
+        with suppress(ValueError, AttributeError):  # a damaged file has no settings
+            configured = json.loads(settings.read_text()).get("backend")
     for backend in sorted(_BACKENDS, key=lambda name: name != configured):
         if find_spec(backend):
             os.environ["KERAS_BACKEND"] = backend
@@ -111,6 +118,7 @@ def _train(arguments: argparse.Namespace) -> None:
     networks = tuple(name for name in models.__all__ if name != "ResNet")
     if arguments.model not in networks:
         raise choice_error("--model", arguments.model, networks)
+    keras.config.set_image_data_format("channels_last")  # as the pictures come
     keras.utils.set_random_seed(arguments.seed)
     digits = arguments.data == "digits"
     side = arguments.image_size or (16 if digits else getattr(variants, arguments.model.upper()).image_side)
@@ -118,10 +126,14 @@ def _train(arguments: argparse.Namespace) -> None:
     pictures, validation = load(side, arguments.batch_size).split(arguments.validation_split, arguments.seed)
     names = pictures.class_names
     print(f"{len(names)} classes; pictures: {len(pictures.labels)} to train, {len(validation.labels)} to validate")
+    out = arguments.out or Path("runs") / Path(arguments.data).resolve().name
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out must be a folder that can be written; {str(out)!r}: {error.strerror}.") from error
     model = getattr(models, arguments.model)(
         weights=None, input_shape=(side, side, 3), classes=len(names), include_preprocessing=True
     )
-    out = arguments.out or Path("runs") / Path(arguments.data).resolve().name
     epochs = arguments.epochs or max(10, -(-500 // len(pictures)))
     accuracy, epoch = training.train(model, pictures, validation, out, epochs, arguments.learning_rate)
     print(f"left in {out}: model.keras (raw RGB in [0, 255] goes in), labels.txt, history.csv, curves.png")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +76,17 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         train_test_split = optional("sklearn.model_selection").train_test_split
         if not 0 < validation_split < 1:
             raise ValueError(f"`validation_split` must lie between 0 and 1; received {validation_split!r}.")
+        count, classes = len(self.labels), len(self.class_names)
+        validating = ceil(validation_split * count)
         rarest = self.class_names[int(np.argmin(np.bincount(self.labels, minlength=len(self.class_names))))]
         if min(np.bincount(self.labels)) < 2:
             raise ValueError(f"Every class needs two pictures, to train and to validate with; {rarest!r} has one.")
-        parts = train_test_split(
-            range(len(self.labels)), test_size=validation_split, random_state=seed, stratify=self.labels
-        )
+        if min(validating, count - validating) < classes:
+            raise ValueError(
+                f"`validation_split` must leave a picture of each class on both sides; {validation_split} of {count} "
+                f"pictures is {validating}, for {classes} classes."
+            )
+        parts = train_test_split(range(count), test_size=validation_split, random_state=seed, stratify=self.labels)
 
         def part(indices: list[int], order: int | None) -> "Pictures":
             pictures = [self.pictures[i] for i in indices]
@@ -98,6 +104,10 @@ def read_picture(picture: Any, image_size: Size | None = None) -> np.ndarray[Any
     Image = optional("PIL.Image")
     try:
         with Image.fromarray(picture) if isinstance(picture, np.ndarray) else Image.open(picture) as image:
+            if image.mode == "F":
+                raise ValueError("its pixels are floats, of a range that it does not tell")
+            if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+                image = Image.fromarray((np.asarray(image) / 257).astype("uint8"))
             rgb = image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's for damaged files
         raise ValueError(f"{picture} can't be read as a picture: {error}") from error
@@ -116,7 +126,7 @@ def folder(path: str | Path, image_size: Size = 64, batch_size: int = 32, seed: 
         model.fit(training, validation_data=validation, shuffle=False)
 
     Args:
-        path: the folder. The names of its sub-folders are the names of the classes; hidden files are left out.
+        path: the folder. The names of its sub-folders are the names of the classes; what is hidden is left out.
         image_size: (height, width) in pixels, or one int for both; pictures are stretched to it.
         batch_size: pictures in a batch.
         seed: what determines the order of each epoch; None keeps the order of the names.
@@ -136,7 +146,11 @@ def folder(path: str | Path, image_size: Size = 64, batch_size: int = 32, seed: 
     files, labels = [], []
     for label, name in enumerate(classes):
         found = sorted(
-            file for file in name.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+            file
+            for file in name.rglob("*")
+            if file.suffix.lower() in SUFFIXES
+            and file.is_file()
+            and not any(part.startswith(".") for part in file.relative_to(name).parts)
         )
         if not found:
             raise ValueError(f"{str(name)!r} holds no picture ({', '.join(SUFFIXES)}); remove the folder or fill it.")

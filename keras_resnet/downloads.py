@@ -1,6 +1,7 @@
 """Published files, in Keras' own cache: fetched once, verified by their hash."""
 
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,16 +20,18 @@ def fetch(url: str, md5: str, otherwise: str) -> Path:
         OSError: if the file cannot be had, or has another hash, in which case it is deleted. Names the URL and the
             place for a file that was downloaded by other means.
     """
-    name = url.rsplit("/", 1)[-1]
-    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
-    with suppress(OSError):  # a home that can't be written is left to Keras, which falls back to /tmp
-        folder.mkdir(parents=True, exist_ok=True)
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    with suppress(OSError):  # get_file takes a folder that is not there for one that can't be written
+        home.mkdir(parents=True, exist_ok=True)
+    if not os.access(home, os.W_OK):
+        home = Path(tempfile.gettempdir()) / ".keras"  # as Keras does
+        home.mkdir(exist_ok=True)
+    path = home / "models" / url.rsplit("/", 1)[-1]
     try:
-        found = keras.utils.get_file(name, url, cache_dir=folder.parent, cache_subdir=folder.name, file_hash=md5)
+        keras.utils.get_file(path.name, url, cache_dir=home, cache_subdir=path.parent.name, file_hash=md5)
     except Exception as error:  # get_file raises bare Exceptions
-        (folder / name).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise OSError(
-            f"Could not get {url} ({error}). Download that file by other means and put it at {folder / name}, or "
-            f"{otherwise}."
+            f"Could not get {url} ({error}). Download that file by other means and put it at {path}, or {otherwise}."
         ) from error
-    return Path(found)
+    return path

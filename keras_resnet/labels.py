@@ -69,14 +69,14 @@ def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
         return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
     name = _PREFIX + ">".join(re.sub(r"[^A-Za-z0-9_-]", escape, name) for name in names)
-    output = keras.layers.Identity(dtype="float32", name=name)(model.output)
+    scores = model.layers[-1].input if class_names(model) else model.output
+    output = keras.layers.Identity(dtype="float32", name=name)(scores)
     return keras.Model(model.input, output, name=model.name)
 
 
 def class_names(model: keras.Model) -> tuple[str, ...] | None:
-    """The names that `with_class_names` left in a model or the file it came from, or None."""
-    for layer in model.layers:
-        if layer.name.startswith(_PREFIX):
-            escaped = layer.name.removeprefix(_PREFIX).split(">")
-            return tuple(name.encode("ascii").decode("unicode_escape") for name in escaped)
-    return None
+    """The names of a model's outputs, if `with_class_names` left them in it or the file it came from; or None."""
+    last = model.layers[-1].name
+    if not last.startswith(_PREFIX):
+        return None
+    return tuple(name.encode("ascii").decode("unicode_escape") for name in last.removeprefix(_PREFIX).split(">"))

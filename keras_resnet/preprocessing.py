@@ -27,6 +27,9 @@ def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
 
     Returns:
         The same kind of array or tensor, of the same shape.
+
+    Raises:
+        ValueError: if `data_format` is another, or "caffe" gets other than 3 channels.
     """
     if data_format not in (None, *_DATA_FORMATS):
         raise choice_error("data_format", data_format, (None, *_DATA_FORMATS))
@@ -37,6 +40,11 @@ def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
     if mode == "tf":
         return x / 127.5 - 1.0
     first = (data_format or keras.config.image_data_format()) == "channels_first"
+    if x.shape[-3 if first else -1] != 3:
+        raise ValueError(
+            f"`x` must have 3 channels, RGB, {'before' if first else 'after'} height and width; "
+            f"received the shape {tuple(x.shape)}."
+        )
     mean = xp.array(CAFFE_MEAN_BGR, dtype=keras.backend.standardize_dtype(x.dtype))
     return xp.subtract(xp.flip(x, axis=-3 if first else -1), xp.reshape(mean, (3, 1, 1)) if first else mean)
 

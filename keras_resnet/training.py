@@ -26,6 +26,7 @@ def train(
     Returns:
         The best validation accuracy, in [0, 1], and its epoch, counted from 1.
     """
+    optional("matplotlib.figure")  # better missed now than after training
     out.mkdir(parents=True, exist_ok=True)
     (out / "labels.txt").write_text("".join(f"{name}\n" for name in training.class_names), encoding="utf-8")
     model = with_class_names(model, training.class_names)

@@ -34,7 +34,7 @@ def find(weights: Weights, variant: Variant, include_top: bool) -> Path | Checkp
     if not isinstance(weights, (str, os.PathLike)) or not os.path.isfile(weights):
         raise choice_error("weights", weights, (None, "imagenet"), " Or pass the path of an existing weights file.")
     path = Path(weights)
-    if path.suffix.lower() not in _SUFFIXES:
+    if path.suffix not in _SUFFIXES:
         raise ValueError(
             f"`weights` must be a file of Keras, named .keras, .weights.h5 or .h5; received {str(path)!r}."
         )
@@ -63,7 +63,7 @@ def _check_count(model: keras.Model, path: Path) -> None:
 
     It may hold a classifier for a model without one. (For other .h5 files Keras counts the layers itself.)
     """
-    if not path.name.lower().endswith((".keras", ".weights.h5")):
+    if not path.name.endswith((".keras", ".weights.h5")):
         return
     with ExitStack() as stack:
         file: Any = path

@@ -93,6 +93,9 @@ def test_without_a_chosen_backend_the_command_says_which_it_takes(tmp_path: Path
     assert "Did you mean 'torch'" in choose("toch")
     (tmp_path / "keras.json").write_text('{"backend": "torch"}')
     assert choose("").startswith("torch (")
+    for damaged in ("[]", "{"):
+        (tmp_path / "keras.json").write_text(damaged)
+        assert choose("").startswith("jax (")
 
 
 @once
@@ -113,7 +116,7 @@ def test_a_missing_backend_is_a_sentence(monkeypatch: pytest.MonkeyPatch, refuse
         (("train", "digits", "--model", "resnet50", "--image-size", "16"), "Did you mean 'ResNet50'"),
         (("train", "digits", "--model", "ResNet50", "--image-size", "16"), "at least 32x32"),
         (("train", "digits", "--epochs", "0"), "must be a positive int; received '0'"),
-        (("train", "digits", "--out", "file"), "File exists: 'file'"),
+        (("train", "digits", "--out", "file"), "--out must be a folder that can be written; 'file'"),
         (("train", "digits", "--learning-rate", "nan"), "must be a number above 0"),
         (("train", "digits", "--validation-split", "1"), "between 0 and 1"),
         (("train", "letters"), "There is no folder 'letters'"),
@@ -136,8 +139,11 @@ def classify(model: Path, pictures: list[Path], cwd: Path, backend: str = BACKEN
 
 
 @pytest.mark.skipif(BACKEND == "jax", reason="JAX trains on a folder in the next test")
-def test_a_folder_trains_and_its_model_names_the_classes(tmp_path: Path) -> None:
+def test_a_folder_trains_and_its_model_names_the_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_folder(tmp_path / "shapes", 4)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "keras.json").write_text('{"image_data_format": "channels_first"}')  # does not matter
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     arguments = ("--epochs", "1", "--image-size", "16", "--validation-split", "0.25", "--out", "run")
     result = command("train", "shapes", *arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

@@ -48,12 +48,24 @@ def test_gray_palette_and_transparent_pictures_are_rgb(tmp_path: Path) -> None:
         assert picture.dtype == np.uint8
 
 
+def test_16_bit_pictures_are_scaled_and_floats_refused(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 16 * 16).reshape(16, 16)
+    Image.fromarray(ramp.astype("uint16")).save(tmp_path / "deep.png")
+    np.testing.assert_allclose(data.read_picture(tmp_path / "deep.png")[..., 0], ramp / 257, atol=1)
+    Image.fromarray((ramp / 65535).astype("float32")).save(tmp_path / "float.tif")
+    with pytest.raises(ValueError, match="float.tif can't be read.*floats"):
+        data.read_picture(tmp_path / "float.tif")
+
+
 def test_hidden_and_other_files_are_left_out_and_suffixes_may_shout(shapes: Path, tmp_path: Path) -> None:
     for name in ("a", "b", ".hidden"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (4, 4)).save(tmp_path / name / "x.PNG")
         (tmp_path / name / "._x.png").write_bytes(b"resource fork")
         (tmp_path / name / "notes.txt").write_text("no picture")
+    (tmp_path / "a" / ".thumbs").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "a" / ".thumbs" / "x.png")
+    (tmp_path / "a" / "folder.png").mkdir()
     assert [path.name for path in data.folder(tmp_path).pictures] == ["x.PNG", "x.PNG"]
 
 
@@ -120,6 +132,9 @@ def test_what_no_network_can_learn_from_is_refused_with_the_reason(tmp_path: Pat
     folder_of(tmp_path / "dog", puppies=2)
     with pytest.raises(ValueError, match="two pictures.*'cat' has one"):
         data.folder(tmp_path).split()
+    Image.new("RGB", (4, 4)).save(tmp_path / "cat" / "another.png")
+    with pytest.raises(ValueError, match="`validation_split`.*0.2 of 4 pictures is 1, for 2 classes"):
+        data.folder(tmp_path).split(0.2)
     for share in (0, 1, -0.1, 1.5, float("nan")):
         with pytest.raises(ValueError, match="`validation_split`"):
             data.folder(tmp_path).split(share)

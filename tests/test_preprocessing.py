@@ -98,6 +98,13 @@ def test_an_unknown_data_format_is_refused() -> None:
         keras_resnet.resnet.preprocess_input(raw((5, 4, 3)), "channel_last")
 
 
+@once
+def test_means_of_three_channels_need_three() -> None:
+    for shape, order in (((5, 4, 1), "channels_last"), ((2, 5, 4, 3), "channels_first")):
+        with pytest.raises(ValueError, match="`x` must have 3 channels"):
+            keras_resnet.resnet.preprocess_input(raw(shape), order)
+
+
 @pytest.fixture
 def class_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """A class index of the real one's form, where both packages find it."""
@@ -171,3 +178,8 @@ def test_class_names_travel_with_every_file_of_the_model(tmp_path: Path) -> None
         assert labels.class_names(model) == NAMES
     cut = keras.Model(model.input, model.get_layer("avg_pool").output)
     assert labels.class_names(cut) is None  # a body for other classes
+    built_on = keras.Model(model.input, keras.layers.Dense(2)(model.output))
+    assert labels.class_names(built_on) is None
+    renamed = labels.with_class_names(model, [str(i) for i in range(len(NAMES))])
+    assert labels.class_names(renamed) == tuple(str(i) for i in range(len(NAMES)))
+    assert len(renamed.layers) == len(model.layers)

@@ -106,6 +106,7 @@ def test_paths_may_be_strings_or_path_objects(tmp_path: Path) -> None:
         ("text.keras", b"not a zip"),
         ("text.weights.h5", b"not hdf5"),
         ("cut.h5", b"\x89HDF\r\n\x1a\n"),
+        ("NET.KERAS", b"PK"),
         ("net.pth", b"\x80\x02"),
         ("net", b""),
     ],
@@ -218,7 +219,14 @@ def test_where_no_cache_can_be_made_keras_own_fallback_serves(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file" / "home"))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     build(weights="imagenet")
+    assert (tmp_path / ".keras" / "models" / "thin.h5").is_file()
+    (tmp_path / ".keras" / "models" / "thin.h5").unlink()
+    (tmp_path / "web" / "thin.h5").write_bytes(b"something else")
+    with pytest.raises(OSError, match=f"{published.url}/thin.h5.*put it at {tmp_path}/.keras/models/thin.h5"):
+        build(weights="imagenet")
+    assert list((tmp_path / ".keras" / "models").iterdir()) == []
 
 
 def test_offline_one_error_names_url_cache_path_and_none(published: Server, tmp_path: Path) -> None:

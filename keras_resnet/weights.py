@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import h5py
+import h5py  # a dependency of Keras
 import keras
 
 from keras_resnet.checkpoints import Checkpoint, imagenet

@@ -1,14 +1,24 @@
-"""The builder: any row of the plan as a functional Keras model, and the checks at its boundary."""
+"""The builder: any row of the plan as one functional Keras model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from operator import index
 from typing import Any
 
 import keras
 from keras import layers
 
 from keras_resnet import weights as weight_files
+from keras_resnet.arguments import (
+    check_activation,
+    check_bool,
+    check_published,
+    check_rate,
+    check_tensor,
+    standardize_data_format,
+    standardize_dtype,
+    standardize_regularizer,
+    standardize_shape,
+)
 from keras_resnet.checkpoints import Checkpoint
 from keras_resnet.errors import check_positive, choice_error
 from keras_resnet.layers import Kit, Tensor, body
@@ -28,8 +38,16 @@ def ResNet(
     classifier_activation: str | Callable[..., Any] | None = "softmax",
     name: str | None = None,
     *,
+    output_stride: int | None = None,
+    global_pool: bool = True,
     style: str | None = None,
     include_preprocessing: bool = False,
+    data_format: str | None = None,
+    dtype: str | keras.DTypePolicy | None = None,
+    dropout: float = 0.0,
+    drop_path: float = 0.0,
+    zero_init_residual: bool = False,
+    kernel_regularizer: str | keras.Regularizer | None = None,
 ) -> keras.Model:
     """Builds a residual network of any row as one flat functional graph of stock Keras layers.
 
@@ -38,7 +56,8 @@ def ResNet(
         thin = dataclasses.replace(keras_resnet.variants.RESNET34, name="thin", widths=(16, 32, 64, 128))
         model = keras_resnet.ResNet(thin, input_shape=(64, 64, 3), classes=10)
 
-    Layer names, order of weights and defaults are those of `keras.applications`.
+    Layer names, order of weights and defaults are those of `keras.applications`. No keyword but `style` changes the
+    list of weights: a weights file loads whatever the others are.
 
     Args:
         variant: the network, such as `keras_resnet.variants.RESNET50`, or a row of your own.
@@ -54,15 +73,32 @@ def ResNet(
         classifier_activation: activation of the classifier, with top; None returns logits. Under a mixed dtype policy
             the classifier computes in float32.
         name: the name of the model.
-        style: whose layout to follow, "keras" (keras.applications) or "torch" (torchvision, timm): where strides,
-            biases and padding sit, epsilon, momentum and initialisation. None: the network's own, "torch" for the
-            CIFAR nets, "keras" for the others.
+        output_stride: by how much the last feature map is smaller than the image: None for as much as the network
+            strides, else 4, 8, 16 or 32 (CIFAR nets 1, 2 or 4; rootless nets 1, 2, 4 or 8). Once it is reached,
+            convolutions dilate instead of striding; every k-th pixel of the denser map is the map of the network as it
+            was (TF-Slim's `output_stride`; torchvision's `replace_stride_with_dilation`).
+        global_pool: False, with top: fully convolutional, the classifier is applied at each position of the last
+            feature map.
+        style: whose layout to follow, "keras" (keras.applications), "torch" (torchvision, timm) or "slim" (TF-Slim):
+            where strides, biases and padding sit, epsilon, momentum and initialisation. None: the network's own,
+            "torch" for the CIFAR nets, "keras" for the others.
         include_preprocessing: whether the graph begins with what the style's weights expect, so that raw RGB in
-            [0, 255] goes in. It adds no weights. False: preprocess images yourself.
+            [0, 255] goes in. False: preprocess images yourself.
+        data_format: "channels_last", (N, H, W, C), or "channels_first", (N, C, H, W), for images, `input_shape` and
+            feature maps; None is Keras' own setting. Weights fit both. On a CPU, TensorFlow runs channels_first only
+            under `compile(jit_compile=True)`.
+        dtype: the dtype policy of the layers, such as "mixed_bfloat16"; None is Keras' own setting.
+        dropout: the fraction of pooled features that training drops in front of the classifier, with top.
+        drop_path: the probability with which training drops the residual of the last unit; it grows linearly with
+            depth (stochastic depth, arXiv:1603.09382 section 3).
+        zero_init_residual: whether each unit begins as its shortcut: in v1 its last norm's gamma (arXiv:1706.02677
+            section 5.1), in v2 its last convolution's kernel starts at zero.
+        kernel_regularizer: regularizer of every convolution's and the classifier's kernel, such as "l2" or
+            `keras.regularizers.L2(5e-5)`.
 
     Returns:
-        A `keras.Model`. Input: float images (N, height, width, channels). Output: with top (N, classes); without, see
-        `pooling`.
+        A `keras.Model`. Input: float images (N, height, width, channels). Output: with top (N, classes), or
+        (N, H, W, classes) without `global_pool`; without top, see `pooling`.
 
     Raises:
         ValueError: if an argument is not one of those above, or a weights file does not fit.
@@ -77,26 +113,56 @@ def ResNet(
         variant = replace(variant, lineage=LINEAGES[style, variant.version])
     if pooling not in (None, "avg", "max"):
         raise choice_error("pooling", pooling, (None, "avg", "max"))
-    data_format = keras.config.image_data_format()
-    input_shape = standardize_shape(input_shape)
+    check_bool("global_pool", global_pool)
+    check_bool("include_preprocessing", include_preprocessing)
+    check_bool("zero_init_residual", zero_init_residual)
+    check_rate("dropout", dropout)
+    check_rate("drop_path", drop_path)
     if include_top:
         check_positive("classes", classes)
-        _check_activation(classifier_activation, weights)
-    image = _image(variant, include_top, input_tensor, input_shape, data_format)
-    kit = Kit(variant.lineage, data_format)
+        check_activation(classifier_activation, weights is not None)
+    elif dropout or not global_pool:
+        raise ValueError(
+            "`dropout` and `global_pool=False` are about the classifier and need include_top=True; received "
+            f"include_top={include_top!r}, dropout={dropout!r}, global_pool={global_pool!r}."
+        )
+    if variant.shortcut is None and (drop_path or zero_init_residual):
+        raise ValueError(
+            "`drop_path` and `zero_init_residual` need a shortcut: without one nothing would be left of a unit; "
+            f"received drop_path={drop_path!r}, zero_init_residual={zero_init_residual!r}, Variant.shortcut=None."
+        )
+    data_format = standardize_data_format(data_format)
+    kit = Kit(
+        variant.lineage,
+        data_format,
+        standardize_dtype(dtype),
+        standardize_regularizer(kernel_regularizer),
+        drop_path,
+        zero_init_residual,
+    )
+    input_shape = standardize_shape(input_shape, data_format)
+    if input_tensor is None:
+        side = variant.image_side if include_top else None
+        default = (side, side, 3) if data_format == "channels_last" else (3, side, side)
+        image = keras.Input(input_shape or default)
+    else:
+        check_tensor(input_tensor)
+        image = input_tensor
+    channels = image.shape[kit.channel_axis]
+    layout = plan(variant, output_stride, channels)
     source = weight_files.find(weights, variant, include_top)
     if isinstance(source, Checkpoint):
         declared = input_shape[kit.channel_axis - 1] if input_shape else 3
-        _check_published(include_top, classes, {declared, image.shape[kit.channel_axis]})
+        check_published(include_top, classes, {declared, channels})
     x = preprocessing_layers(image, variant.lineage.preprocessing, data_format) if include_preprocessing else image
-    x = body(x, plan(variant, image.shape[kit.channel_axis]), kit)
+    x = body(x, layout, kit)
     if include_top:
-        x = layers.GlobalAveragePooling2D(data_format=data_format, name="avg_pool")(x)
-        x = layers.Dense(classes, classifier_activation, dtype=_classifier_dtype(), name="predictions")(x)
-    elif pooling == "avg":
-        x = layers.GlobalAveragePooling2D(data_format=data_format, name="avg_pool")(x)
-    elif pooling == "max":
-        x = layers.GlobalMaxPooling2D(data_format=data_format, name="max_pool")(x)
+        pooling = "avg" if global_pool else None
+    if pooling:
+        pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
+        x = pool(data_format, dtype=kit.dtype, name=f"{pooling}_pool")(x)
+    if include_top:
+        x = _classifier(x, kit, classes, classifier_activation, dropout)
     inputs = image if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
     model = keras.Model(inputs, x, name=variant.name if name is None else name)
     if source:
@@ -104,74 +170,19 @@ def ResNet(
     return model
 
 
-def standardize_shape(input_shape: Sequence[int | None] | None, minimum: int = 1) -> tuple[int | None, ...] | None:
-    """Three ints, height and width of at least so many pixels or None; an empty shape, or None, is None."""
-    if input_shape is None:
-        return None
-    try:
-        shape = tuple(None if size is None else index(size) for size in input_shape)
-    except TypeError:
-        shape = (0,)
-    if not shape:
-        return None
-    first = keras.config.image_data_format() == "channels_first"
-    least = (1, minimum, minimum) if first else (minimum, minimum, 1)
-    if len(shape) != 3 or any(size is not None and size < small for size, small in zip(shape, least, strict=True)):
-        raise ValueError(
-            "`input_shape` must be three ints, such as (224, 224, 3), without the batch, with height and width of at "
-            f"least {minimum}x{minimum}, or None; received {input_shape!r}."
-        )
-    check_positive("input_shape: channels", shape[0 if first else 2])
-    return shape
-
-
-def _check_activation(activation: str | Callable[..., Any] | None, weights: weight_files.Weights) -> None:
-    """One that Keras knows; with weights, the one that they were trained for, or none."""
-    function = keras.activations.get(activation)
-    if weights is not None and function not in (keras.activations.softmax, keras.activations.linear):
-        raise ValueError(
-            f"`classifier_activation` must be None or 'softmax' with pretrained weights; received {activation!r}. "
-            "With weights=None any activation is allowed."
-        )
-
-
-def _check_published(include_top: bool, classes: int, channels: set[int | None]) -> None:
-    """1000 classes and 3 channels."""
-    if include_top and classes != 1000:
-        raise ValueError(
-            f"`classes` must be 1000 with weights='imagenet' and include_top=True; received {classes!r}. "
-            "For other classes pass include_top=False and add a classifier of your own."
-        )
-    if channels != {3}:
-        (other,) = channels - {3}
-        raise ValueError(
-            f"`input_shape` must have 3 channels with weights='imagenet'; received {other!r}. "
-            "Repeat gray images three times along the channels, or pass weights=None."
-        )
-
-
-def _image(
-    variant: Variant,
-    include_top: bool,
-    input_tensor: Tensor | None,
-    input_shape: tuple[int | None, ...] | None,
-    data_format: str,
+def _classifier(
+    x: Tensor, kit: Kit, classes: int, activation: str | Callable[..., Any] | None, dropout: float
 ) -> Tensor:
-    """The caller's tensor, or a new input."""
-    if input_tensor is None:
-        side = variant.image_side if include_top else None
-        default = (side, side, 3) if data_format == "channels_last" else (3, side, side)
-        return keras.Input(input_shape or default)
-    if not keras.backend.is_keras_tensor(input_tensor) or len(input_tensor.shape) != 4:
-        shape = getattr(input_tensor, "shape", None)
-        raise ValueError(
-            "`input_tensor` must be a Keras tensor of rank 4, such as keras.Input((224, 224, 3)); "
-            f"received {type(input_tensor).__name__} of shape {shape}. To run on data, build the model and call it."
-        )
-    return input_tensor
-
-
-def _classifier_dtype() -> str | None:
-    """float32 where the global policy mixes a narrow computation with wide variables; else the policy's own."""
-    policy = keras.config.dtype_policy()
-    return "float32" if policy.compute_dtype != policy.variable_dtype else None
+    """Applies one dense layer, in float32 under a mixed policy, to a vector or at each position of a map."""
+    if dropout:
+        x = layers.Dropout(dropout, dtype=kit.dtype, name="top_dropout")(x)
+    mixed = kit.dtype.compute_dtype != kit.dtype.variable_dtype
+    dtype = "float32" if mixed else kit.dtype
+    moves = len(x.shape) == 4 and kit.data_format == "channels_first"  # a dense layer works on the last axis
+    if moves:
+        x = layers.Permute((2, 3, 1), dtype=dtype, name="predictions_last")(x)
+    dense = layers.Dense(
+        classes, activation, kernel_regularizer=kit.kernel_regularizer, dtype=dtype, name="predictions"
+    )
+    x = dense(x)
+    return layers.Permute((3, 1, 2), dtype=dtype, name="predictions_first")(x) if moves else x

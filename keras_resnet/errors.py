@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 def choice_error(argument: str, received: object, allowed: tuple[object, ...], note: str = "") -> ValueError:
     """The error for a value outside a closed list: what came, what may come, the nearest of them."""
     spelled = {str(value).lower(): value for value in allowed}
-    near = get_close_matches(str(received).lower(), spelled, 1)
+    near = get_close_matches(received.lower(), spelled, 1) if isinstance(received, str) else ()
     hint = f" Did you mean {spelled[near[0]]!r}?" if near else ""
     return ValueError(
         f"`{argument}` must be one of {', '.join(map(repr, allowed))}; received {received!r}.{hint}{note}"
@@ -32,9 +32,9 @@ def check_positive(argument: str, value: object) -> None:
         raise ValueError(f"`{argument}` must be a positive int; received {value!r}.")
 
 
-def optional(module: str) -> Any:
-    """Imports a module of the extra `train`, or raises an `ImportError` that says how to get it."""
+def optional(module: str, extra: str = "train") -> Any:
+    """Imports a module of an extra, or raises an `ImportError` that says how to get it."""
     try:
         return import_module(module)
     except ImportError as error:
-        raise ImportError(f"This needs {module}: pip install 'keras3-resnet[train]' ({error})") from error
+        raise ImportError(f"This needs {module}: pip install 'keras3-resnet[{extra}]' ({error})") from error

@@ -4,10 +4,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import keras
-
 from keras_resnet import variants
-from keras_resnet.builder import ResNet, standardize_shape
+from keras_resnet.arguments import standardize_data_format, standardize_shape
+from keras_resnet.builder import ResNet
 from keras_resnet.variants import Stem, Variant
 
 __all__ = [
@@ -58,11 +57,12 @@ def _bind(
 
     def builder(*args: P.args, **kwargs: P.kwargs) -> T:
         bound = signature.bind(*args, **kwargs)
+        data_format = standardize_data_format(bound.arguments.get("data_format"))
         shape = defaults.get("input_shape")
-        if shape and "input_shape" not in bound.arguments and keras.config.image_data_format() == "channels_first":
+        if shape and "input_shape" not in bound.arguments and data_format == "channels_first":
             bound.arguments["input_shape"] = (shape[2], *shape[:2])
         bound.apply_defaults()
-        bound.arguments["input_shape"] = standardize_shape(bound.arguments["input_shape"], minimum)
+        bound.arguments["input_shape"] = standardize_shape(bound.arguments["input_shape"], data_format, minimum)
         return build(variant, *bound.args, **bound.kwargs)
 
     builder.__name__ = builder.__qualname__ = variant.name.replace("resnet", "ResNet").replace("v2", "V2")

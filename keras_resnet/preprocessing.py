@@ -6,14 +6,12 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_resnet.errors import choice_error
+from keras_resnet.arguments import standardize_data_format
 
 # Means and standard deviations of ImageNet's pixels in [0, 255], in the order of channels that follows.
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # Caffe, keras.applications v1
 TORCH_MEAN_RGB = (255 * 0.485, 255 * 0.456, 255 * 0.406)  # torchvision
 TORCH_STD_RGB = (255 * 0.229, 255 * 0.224, 255 * 0.225)
-
-_DATA_FORMATS = ("channels_last", "channels_first")
 
 
 def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
@@ -31,15 +29,14 @@ def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
     Raises:
         ValueError: if `data_format` is another, or "caffe" gets other than 3 channels.
     """
-    if data_format not in (None, *_DATA_FORMATS):
-        raise choice_error("data_format", data_format, (None, *_DATA_FORMATS))
+    data_format = standardize_data_format(data_format)
     x = x if hasattr(x, "dtype") else np.asarray(x)
     xp: Any = np if isinstance(x, np.ndarray) else ops  # the two name these functions alike
     if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)):
         x = x.astype(keras.config.floatx()) if xp is np else ops.cast(x, keras.config.floatx())
     if mode == "tf":
         return x / 127.5 - 1.0
-    first = (data_format or keras.config.image_data_format()) == "channels_first"
+    first = data_format == "channels_first"
     if x.shape[-3 if first else -1] != 3:
         raise ValueError(
             f"`x` must have 3 channels, RGB, {'before' if first else 'after'} height and width; "
@@ -52,8 +49,8 @@ def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
 def preprocessing_layers(x: Any, mode: str, data_format: str) -> Any:
     """Turns raw RGB in [0, 255], a Keras tensor, into what weights of this mode expect; adds no weights.
 
-    Modes are those of keras.applications: "caffe" (BGR less means), "tf" ([-1, 1]), "torch" (deviations from means).
-    Works in float32 under any dtype policy.
+    Modes are those of keras.applications ("caffe": BGR less means; "tf": [-1, 1]; "torch": deviations from means) and
+    "rgb_means", TF-Slim's for v1. Works in float32 under any dtype policy.
     """
     if mode == "tf":
         return layers.Rescaling(1 / 127.5, -1.0, dtype="float32", name="preprocess")(x)
@@ -63,9 +60,12 @@ def preprocessing_layers(x: Any, mode: str, data_format: str) -> Any:
             f"`include_preprocessing=True` needs 3 channels, RGB; received an input with {x.shape[axis]}. "
             "Preprocess such images before the model."
         )
-    mean, std = TORCH_MEAN_RGB, TORCH_STD_RGB
-    if mode == "caffe":
-        mean, std = CAFFE_MEAN_BGR, (1.0, 1.0, 1.0)
+    mean, std = CAFFE_MEAN_BGR, (1.0, 1.0, 1.0)
+    if mode == "torch":
+        mean, std = TORCH_MEAN_RGB, TORCH_STD_RGB
+    elif mode == "rgb_means":
+        mean = CAFFE_MEAN_BGR[::-1]
+    else:
         # A negative slice fails on torch, and a convolution would add weights: crop each channel, and join them again.
         # A cropping layer of the other data_format takes channels for width (channels last) or height.
         other = "channels_first" if data_format == "channels_last" else "channels_last"

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Literal
 
 from keras_resnet.errors import check_choices, check_positive
-from keras_resnet.lineages import KERAS_V1, KERAS_V2, LINEAGES, TORCH_V1, TORCH_V2, Lineage
+from keras_resnet.lineages import KERAS_V1, KERAS_V2, LINEAGES, SLIM_V1, SLIM_V2, TORCH_V1, TORCH_V2, Lineage
 from keras_resnet.plans import Conv, Plan, Unit
 
 __all__ = [
@@ -45,6 +45,8 @@ __all__ = [
     "RESNET164V2",
     "RESNET200",
     "RESNET200V2",
+    "SLIM_V1",
+    "SLIM_V2",
     "TORCH_V1",
     "TORCH_V2",
     "Lineage",
@@ -182,11 +184,18 @@ def _check_padding(variant: Variant, channels: int) -> None:
         )
 
 
-def plan(variant: Variant, channels: int = 3) -> Plan:
-    """Lays out every convolution of a variant, for images (or, rootless, feature maps) of so many channels.
+def plan(variant: Variant, output_stride: int | None = None, channels: int = 3) -> Plan:
+    """Lays out every convolution of a variant.
+
+    Args:
+        variant: the network.
+        output_stride: by how much the last map is smaller than the image. Once it is reached, convolutions dilate
+            instead of striding. None: as much as the network strides, 32 for ImageNet's.
+        channels: of the images or, for a rootless net, the feature maps that go in.
 
     Raises:
-        ValueError: if `channels` is no positive int, or more than a rootless net with shortcut "A" can take.
+        ValueError: if the network cannot end at this `output_stride`, if `channels` is no positive int, or more than a
+            rootless net with shortcut "A" can take.
     """
     check_positive("channels", channels)
     stem, stages = None, []
@@ -200,7 +209,8 @@ def plan(variant: Variant, channels: int = 3) -> Plan:
             units.append(_unit(variant, stage, index, channels, width))
             channels = units[-1].filters
         stages.append(tuple(units))
-    return Plan(variant.version, stem, bool(variant.stem and variant.stem.pool), tuple(stages))
+    nominal = Plan(variant.version, stem, bool(variant.stem and variant.stem.pool), tuple(stages))
+    return nominal.dense(output_stride)
 
 
 def _unit(variant: Variant, stage: int, index: int, inputs: int, width: int) -> Unit:
@@ -231,10 +241,13 @@ def _unit(variant: Variant, stage: int, index: int, inputs: int, width: int) -> 
         )
 
     changes = inputs != out
-    if lineage.project == "first_unit":
-        projects = changes or (first and (strides or variant.block == "bottleneck"))
-    else:
-        projects = changes or strides
+    match lineage.project:
+        case "channels":
+            projects = changes
+        case "first_unit":
+            projects = changes or (first and (strides or variant.block == "bottleneck"))
+        case "strided":
+            projects = changes or strides
     shortcut: Conv | Literal["identity", "pad", None]
     if variant.shortcut == "C" or (variant.shortcut == "B" and projects):
         shortcut = _conv(variant, f"{name}_0", inputs, out, 1, stride=2 if strides else 1)
@@ -261,7 +274,7 @@ def _conv(
     normed = precedes_norm or variant.version == 1
     bias = lineage.bias == "all" or (lineage.bias == "no_norm" and not normed)
     pad = (kernel - 1) // 2 if stride > 1 or lineage.pad_always else 0
-    return Conv(name, inputs, filters, kernel, stride, groups, bias, pad)
+    return Conv(name, inputs, filters, kernel, stride, 1, groups, bias, pad)
 
 
 def _imagenet(name: str, block: Literal["basic", "bottleneck"], *units: int) -> tuple[Variant, Variant]:

@@ -143,7 +143,7 @@ def test_a_rootless_net_starts_at_its_first_unit(version: int) -> None:
     model = randomise(keras_resnet.ResNet(row, include_top=False, input_shape=(17, 16, 24)))
     assert model.layers[1].name.startswith("conv2_block1")
     assert run(model, images(17, 16, 24)).shape == (2, 3, 2, 256)
-    assert model.count_params() == plan(row, 24).parameters(None)
+    assert model.count_params() == plan(row, channels=24).parameters(None)
 
 
 def test_unknown_and_small_sizes_work_with_the_top() -> None:
@@ -227,7 +227,7 @@ def test_style_torch_starts_as_he_normal_by_fan_out() -> None:
     [
         ({"pooling": "AVG"}, "`pooling` must be one of None, 'avg', 'max'; received 'AVG'. Did you mean 'avg'"),
         ({"pooling": 3}, "`pooling`.*received 3"),
-        ({"style": "tensorflow"}, "`style` must be one of None, 'keras', 'torch'; received 'tensorflow'"),
+        ({"style": "tensorflow"}, "`style` must be one of None, 'keras', 'torch', 'slim'; received 'tensorflow'"),
         ({"style": "Torch"}, "Did you mean 'torch'"),
         ({"style": ["torch"]}, "`style`"),
         ({"classes": True}, "`classes`"),

@@ -23,7 +23,9 @@ ROOMS = (
     "lineages",
     "plans",
     "variants",
+    "names",
     "layers",
+    "arguments",
     "preprocessing",
     "checkpoints",
     "downloads",
@@ -34,12 +36,15 @@ ROOMS = (
     "resnet",
     "resnet50",
     "resnet_v2",
+    "hub",
+    "cv",
+    "features",
     "data",
     "training",
     "cli",
     "__main__",
 )
-WITHOUT_KERAS = ("errors", "lineages", "plans", "variants", "checkpoints")
+WITHOUT_KERAS = ("errors", "lineages", "plans", "variants", "names", "checkpoints")
 
 
 def imported(room: str) -> set[str]:

@@ -1,8 +1,12 @@
-"""Style "torch" against the real torchvision and timm: golden outputs, weights made again from their names."""
+"""Every lineage against the real library: golden outputs of torchvision, timm and TF-Slim.
+
+(keras.applications runs in process: test_drop_in.)
+"""
 
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +15,14 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet import variants
+from keras_resnet import names, variants
 from keras_resnet.lineages import TORCH_V1
-from keras_resnet.plans import Conv
+from keras_resnet.plans import Plan
 from keras_resnet.variants import Variant, plan
 from tests.nets import assert_close, run, with_style
 
-GOLDENS = Path(__file__).parent / "goldens" / "torch"
-Names = dict[str, str]
+GOLDENS = Path(__file__).parent / "goldens"
+TORCH = keras.backend.backend() == "torch"  # the quickest to start: every size there, 65 alone elsewhere
 
 
 def formula(name: str, shape: list[int]) -> Any:
@@ -39,50 +43,12 @@ def image(height: int, width: int) -> Any:
     return np.moveaxis(x, 1, -1)
 
 
-def torchvision_names(variant: Variant) -> Names:
-    """Our layers and torchvision's modules."""
-    names = {"conv1_conv": "conv1", "conv1_bn": "bn1", "predictions": "fc"}
-    for stage, units in enumerate(plan(variant).stages, 1):
-        for index, unit in enumerate(units):
-            prefix = f"layer{stage}.{index}"
-            for i, conv in enumerate(unit.convs, 1):
-                names |= {f"{conv.name}_conv": f"{prefix}.conv{i}", f"{conv.name}_bn": f"{prefix}.bn{i}"}
-            if isinstance(unit.shortcut, Conv):
-                name = unit.shortcut.name
-                names |= {f"{name}_conv": f"{prefix}.downsample.0", f"{name}_bn": f"{prefix}.downsample.1"}
-    return names
-
-
-def timm_v2_names(variant: Variant) -> Names:
-    """Our layers and timm's modules: a norm carries the number of the convolution that follows it."""
-    names = {"conv1_conv": "stem.conv", "post_bn": "norm", "predictions": "head.fc"}
-    for stage, units in enumerate(plan(variant).stages):
-        for index, unit in enumerate(units):
-            prefix, norm = f"stages.{stage}.blocks.{index}", f"{unit.name}_preact"
-            for i, conv in enumerate(unit.convs, 1):
-                names |= {f"{norm}_bn": f"{prefix}.norm{i}", f"{conv.name}_conv": f"{prefix}.conv{i}"}
-                norm = conv.name
-            if isinstance(unit.shortcut, Conv):
-                names[f"{unit.shortcut.name}_conv"] = f"{prefix}.downsample.conv"
-    return names
-
-
-SUFFIX = {
-    "kernel": "weight",
-    "gamma": "weight",
-    "bias": "bias",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
-
-
-def fill(model: keras.Model, names: Names, shapes: dict[str, list[int]]) -> None:
+def fill_from_torch(model: keras.Model, modules: dict[str, str], shapes: dict[str, list[int]]) -> None:
     """Gives every weight the value of its key, and uses every key."""
     left = {key for key in shapes if not key.endswith("num_batches_tracked")}
     for layer in model.layers:
         for weight in layer.weights:
-            key = f"{names[layer.name]}.{SUFFIX[weight.name]}"
+            key = f"{modules[layer.name]}.{names.TORCH_VARIABLES[weight.name]}"
             value = formula(key, shapes[key])
             if weight.name == "kernel":
                 kernel = len(weight.shape) == 4
@@ -92,34 +58,128 @@ def fill(model: keras.Model, names: Names, shapes: dict[str, list[int]]) -> None
     assert not left
 
 
-@pytest.mark.parametrize(
-    ("golden", "variant", "names"),
-    [
-        ("torchvision__resnet18", variants.RESNET18, torchvision_names),
-        ("torchvision__resnet50", variants.RESNET50, torchvision_names),
-        ("timm__resnetv2_50", variants.RESNET50V2, timm_v2_names),
-    ],
+def features(model: keras.Model) -> keras.Model:
+    """The same model, ended at its last feature map."""
+    return keras.Model(model.input, model.get_layer("avg_pool").input)
+
+
+V1, V2 = names.torchvision, names.timm_v2
+NETS: list[tuple[str, str, Variant, Callable[[Plan], dict[str, str]], int | None]] = [
+    ("torchvision__resnet18", "torchvision__resnet18", variants.RESNET18, V1, None),
+    ("torchvision__resnet50", "torchvision__resnet50", variants.RESNET50, V1, None),
+    ("timm__resnetv2_18", "timm__resnetv2_18", variants.RESNET18V2, V2, None),
+    ("timm__resnetv2_50", "timm__resnetv2_50", variants.RESNET50V2, V2, None),
+    ("torchvision__resnet50_os8", "torchvision__resnet50", variants.RESNET50, V1, 8),
+]
+NETS += (
+    []
+    if not TORCH
+    else [
+        # timm's output_stride, torchvision's replace_stride_with_dilation
+        ("timm__resnet18_os8", "torchvision__resnet18", variants.RESNET18, V1, 8),
+        ("torchvision__resnet50_os16", "torchvision__resnet50", variants.RESNET50, V1, 16),
+        ("timm__resnetv2_50_os8", "timm__resnetv2_50", variants.RESNET50V2, V2, 8),
+    ]
 )
-def test_style_torch_gives_the_logits_of_torchvision_and_timm(golden: str, variant: Variant, names: Any) -> None:
-    expected = np.load(GOLDENS / f"{golden}.npz")
-    model = keras_resnet.ResNet(variant, input_shape=(None, None, 3), classifier_activation=None, style="torch")
-    fill(model, names(with_style(variant, "torch")), json.loads((GOLDENS / f"{golden}.keys.json").read_text()))
-    every_size = keras.backend.backend() == "torch"  # the quickest to start; elsewhere 65 alone
-    sizes = [(64, 64), (65, 65), (97, 70)] if every_size else [(65, 65)]
-    features = keras.Model(model.input, model.get_layer("avg_pool").output)
-    for size in sizes:
-        suffix = "x".join(map(str, size))
-        assert_close(run(model, image(*size)), expected[f"logits_{suffix}"], 1e-5)
-        assert_close(run(features, image(*size)), expected[f"features_mean_{suffix}"], 1e-5)
+
+
+@pytest.mark.parametrize(("golden", "keys", "variant", "modules", "stride"), NETS, ids=[net[0] for net in NETS])
+def test_style_torch_gives_the_numbers_of_torchvision_and_timm(
+    golden: str, keys: str, variant: Variant, modules: Any, stride: int | None
+) -> None:
+    expected = np.load(GOLDENS / "torch" / f"{golden}.npz")
+    model = keras_resnet.ResNet(
+        variant, input_shape=(None, None, 3), classifier_activation=None, style="torch", output_stride=stride
+    )
+    shapes = json.loads((GOLDENS / "torch" / f"{keys}.keys.json").read_text())
+    fill_from_torch(model, modules(plan(with_style(variant, "torch"))), shapes)
+    for height, width in [(64, 64), (65, 65), (97, 70)] if TORCH else [(65, 65)]:
+        x, suffix = image(height, width), f"{height}x{width}"
+        assert_close(run(model, x), expected[f"logits_{suffix}"], 1e-5)
+        maps = np.moveaxis(run(features(model), x), -1, 1)
+        assert maps.shape == tuple(expected[f"features_shape_{suffix}"])
+        assert_close(maps.mean((2, 3)), expected[f"features_mean_{suffix}"], 1e-5)
+        if f"features_{suffix}" in expected:
+            assert_close(maps[0, ::64], expected[f"features_{suffix}"], 1e-5)
 
 
 @pytest.mark.one_backend
 def test_a_stride_in_the_1x1_would_be_another_network() -> None:
     """A test of the tests."""
-    expected = np.load(GOLDENS / "torchvision__resnet50.npz")
+    expected = np.load(GOLDENS / "torch" / "torchvision__resnet50.npz")
     lineage = dataclasses.replace(TORCH_V1, stride_at="first_conv")
     variant = dataclasses.replace(variants.RESNET50, lineage=lineage)
     model = keras_resnet.ResNet(variant, input_shape=(64, 64, 3), classifier_activation=None)
-    fill(model, torchvision_names(variant), json.loads((GOLDENS / "torchvision__resnet50.keys.json").read_text()))
+    shapes = json.loads((GOLDENS / "torch" / "torchvision__resnet50.keys.json").read_text())
+    fill_from_torch(model, names.torchvision(plan(variant)), shapes)
     with pytest.raises(AssertionError, match="deviates"):
         assert_close(run(model, image(64, 64)), expected["logits_64x64"], 1e-2)
+
+
+SMALL = ("gp_64", "gp_65x48", "gp_63", "gp_66", "gp_os8_65", "fcn_65_os8", "fcn_64_os16", "fcn_64_os4")
+ROOTLESS = ("noroot64_fcn_15x12", "noroot64_fcn_16x16_os1", "noroot64_fcn_17x17_os2")
+CASES = [
+    (version, units, case)
+    for version in (1, 2)
+    for units, cases in {
+        (2, 2, 2, 2): ("gp_65", "train_65", *(SMALL + ROOTLESS if TORCH else ())),
+        (3, 4, 6, 3): ("fcn_65_os8", *(("gp_64", "gp_65") if TORCH else ())),
+    }.items()
+    for case in cases
+]
+
+
+@pytest.mark.parametrize(("version", "units", "case"), CASES)
+def test_style_slim_gives_the_numbers_of_tf_slim(version: int, units: tuple[int, ...], case: str) -> None:
+    """Logits and the output of every block; Slim's files hold `<scope>/<module>/<variable>`."""
+    checkpoint = f"v{version}_{''.join(map(str, units))}"
+    stored = np.load(GOLDENS / "slim" / f"{checkpoint}.npz")
+    expected = np.load(GOLDENS / "slim" / f"{checkpoint}__{case}.npz")
+    published = variants.RESNET50 if version == 1 else variants.RESNET50V2
+    variant = dataclasses.replace(published, units=units, widths=(4, 8, 16, 32))
+    if rootless := "noroot" in case:
+        variant = dataclasses.replace(variant, stem=None)
+    x = expected["input"]
+    model = keras_resnet.ResNet(
+        variant,
+        input_shape=(None, None, x.shape[-1]),
+        classes=10,
+        classifier_activation=None,
+        style="slim",
+        output_stride=int(case.partition("_os")[2].split("_")[0]) if "_os" in case else None,
+        global_pool="fcn" not in case,
+    )
+    modules = names.slim(plan(with_style(variant, "slim"), channels=x.shape[-1]))
+    values = {key.split("/", 1)[1]: stored[key] for key in stored.files}
+    if rootless:
+        values = {key: value for key, value in values.items() if not key.startswith("conv1/")}
+    for layer in model.layers:
+        for weight in layer.weights:
+            value = values.pop(f"{modules[layer.name]}/{names.SLIM_VARIABLES[weight.name]}")
+            weight.assign(value.reshape(weight.shape))  # the classifier is a 1x1 convolution there
+    assert not values
+    ends = {f"block{i}": model.get_layer(f"conv{i + 1}_block{n}_out").output for i, n in enumerate(units, 1)}
+    ends = {key: end for key, end in ends.items() if key in expected}
+    assert "block4" in ends
+    outputs = keras.Model(model.input, ends | {"logits": model.output})(x, training=case.startswith("train"))
+    for key, output in outputs.items():
+        mine = np.asarray(keras.ops.convert_to_numpy(output))
+        assert_close(mine.reshape(expected[key].shape), expected[key], 1e-5)
+
+
+@pytest.mark.one_backend
+def test_the_maps_name_every_layer_with_weights_once() -> None:
+    """Also those of networks that the goldens don't have."""
+    maps = {
+        ("torch", 1): names.torchvision,
+        ("torch", 2): names.timm_v2,
+        ("slim", 1): names.slim,
+        ("slim", 2): names.slim,
+    }
+    for variant in (variants.RESNET34, variants.RESNET152, variants.RESNET18V2, variants.RESNET200V2):
+        for (style, version), names_of in maps.items():
+            if version == variant.version:
+                model = keras_resnet.ResNet(variant, style=style, input_shape=(32, 32, 3))
+                modules = names_of(plan(with_style(variant, style)))
+                ours = [modules[layer.name] for layer in model.layers if layer.weights]
+                assert len(set(ours)) == len(ours)

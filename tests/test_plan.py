@@ -233,11 +233,11 @@ def test_an_impossible_lineage_is_refused(fields: dict[str, Any]) -> None:
 
 def test_a_rootless_net_refuses_channels_that_it_can_not_take() -> None:
     row = dataclasses.replace(variants.RESNET18, stem=None, shortcut="A", widths=(8, 16, 32, 64))
-    assert plan(row, 8).channels == 64
+    assert plan(row, channels=8).channels == 64
     with pytest.raises(ValueError, match="cannot shrink"):
-        plan(row, 64)
+        plan(row, channels=64)
     with pytest.raises(ValueError, match="`channels`"):
-        plan(row, 0)
+        plan(row, channels=0)
 
 
 def test_lists_are_taken_for_tuples_and_rows_stay_hashable() -> None:

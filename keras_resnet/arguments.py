@@ -1,0 +1,116 @@
+"""What a builder's arguments may be, beyond closed lists: shapes, tensors, policies; checked at the boundary."""
+
+from collections.abc import Callable, Sequence
+from operator import index
+from typing import Any
+
+import keras
+
+from keras_resnet.errors import check_positive, choice_error
+from keras_resnet.layers import Tensor
+
+
+def standardize_data_format(data_format: str | None) -> str:
+    """Names the order of axes; None is Keras' own setting."""
+    if data_format is None:
+        return str(keras.config.image_data_format())
+    if data_format not in ("channels_last", "channels_first"):
+        raise choice_error("data_format", data_format, (None, "channels_last", "channels_first"))
+    return data_format
+
+
+def standardize_shape(
+    input_shape: Sequence[int | None] | None, data_format: str, minimum: int = 1
+) -> tuple[int | None, ...] | None:
+    """Three ints, height and width of at least so many pixels or None; an empty shape, or None, is None."""
+    if input_shape is None:
+        return None
+    try:
+        shape = tuple(None if size is None else index(size) for size in input_shape)
+    except TypeError:
+        shape = (0,)
+    if not shape:
+        return None
+    first = data_format == "channels_first"
+    least = (1, minimum, minimum) if first else (minimum, minimum, 1)
+    if len(shape) != 3 or any(size is not None and size < small for size, small in zip(shape, least, strict=True)):
+        raise ValueError(
+            "`input_shape` must be three ints, such as (224, 224, 3), without the batch, with height and width of at "
+            f"least {minimum}x{minimum}, or None; received {input_shape!r}."
+        )
+    check_positive("input_shape: channels", shape[0 if first else 2])
+    return shape
+
+
+def standardize_dtype(dtype: Any) -> keras.DTypePolicy:
+    """The policy that a name means; None is Keras' own setting."""
+    try:
+        policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
+        floating = all(map(keras.backend.is_float_dtype, (policy.compute_dtype, policy.variable_dtype)))
+    except (ValueError, TypeError, AttributeError):
+        floating = False
+    if not floating or policy.quantization_mode is not None:
+        raise ValueError(
+            "`dtype` must be None or a policy that computes in floats, such as 'float32', 'mixed_bfloat16' or a "
+            f"keras.DTypePolicy; received {dtype!r}."
+        )
+    return policy
+
+
+def standardize_regularizer(regularizer: Any) -> keras.Regularizer | None:
+    """The regularizer that a name means."""
+    try:
+        regularizer = keras.regularizers.get(regularizer)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            "`kernel_regularizer` must be None or a regularizer of Keras, such as 'l2' or keras.regularizers.L2(5e-5); "
+            f"received {regularizer!r}."
+        ) from error
+    return regularizer
+
+
+def check_bool(argument: str, value: object) -> None:
+    """Raises unless the value is True or False."""
+    if type(value) is not bool:
+        raise ValueError(f"`{argument}` must be True or False; received {value!r}.")
+
+
+def check_rate(argument: str, value: object) -> None:
+    """Raises unless the value is a number from 0 up to, but not including, 1."""
+    if type(value) not in (int, float) or not 0 <= value < 1:  # type: ignore[operator]
+        raise ValueError(f"`{argument}` must lie in [0, 1); received {value!r}.")
+
+
+def check_activation(activation: str | Callable[..., Any] | None, pretrained: bool) -> None:
+    """One that Keras knows; with weights, the one that they were trained for, or none."""
+    function = keras.activations.get(activation)
+    if pretrained and function not in (keras.activations.softmax, keras.activations.linear):
+        raise ValueError(
+            f"`classifier_activation` must be None or 'softmax' with pretrained weights; received {activation!r}. "
+            "With weights=None any activation is allowed."
+        )
+
+
+def check_published(include_top: bool, classes: int, channels: set[int | None]) -> None:
+    """ImageNet's weights are for 1000 classes and 3 channels."""
+    if include_top and classes != 1000:
+        raise ValueError(
+            f"`classes` must be 1000 with weights='imagenet' and include_top=True; received {classes!r}. "
+            "For other classes pass include_top=False and add a classifier of your own."
+        )
+    if channels != {3}:
+        (other,) = channels - {3}
+        raise ValueError(
+            f"`input_shape` must have 3 channels with weights='imagenet'; received {other!r}. "
+            "Repeat gray images three times along the channels, or pass weights=None."
+        )
+
+
+def check_tensor(tensor: Tensor) -> None:
+    """Raises unless it is symbolic and of rank 4."""
+    if not keras.backend.is_keras_tensor(tensor) or len(tensor.shape) != 4:
+        shape = getattr(tensor, "shape", None)
+        raise ValueError(
+            "`input_tensor` must be a Keras tensor of rank 4, such as keras.Input((224, 224, 3)); "
+            f"received {type(tensor).__name__} of shape {shape}. To run on data, build the model and call it."
+        )

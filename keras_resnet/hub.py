@@ -1,0 +1,27 @@
+"""A network as keras_hub's tasks want it. Importing this room lets a saved task load."""
+
+from typing import Any
+
+import keras
+import keras_hub
+
+
+@keras.saving.register_keras_serializable("keras_resnet", "HubBackbone")
+class Backbone(keras_hub.models.FeaturePyramidBackbone):  # type: ignore[misc]
+    """A network that ends in its last feature map; `levels` names the layers of its pyramid."""
+
+    def __init__(self, network: keras.Model, levels: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(inputs=network.input, outputs=network.output, **kwargs)
+        self.levels = levels
+        self.pyramid_outputs = {level: network.get_layer(name).output for level, name in levels.items()}
+        self.image_shape = tuple(network.inputs[0].shape[1:])
+
+    def get_config(self) -> dict[str, Any]:
+        network = keras.Model(self.input, self.output, name=self.name)
+        parts = {"network": keras.saving.serialize_keras_object(network), "levels": dict(self.levels)}
+        return super().get_config() | parts
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Backbone":
+        network = keras.saving.deserialize_keras_object(config["network"])
+        return super().from_config(config | {"network": network})  # type: ignore[no-any-return]

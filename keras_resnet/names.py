@@ -1,0 +1,75 @@
+"""What other libraries call our layers and their variables. Imports no Keras.
+
+A map is a function of the plan: from each of our layers that has weights to the module or variable scope of theirs.
+"""
+
+from keras_resnet.plans import Conv, Plan
+
+# Our variables in PyTorch and in TF-Slim.
+TORCH_VARIABLES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+SLIM_VARIABLES = {
+    "kernel": "weights",
+    "bias": "biases",
+    "gamma": "gamma",
+    "beta": "beta",
+    "moving_mean": "moving_mean",
+    "moving_variance": "moving_variance",
+}
+
+
+def torchvision(plan: Plan) -> dict[str, str]:
+    """torchvision's modules, and those of timm's plain v1 nets: `layer3.5.conv2` is `conv4_block6_2_conv`."""
+    names = {"predictions": "fc"}
+    if plan.stem:
+        names |= {"conv1_conv": "conv1", "conv1_bn": "bn1"}
+    for stage, units in enumerate(plan.stages, 1):
+        for index, unit in enumerate(units):
+            theirs = f"layer{stage}.{index}"
+            for i, conv in enumerate(unit.convs, 1):
+                names |= {f"{conv.name}_conv": f"{theirs}.conv{i}", f"{conv.name}_bn": f"{theirs}.bn{i}"}
+            if isinstance(unit.shortcut, Conv):
+                ours = unit.shortcut.name
+                names |= {f"{ours}_conv": f"{theirs}.downsample.0", f"{ours}_bn": f"{theirs}.downsample.1"}
+    return names
+
+
+def timm_v2(plan: Plan) -> dict[str, str]:
+    """timm's batch-norm v2 modules: a norm carries the number of the convolution that follows it."""
+    names = {"post_bn": "norm", "predictions": "head.fc"}
+    if plan.stem:
+        names["conv1_conv"] = "stem.conv"
+    for stage, units in enumerate(plan.stages):
+        for index, unit in enumerate(units):
+            theirs, norm = f"stages.{stage}.blocks.{index}", f"{unit.name}_preact"
+            for i, conv in enumerate(unit.convs, 1):
+                names |= {f"{norm}_bn": f"{theirs}.norm{i}", f"{conv.name}_conv": f"{theirs}.conv{i}"}
+                norm = conv.name
+            if isinstance(unit.shortcut, Conv):
+                names[f"{unit.shortcut.name}_conv"] = f"{theirs}.downsample.conv"
+    return names
+
+
+def slim(plan: Plan) -> dict[str, str]:
+    """TF-Slim's variable scopes below that of the network, such as `block3/unit_6/bottleneck_v1/conv2`."""
+    names = {"predictions": "logits"}
+    convs = {"conv1": "conv1"} if plan.stem else {}
+    for stage, units in enumerate(plan.stages, 1):
+        for index, unit in enumerate(units, 1):
+            theirs = f"block{stage}/unit_{index}/bottleneck_v{plan.version}"
+            convs |= {conv.name: f"{theirs}/conv{i}" for i, conv in enumerate(unit.convs, 1)}
+            if isinstance(unit.shortcut, Conv):
+                convs[unit.shortcut.name] = f"{theirs}/shortcut"
+            if plan.version == 2:
+                names[f"{unit.name}_preact_bn"] = f"{theirs}/preact"
+    if plan.version == 2:
+        names["post_bn"] = "postnorm"
+    for ours, theirs in convs.items():  # in v2 only a unit's inner convolutions have a norm
+        names |= {f"{ours}_conv": theirs, f"{ours}_bn": f"{theirs}/BatchNorm"}
+    return names

@@ -135,7 +135,7 @@ def ResNet(
     kit = Kit(
         variant.lineage,
         data_format,
-        standardize_dtype(dtype),
+        standardize_dtype(dtype).name,
         standardize_regularizer(kernel_regularizer),
         drop_path,
         zero_init_residual,
@@ -176,8 +176,7 @@ def _classifier(
     """Applies one dense layer, in float32 under a mixed policy, to a vector or at each position of a map."""
     if dropout:
         x = layers.Dropout(dropout, dtype=kit.dtype, name="top_dropout")(x)
-    mixed = kit.dtype.compute_dtype != kit.dtype.variable_dtype
-    dtype = "float32" if mixed else kit.dtype
+    dtype = "float32" if kit.dtype.startswith("mixed") else kit.dtype
     moves = len(x.shape) == 4 and kit.data_format == "channels_first"  # a dense layer works on the last axis
     if moves:
         x = layers.Permute((2, 3, 1), dtype=dtype, name="predictions_last")(x)

@@ -15,11 +15,14 @@ class Backbone(keras_cv.models.Backbone):  # type: ignore[misc]
         self.pyramid_level_inputs = levels
 
     def get_config(self) -> dict[str, Any]:
+        """The network and its levels, beside what the base class says."""
         network = keras.Model(self.input, self.output, name=self.name)
-        parts = {"network": keras.saving.serialize_keras_object(network), "levels": dict(self.pyramid_level_inputs)}
-        return super().get_config() | parts
+        config: dict[str, Any] = super().get_config()
+        levels = dict(self.pyramid_level_inputs)
+        return config | {"network": keras.saving.serialize_keras_object(network), "levels": levels}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Backbone":
+        """Builds the network again."""
         network = keras.saving.deserialize_keras_object(config["network"])
         return super().from_config(config | {"network": network})  # type: ignore[no-any-return]

@@ -5,6 +5,7 @@ Everything is read from the layers of a model, so a model that came from a file 
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 
@@ -16,7 +17,7 @@ __all__ = ["backbone", "feature_pyramid"]
 _CONV = re.compile(r"conv(\d+)_block(\d+)_([1-9])_conv")
 
 
-def feature_pyramid(model: keras.Model, levels: Iterable[str] | None = None) -> keras.Model:
+def feature_pyramid(model: keras.Model, levels: Iterable[str] | str | None = None) -> keras.Model:
     """Returns a model of the same layers that puts out a feature map for each level of the pyramid.
 
     Example:
@@ -30,8 +31,8 @@ def feature_pyramid(model: keras.Model, levels: Iterable[str] | None = None) -> 
 
     Args:
         model: a network of this package or of keras.applications, built or loaded; it may have a classifier.
-        levels: which levels, "C1" to "C5" ("C4" in networks of three stages; rootless networks have no "C1"); None is
-            all from "C2".
+        levels: which level or levels, "C1" to "C5" ("C4" in networks of three stages; rootless networks have no "C1");
+            None is all from "C2".
 
     Returns:
         A `keras.Model` with the input of `model` and a dict of feature maps. It shares layers and weights with `model`
@@ -41,11 +42,12 @@ def feature_pyramid(model: keras.Model, levels: Iterable[str] | None = None) -> 
         ValueError: if the model lacks a level, or holds none of our networks at its surface.
     """
     maps = _maps(model)
-    levels = [level for level in maps if level != "C1"] if levels is None else list(levels)
-    for level in levels or [None]:
-        if level not in maps:
+    wanted: Any = [level for level in maps if level != "C1"] if levels is None else levels
+    wanted = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
+    for level in wanted or [None]:
+        if level not in tuple(maps):
             raise choice_error("levels", level, tuple(maps), f" These are the levels of {model.name!r}.")
-    return keras.Model(model.input, {level: maps[level] for level in levels}, name=f"{model.name}_pyramid")
+    return keras.Model(model.input, {level: maps[level] for level in wanted}, name=f"{model.name}_pyramid")
 
 
 def backbone(model: keras.Model, package: str) -> keras.Model:
@@ -77,14 +79,18 @@ def backbone(model: keras.Model, package: str) -> keras.Model:
     names = {id(layer.output): layer.name for layer in network.layers}
     levels = {level.replace("C", "P"): names[id(map_)] for level, map_ in maps.items() if level != "C1"}
     if package == "keras_hub":
-        from keras_resnet import hub as room
-    else:
-        from keras_resnet import cv as room
-    return room.Backbone(network, levels, name=model.name)
+        from keras_resnet import hub
+
+        return hub.Backbone(network, levels, name=model.name)
+    from keras_resnet import cv
+
+    return cv.Backbone(network, levels, name=model.name)
 
 
 def _maps(model: keras.Model) -> dict[str, Tensor]:
     """The feature map of each level that the model has, finest first."""
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"`model` must be a keras.Model; received {model!r}.")
     layers = {layer.name: layer for layer in model.layers}
     convs = {
         tuple(map(int, match.groups())): layers[match[0]] for match in map(_CONV.fullmatch, layers) if match is not None
@@ -92,7 +98,9 @@ def _maps(model: keras.Model) -> dict[str, Tensor]:
     if not convs:
         nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
         hint = f" Is it model.get_layer({nested[0]!r})?" if nested else ""
-        raise ValueError(f"`model` must be one of our networks; received {model.name!r}, which has no such units.{hint}")
+        raise ValueError(
+            f"`model` must be one of our networks; received {model.name!r}, which has no such units.{hint}"
+        )
 
     # A unit strides where a convolution does, or where one gave its stride up: the next one's dilation has grown.
     striding, previous, dilation = [], min(convs), 1

@@ -12,16 +12,19 @@ class Backbone(keras_hub.models.FeaturePyramidBackbone):  # type: ignore[misc]
 
     def __init__(self, network: keras.Model, levels: dict[str, str], **kwargs: Any) -> None:
         super().__init__(inputs=network.input, outputs=network.output, **kwargs)
-        self.levels = levels
         self.pyramid_outputs = {level: network.get_layer(name).output for level, name in levels.items()}
         self.image_shape = tuple(network.inputs[0].shape[1:])
 
     def get_config(self) -> dict[str, Any]:
+        """The network and its levels, beside what the base class says."""
         network = keras.Model(self.input, self.output, name=self.name)
-        parts = {"network": keras.saving.serialize_keras_object(network), "levels": dict(self.levels)}
-        return super().get_config() | parts
+        names = {id(layer.output): layer.name for layer in network.layers}
+        levels = {level: names[id(map_)] for level, map_ in self.pyramid_outputs.items()}
+        config: dict[str, Any] = super().get_config()
+        return config | {"network": keras.saving.serialize_keras_object(network), "levels": levels}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Backbone":
+        """Builds the network again."""
         network = keras.saving.deserialize_keras_object(config["network"])
         return super().from_config(config | {"network": network})  # type: ignore[no-any-return]

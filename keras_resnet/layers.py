@@ -18,7 +18,7 @@ class Kit:
 
     lineage: Lineage
     data_format: str
-    dtype: keras.DTypePolicy
+    dtype: str  # the name of a policy; an object of one could not be saved by every layer
     kernel_regularizer: keras.Regularizer | None = None
     drop_path: float = 0.0
     zero_init_residual: bool = False

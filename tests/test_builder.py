@@ -167,6 +167,7 @@ def test_any_number_of_channels_goes_in_without_weights() -> None:
 EXPECTED = {
     "caffe": lambda rgb: rgb[..., ::-1] - np.array([103.939, 116.779, 123.68]),
     "tf": lambda rgb: rgb / 127.5 - 1,
+    "rgb_means": lambda rgb: rgb - np.array([123.68, 116.779, 103.939]),
     "torch": lambda rgb: (rgb / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225],
 }
 
@@ -179,6 +180,8 @@ EXPECTED = {
         (RESNET50V2, "keras", "tf"),
         (RESNET50, "torch", "torch"),
         (RESNET50V2, "torch", "torch"),
+        (RESNET50, "slim", "rgb_means"),
+        (RESNET50V2, "slim", "tf"),
     ],
 )
 def test_raw_rgb_is_turned_into_what_the_style_expects(variant: Any, style: str, mode: str, order: str) -> None:

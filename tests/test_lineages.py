@@ -160,7 +160,6 @@ def test_style_slim_gives_the_numbers_of_tf_slim(version: int, units: tuple[int,
     assert not values
     ends = {f"block{i}": model.get_layer(f"conv{i + 1}_block{n}_out").output for i, n in enumerate(units, 1)}
     ends = {key: end for key, end in ends.items() if key in expected}
-    assert "block4" in ends
     outputs = keras.Model(model.input, ends | {"logits": model.output})(x, training=case.startswith("train"))
     for key, output in outputs.items():
         mine = np.asarray(keras.ops.convert_to_numpy(output))

@@ -1,0 +1,207 @@
+"""Any set of arguments builds what it says, or raises a ValueError that names an argument that is to blame.
+
+Which sets are refused follows from `RULES`, written from the contract and sharing no code with the package. Widths are
+fixed and few, so that building is cheap. `HYPOTHESIS_EXAMPLES=2000` draws more than the default.
+"""
+
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import keras_resnet
+from keras_resnet.lineages import LINEAGES
+from keras_resnet.variants import Stem, Variant
+
+pytestmark = pytest.mark.one_backend
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "200"))
+Draw = dict[str, Any]
+
+WIDTHS = (8, 8, 16, 16)
+STEMS = {"imagenet": Stem(7, 8, 2), "cifar": Stem(3, 8, 1, pool=False), "rootless": None}
+
+
+def mostly(good: list[Any], bad: list[Any]) -> st.SearchStrategy[Any]:
+    """One of the good values, now and then a bad one: of many arguments few should be wrong at once."""
+    return st.one_of(*[st.sampled_from(good)] * 24, st.sampled_from(bad))
+
+
+DRAWS = st.fixed_dictionaries(
+    {
+        "version": st.sampled_from([1, 2]),
+        "block": st.sampled_from(["basic", "bottleneck"]),
+        "units": st.sampled_from([(1, 1, 1, 1), (2, 1, 2), (1, 2), (2,)]),
+        "stem": st.sampled_from(list(STEMS)),
+        "own_style": st.sampled_from(["keras", "torch", "slim"]),
+        "shortcut": st.sampled_from(["A", "B", "B", "C", None]),
+        "first_activation": st.sampled_from(["unit", "unit", "unit", "split"]),
+        "sides": st.sampled_from([(1, 1), (7, 6), (16, 17), (33, 32), (None, None), (None, 20)]),
+        "channels": mostly([1, 3, 3, 3, 5], [0]),
+        "include_top": st.booleans(),
+        "pooling": mostly([None, None, "avg", "max"], ["AVG", 0, "mean"]),
+        "classes": mostly([1, 10], [0, -1, 2.0, "10", None, True]),
+        "classifier_activation": mostly([None, "softmax", "sigmoid"], ["softmaxx"]),
+        "output_stride": st.one_of(
+            st.none(), st.none(), mostly([1, 2, 4, 8, 16, 32], [0, -8, 3, 6, 7, 64, 1.5, True, "8"])
+        ),
+        "global_pool": mostly([True, True, True, False], [None, 1, "avg"]),
+        "style": mostly([None, "keras", "torch", "slim"], ["Keras", "tf", 1]),
+        "include_preprocessing": mostly([False, False, True], [0, "yes"]),
+        "data_format": mostly([None, "channels_last", "channels_first"], ["NHWC", 1]),
+        "dtype": mostly([None, "float32", "mixed_bfloat16", "float64"], ["int32", "half", 16]),
+        "dropout": mostly([0.0, 0, 0.0, 0.5], [1.0, -0.1, True, "0.5", math.nan]),
+        "drop_path": mostly([0.0, 0, 0.0, 0.2], [1, -1, False, None, math.inf]),
+        "zero_init_residual": mostly([False, False, True], [1, None]),
+        "kernel_regularizer": mostly([None, "l2", keras.regularizers.L2(1e-4)], ["l9", 0.1]),
+        "weights": mostly([None], ["imagenet", "nowhere.h5"]),
+    }
+)
+
+
+def is_rate(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1
+
+
+def reachable(draw: Draw) -> list[int]:
+    """The stem's stride, doubled by every stage but the first."""
+    stem = {"imagenet": 4, "cifar": 1, "rootless": 1}[draw["stem"]]
+    return [stem * 2**i for i in range(len(draw["units"]))]
+
+
+def style(draw: Draw) -> str:
+    return str(draw["style"] or draw["own_style"])
+
+
+def shrinks(draw: Draw) -> bool:
+    """Whether the first unit would have to drop channels under option A; later ones widen."""
+    out = 4 * WIDTHS[0] if draw["block"] == "bottleneck" else WIDTHS[0]
+    return bool((draw["channels"] if draw["stem"] == "rootless" else 8) > out)
+
+
+def takes_means(draw: Draw) -> bool:
+    """Whether the lineage's preprocessing knows red, green and blue: all but scaling to [-1, 1]."""
+    return not (draw["version"] == 2 and style(draw) in ("keras", "slim"))
+
+
+# Argument: is this draw refused on its account?
+RULES: dict[str, Callable[[Draw], bool]] = {
+    "first_activation": lambda d: d["first_activation"] == "split" and d["version"] == 1,
+    "input_shape": lambda d: d["channels"] == 0,
+    "pooling": lambda d: d["pooling"] not in (None, "avg", "max"),
+    "classes": lambda d: d["include_top"] and (type(d["classes"]) is not int or d["classes"] < 1),
+    "classifier_activation": lambda d: d["include_top"] and d["classifier_activation"] == "softmaxx",
+    "output_stride": lambda d: (
+        d["output_stride"] is not None
+        and (type(d["output_stride"]) is not int or d["output_stride"] not in reachable(d))
+    ),
+    "global_pool": lambda d: type(d["global_pool"]) is not bool or not (d["global_pool"] or d["include_top"]),
+    "style": lambda d: d["style"] not in (None, "keras", "torch", "slim"),
+    "include_preprocessing": lambda d: (
+        type(d["include_preprocessing"]) is not bool
+        or (d["include_preprocessing"] and takes_means(d) and d["channels"] != 3)
+    ),
+    "data_format": lambda d: d["data_format"] not in (None, "channels_last", "channels_first"),
+    "dtype": lambda d: d["dtype"] not in (None, "float32", "mixed_bfloat16", "float64"),
+    "dropout": lambda d: not is_rate(d["dropout"]) or (d["dropout"] > 0 and not d["include_top"]),
+    "drop_path": lambda d: not is_rate(d["drop_path"]) or (d["drop_path"] > 0 and d["shortcut"] is None),
+    "zero_init_residual": lambda d: (
+        type(d["zero_init_residual"]) is not bool or (d["zero_init_residual"] and d["shortcut"] is None)
+    ),
+    "kernel_regularizer": lambda d: d["kernel_regularizer"] in ("l9", 0.1),
+    "weights": lambda d: d["weights"] is not None,
+    "shortcut": lambda d: d["shortcut"] == "A" and shrinks(d),
+}
+
+
+def build(draw: Draw) -> keras.Model:
+    d = dict(draw)
+    variant = Variant(
+        name="drawn",
+        version=d.pop("version"),
+        block=d.pop("block"),
+        units=d["units"],
+        widths=WIDTHS[: len(d.pop("units"))],
+        stem=STEMS[d.pop("stem")],
+        lineage=LINEAGES[d.pop("own_style"), draw["version"]],
+        shortcut=d.pop("shortcut"),
+        first_activation=d.pop("first_activation"),
+    )
+    sides, channels = d.pop("sides"), d.pop("channels")
+    shape = (channels, *sides) if d["data_format"] == "channels_first" else (*sides, channels)
+    return keras_resnet.ResNet(variant, input_shape=shape, **d)
+
+
+def expected_shape(draw: Draw, sides: tuple[int, int]) -> tuple[int, ...]:
+    """What comes out of two images with these sides."""
+    stride = draw["output_stride"] or reachable(draw)[-1]
+    height, width = (-(-side // stride) for side in sides)
+    channels = WIDTHS[len(draw["units"]) - 1] * (4 if draw["block"] == "bottleneck" else 1)
+    if draw["include_top"]:
+        channels = draw["classes"]
+    if draw["global_pool"] if draw["include_top"] else draw["pooling"]:
+        return (2, channels)
+    return (2, channels, height, width) if draw["data_format"] == "channels_first" else (2, height, width, channels)
+
+
+built = refused = 0
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+@given(DRAWS)
+def check_one_draw(draw: Draw) -> None:
+    global built, refused
+    to_blame = [argument for argument, rule in RULES.items() if rule(draw)]
+    if to_blame:
+        refused += 1
+        with pytest.raises(ValueError, match=".") as error:
+            build(draw)
+        assert any(argument in str(error.value) for argument in to_blame), (to_blame, str(error.value))
+        return
+    built += 1
+    model = build(draw)
+    sides = tuple(side or 18 for side in draw["sides"])
+    channels = draw["channels"]
+    shape = (channels, *sides) if draw["data_format"] == "channels_first" else (*sides, channels)
+    x = np.random.default_rng(0).uniform(0, 255 if draw["include_preprocessing"] else 1, (2, *shape))
+    output = keras.ops.convert_to_numpy(model(x.astype("float32"), training=False))
+    assert output.shape == expected_shape(draw, (sides[0], sides[1]))
+    assert np.isfinite(output.astype("float32")).all()
+    assert [weight.shape for weight in model.weights] == weights_of_the_plain_call(draw)
+    assert bool(model.losses) == (draw["kernel_regularizer"] is not None)
+
+
+def weights_of_the_plain_call(draw: Draw) -> list[Any]:
+    """The list that every set of keywords must leave as it is."""
+    keywords = ("output_stride", "include_preprocessing", "data_format", "dtype", "dropout", "drop_path")
+    keywords += ("zero_init_residual", "kernel_regularizer", "global_pool", "pooling", "classifier_activation")
+    plain = {key: value for key, value in draw.items() if key not in keywords}
+    return [weight.shape for weight in build({"data_format": None, **plain}).weights]
+
+
+def test_every_set_of_arguments_builds_what_it_says_or_names_the_argument_to_blame() -> None:
+    check_one_draw()
+    assert built + refused >= EXAMPLES
+    assert built >= refused, f"only {built} of {built + refused} draws could be built: the test would see little"
+    print(f"{built} built, {refused} refused")
+
+
+@pytest.mark.parametrize("argument", RULES)
+def test_every_rule_refuses_something(argument: str) -> None:
+    """A test of the test: a rule that never applies alone would hide what it does not refuse."""
+    alone = DRAWS.filter(lambda draw: [name for name, rule in RULES.items() if rule(draw)] == [argument])
+
+    @settings(max_examples=3, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(alone)
+    def check(draw: Draw) -> None:
+        with pytest.raises(ValueError, match=argument):
+            build(draw)
+
+    check()

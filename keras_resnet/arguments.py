@@ -83,7 +83,13 @@ def check_rate(argument: str, value: object) -> None:
 
 def check_activation(activation: str | Callable[..., Any] | None, pretrained: bool) -> None:
     """One that Keras knows; with weights, the one that they were trained for, or none."""
-    function = keras.activations.get(activation)
+    try:
+        function = keras.activations.get(activation)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            "`classifier_activation` must be None or an activation of Keras, such as 'softmax'; "
+            f"received {activation!r}."
+        ) from error
     if pretrained and function not in (keras.activations.softmax, keras.activations.linear):
         raise ValueError(
             f"`classifier_activation` must be None or 'softmax' with pretrained weights; received {activation!r}. "

@@ -132,10 +132,11 @@ def ResNet(
             f"received drop_path={drop_path!r}, zero_init_residual={zero_init_residual!r}, Variant.shortcut=None."
         )
     data_format = standardize_data_format(data_format)
+    policy = standardize_dtype(dtype)
     kit = Kit(
         variant.lineage,
         data_format,
-        standardize_dtype(dtype).name,
+        policy.name,
         standardize_regularizer(kernel_regularizer),
         drop_path,
         zero_init_residual,
@@ -144,7 +145,7 @@ def ResNet(
     if input_tensor is None:
         side = variant.image_side if include_top else None
         default = (side, side, 3) if data_format == "channels_last" else (3, side, side)
-        image = keras.Input(input_shape or default)
+        image = keras.Input(input_shape or default, dtype=policy.variable_dtype if dtype else None)
     else:
         check_tensor(input_tensor)
         image = input_tensor

@@ -183,7 +183,9 @@ def test_dtype_is_kerass_own_setting_unless_passed() -> None:
         ours, passed = build(thin(RESNET50)), build(thin(RESNET50), dtype="float32")
     assert ours.get_layer("conv1_conv").compute_dtype == "bfloat16"
     assert {layer.compute_dtype for layer in passed.layers[1:]} == {"float32"}
-    assert build(thin(RESNET50), dtype="float64").output.dtype == "float64"
+    double = build(thin(RESNET50), dtype="float64")
+    assert (double.input.dtype, double.output.dtype) == ("float64", "float64")
+    assert build(thin(RESNET50), dtype="mixed_float16").input.dtype == "float32"
 
 
 @once

@@ -1,0 +1,117 @@
+"""The tutorials run, and compute what they say."""
+
+import importlib.util
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
+import keras_resnet
+from keras_resnet.variants import RESNET18V2, RESNET50, Stem
+from tests.nets import assert_close, images, randomise, run, thin
+
+TUTORIALS = Path(__file__).parents[1] / "tutorials"
+once = pytest.mark.one_backend
+
+
+def load(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, TUTORIALS / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def build(variant: Any = RESNET50, **arguments: Any) -> keras.Model:
+    few = thin(variant, units=(1, 1), widths=(8, 16), stem=Stem(3, 8, 1))
+    defaults: dict[str, Any] = {"input_shape": (20, 24, 3), "classes": 4}
+    return randomise(keras_resnet.ResNet(few, **defaults | arguments))
+
+
+def test_the_gradient_is_that_of_finite_differences() -> None:
+    """In a random direction, of a tiny net's score; in double precision, which JAX has not by default."""
+    cam = load("grad_cam")
+    single = keras.backend.backend() == "jax"
+    dtype, step, tolerance = ("float32", 1e-3, 1e-2) if single else ("float64", 1e-6, 1e-5)
+    model = build(input_shape=(8, 8, 3), dtype=dtype, classifier_activation=None)
+    x, direction = np.random.default_rng(0).normal(size=(2, 1, 8, 8, 3)).astype(dtype)
+
+    def score(x: Any) -> Any:
+        return model(x, training=False)[0, 1]
+
+    def at(distance: float) -> float:
+        return float(keras.ops.convert_to_numpy(score(keras.ops.convert_to_tensor(x + distance * direction, dtype))))
+
+    slope = np.sum(keras.ops.convert_to_numpy(cam.gradient(score, keras.ops.convert_to_tensor(x, dtype))) * direction)
+    assert (at(step) - at(-step)) / (2 * step) == pytest.approx(slope, rel=tolerance)
+
+
+@pytest.mark.parametrize("variant", [RESNET50, RESNET18V2], ids=lambda v: v.name)
+def test_under_global_pooling_grad_cam_is_the_classifiers_weights_on_the_last_map(variant: Any) -> None:
+    """arXiv:1610.02391 section 3: it generalises CAM, which is this closed form."""
+    model = build(variant)
+    heat, classes = load("grad_cam").grad_cam(model, images(20, 24), classes=[1, 3])
+    maps = run(keras.Model(model.input, model.get_layer("avg_pool").input), images(20, 24))
+    kernel = keras.ops.convert_to_numpy(model.get_layer("predictions").kernel)
+    expected = np.maximum(np.einsum("nhwc,cn->nhw", maps, kernel[:, [1, 3]]), 0)
+    assert list(classes) == [1, 3]
+    assert_close(heat, expected / expected.max((1, 2), keepdims=True), 1e-4)
+
+
+@once
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"classifier_activation": None},
+        {"global_pool": False},
+        {"global_pool": False, "data_format": "channels_first", "input_shape": (3, 20, 24)},
+        {"data_format": "channels_first", "input_shape": (3, 20, 24), "dropout": 0.5},
+        {"output_stride": 2, "include_preprocessing": True},
+    ],
+)
+def test_any_classifier_of_ours_has_a_heat_map_of_its_best_class(arguments: dict[str, Any]) -> None:
+    model = build(RESNET50, **arguments)
+    x = images(20, 24)
+    x = np.moveaxis(x, -1, 1) if "data_format" in arguments else x
+    heat, classes = load("grad_cam").grad_cam(model, x)
+    stride = arguments.get("output_stride", 4)
+    assert heat.shape == (2, 20 // stride, 24 // stride)
+    assert np.isfinite(heat).all()
+    assert heat.min() >= 0
+    assert heat.max() == pytest.approx(1)
+    scores = run(model, x)
+    if scores.ndim == 4:
+        scores = build_logits(model, x)
+    np.testing.assert_array_equal(classes, scores.argmax(-1))
+
+
+def build_logits(model: keras.Model, x: Any) -> Any:
+    """The mean over positions of a fully convolutional net's scores before the softmax."""
+    dense = model.get_layer("predictions")
+    vectors = run(keras.Model(model.input, dense.input), x).mean((1, 2))
+    return vectors @ keras.ops.convert_to_numpy(dense.kernel)
+
+
+def test_a_photograph_gets_its_heat_map_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(load_sample_image("flower.jpg")).save(tmp_path / "flower.png")
+    model = build(include_preprocessing=True, input_shape=(64, 96, 3))
+    keras_resnet.labels.with_class_names(model, ["bud", "flower", "leaf", "stem"]).save(tmp_path / "model.keras")
+    command = ["grad_cam.py", "flower.png", "--model", "model.keras", "--out", "cam.png"]
+    monkeypatch.setattr(sys, "argv", command)
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(TUTORIALS / "grad_cam.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert any(printed == f"cam.png: {name}\n" for name in ("bud", "flower", "leaf", "stem"))
+    drawn = np.asarray(Image.open(tmp_path / "cam.png").convert("RGB"), "int32")
+    assert drawn.shape[1] == 960
+    half = drawn[100:, 480:]
+    assert np.abs(half - drawn[100:, :480]).mean() > 10  # the heat map lies over the second

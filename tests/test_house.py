@@ -76,12 +76,14 @@ def test_the_plan_works_where_keras_and_numpy_cannot_be_imported() -> None:
 
 
 def test_top_level_names_are_those_of_the_rooms_that_export() -> None:
-    exported = [name for room in ("variants", "models") for name in import_module(f"keras_resnet.{room}").__all__]
+    exported = [
+        name for room in ("variants", "models", "features") for name in import_module(f"keras_resnet.{room}").__all__
+    ]
     assert len(set(exported)) == len(exported)
     assert keras_resnet.__all__ == exported  # type: ignore[attr-defined]
     assert set(exported) <= set(dir(keras_resnet))
     assert all(hasattr(keras_resnet, name) for name in exported)
-    for room in ("variants", "models"):
+    for room in ("variants", "models", "features"):
         module = import_module(f"keras_resnet.{room}")
         assert all(hasattr(module, name) for name in module.__all__)
 
@@ -109,7 +111,7 @@ def test_every_extra_that_an_error_names_exists() -> None:
     assert project["name"] == "keras3-resnet"
     sources = "".join(path.read_text() for path in PACKAGE.glob("*.py"))
     named = set(re.findall(r"keras3-resnet\[(\w+)\]", sources)) | {"tensorflow", "jax", "torch", "test"}
-    assert "train" in named
+    named |= {"train", "keras_hub", "keras_cv"}  # `errors.optional` names them
     assert named == set(project["optional-dependencies"])
     assert {re.split(r"[<>=]", line)[0] for line in project["dependencies"]} == {"keras", "numpy"}
 

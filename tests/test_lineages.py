@@ -160,10 +160,12 @@ def test_style_slim_gives_the_numbers_of_tf_slim(version: int, units: tuple[int,
     assert not values
     ends = {f"block{i}": model.get_layer(f"conv{i + 1}_block{n}_out").output for i, n in enumerate(units, 1)}
     ends = {key: end for key, end in ends.items() if key in expected}
-    outputs = keras.Model(model.input, ends | {"logits": model.output})(x, training=case.startswith("train"))
+    training = case.startswith("train")
+    outputs = keras.Model(model.input, ends | {"logits": model.output})(x, training=training)
+    tolerance = 5e-5 if training else 1e-5  # statistics of 36 positions, in float32; a stride elsewhere is off by 0.1
     for key, output in outputs.items():
         mine = np.asarray(keras.ops.convert_to_numpy(output))
-        assert_close(mine.reshape(expected[key].shape), expected[key], 1e-5)
+        assert_close(mine.reshape(expected[key].shape), expected[key], tolerance)
 
 
 @pytest.mark.one_backend

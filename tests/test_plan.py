@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from keras_resnet import variants
-from keras_resnet.lineages import KERAS_V1, KERAS_V2, LINEAGES, TORCH_V1, TORCH_V2, Lineage
+from keras_resnet.lineages import KERAS_V1, KERAS_V2, LINEAGES, SLIM_V1, SLIM_V2, TORCH_V1, TORCH_V2, Lineage
 from keras_resnet.plans import Conv
 from keras_resnet.variants import RESNET20, RESNET34, RESNET50, RESNET50V2, RESNET110, Stem, Variant, plan
 from tests.nets import thin, with_style
@@ -247,5 +247,5 @@ def test_lists_are_taken_for_tuples_and_rows_stay_hashable() -> None:
 
 
 def test_a_style_and_version_name_one_lineage() -> None:
-    rows: tuple[Lineage, ...] = (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2)
+    rows: tuple[Lineage, ...] = (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, SLIM_V1, SLIM_V2)
     assert list(LINEAGES.values()) == list(rows)

@@ -36,21 +36,20 @@ def build(variant: Any = RESNET50, **arguments: Any) -> keras.Model:
 
 
 def test_the_gradient_is_that_of_finite_differences() -> None:
-    """In a random direction, of a tiny net's score; in double precision, which JAX has not by default."""
-    cam = load("grad_cam")
-    single = keras.backend.backend() == "jax"
-    dtype, step, tolerance = ("float32", 1e-3, 1e-2) if single else ("float64", 1e-6, 1e-5)
-    model = build(input_shape=(8, 8, 3), dtype=dtype, classifier_activation=None)
-    x, direction = np.random.default_rng(0).normal(size=(2, 1, 8, 8, 3)).astype(dtype)
+    """In a random direction, of a tiny net's score; the step is between ReLUs' kinks and float32's grain."""
+    model, step = build(input_shape=(8, 8, 3), classifier_activation=None), 3e-3
+    x, direction = np.random.default_rng(0).normal(size=(2, 1, 8, 8, 3)).astype("float32")
+    direction /= np.linalg.norm(direction)
 
     def score(x: Any) -> Any:
         return model(x, training=False)[0, 1]
 
     def at(distance: float) -> float:
-        return float(keras.ops.convert_to_numpy(score(keras.ops.convert_to_tensor(x + distance * direction, dtype))))
+        return float(keras.ops.convert_to_numpy(score(keras.ops.convert_to_tensor(x + distance * direction))))
 
-    slope = np.sum(keras.ops.convert_to_numpy(cam.gradient(score, keras.ops.convert_to_tensor(x, dtype))) * direction)
-    assert (at(step) - at(-step)) / (2 * step) == pytest.approx(slope, rel=tolerance)
+    gradient = load("grad_cam").gradient(score, keras.ops.convert_to_tensor(x))
+    slope = np.sum(keras.ops.convert_to_numpy(gradient) * direction)
+    assert (at(step) - at(-step)) / (2 * step) == pytest.approx(slope, rel=1e-2)
 
 
 @pytest.mark.parametrize("variant", [RESNET50, RESNET18V2], ids=lambda v: v.name)

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_resnet.errors import check_positive, choice_error
+from keras_resnet.errors import check_choice, check_positive
 from keras_resnet.layers import Tensor
 
 
@@ -14,8 +14,7 @@ def standardize_data_format(data_format: str | None) -> str:
     """Names the order of axes; None is Keras' own setting."""
     if data_format is None:
         return str(keras.config.image_data_format())
-    if data_format not in ("channels_last", "channels_first"):
-        raise choice_error("data_format", data_format, (None, "channels_last", "channels_first"))
+    check_choice("data_format", data_format, (None, "channels_last", "channels_first"))
     return data_format
 
 
@@ -46,6 +45,7 @@ def standardize_dtype(dtype: Any) -> keras.DTypePolicy:
     """The policy that a name means; None is Keras' own setting."""
     try:
         policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
+        policy = keras.dtype_policies.get(policy.name)  # a map of policies has a name that is none
         floating = all(map(keras.backend.is_float_dtype, (policy.compute_dtype, policy.variable_dtype)))
     except (ValueError, TypeError, AttributeError):
         floating = False
@@ -58,15 +58,17 @@ def standardize_dtype(dtype: Any) -> keras.DTypePolicy:
 
 
 def standardize_regularizer(regularizer: Any) -> keras.Regularizer | None:
-    """The regularizer that a name means."""
+    """The regularizer that a name means, one that takes kernels of rank 4."""
     try:
-        regularizer = keras.regularizers.get(regularizer)
+        found = keras.regularizers.get(regularizer)
+        if found is not None:
+            found(keras.ops.ones((1, 1, 1, 1)))
     except (ValueError, TypeError) as error:
         raise ValueError(
-            "`kernel_regularizer` must be None or a regularizer of Keras, such as 'l2' or keras.regularizers.L2(5e-5); "
-            f"received {regularizer!r}."
+            "`kernel_regularizer` must be None or a regularizer of a convolution's kernel, such as 'l2' or "
+            f"keras.regularizers.L2(5e-5); received {regularizer!r}."
         ) from error
-    return regularizer
+    return found
 
 
 def check_bool(argument: str, value: object) -> None:

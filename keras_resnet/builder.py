@@ -20,7 +20,7 @@ from keras_resnet.arguments import (
     standardize_shape,
 )
 from keras_resnet.checkpoints import Checkpoint
-from keras_resnet.errors import check_positive, choice_error
+from keras_resnet.errors import check_choice, check_positive
 from keras_resnet.layers import Kit, Tensor, body
 from keras_resnet.lineages import LINEAGES
 from keras_resnet.preprocessing import preprocessing_layers
@@ -56,8 +56,8 @@ def ResNet(
         thin = dataclasses.replace(keras_resnet.variants.RESNET34, name="thin", widths=(16, 32, 64, 128))
         model = keras_resnet.ResNet(thin, input_shape=(64, 64, 3), classes=10)
 
-    Layer names, order of weights and defaults are those of `keras.applications`. No keyword but `style` changes the
-    list of weights: a weights file loads whatever the others are.
+    Layer names, order of weights and defaults are those of `keras.applications`. Of the keyword-only arguments none but
+    `style` changes the list of weights: a weights file loads whatever the others are.
 
     Args:
         variant: the network, such as `keras_resnet.variants.RESNET50`, or a row of your own.
@@ -74,7 +74,8 @@ def ResNet(
             the classifier computes in float32.
         name: the name of the model.
         output_stride: by how much the last feature map is smaller than the image: None for as much as the network
-            strides, else 4, 8, 16 or 32 (CIFAR nets 1, 2 or 4; rootless nets 1, 2, 4 or 8). Once it is reached,
+            strides, else 4, 8, 16 or 32 (CIFAR nets 1, 2 or 4; rootless nets 1, 2, 4 or 8; in general the stem's
+            stride, doubled by each stage but the first). Once it is reached,
             convolutions dilate instead of striding; every k-th pixel of the denser map is the map of the network as it
             was (TF-Slim's `output_stride`; torchvision's `replace_stride_with_dilation`).
         global_pool: False, with top: fully convolutional, the classifier is applied at each position of the last
@@ -108,11 +109,9 @@ def ResNet(
         raise ValueError(f"`variant` must be a Variant, such as keras_resnet.variants.RESNET50; received {variant!r}.")
     if style is not None:
         styles = tuple(known for known, version in LINEAGES if version == variant.version)
-        if style not in styles:
-            raise choice_error("style", style, (None, *styles))
+        check_choice("style", style, (None, *styles))
         variant = replace(variant, lineage=LINEAGES[style, variant.version])
-    if pooling not in (None, "avg", "max"):
-        raise choice_error("pooling", pooling, (None, "avg", "max"))
+    check_choice("pooling", pooling, (None, "avg", "max"))
     check_bool("global_pool", global_pool)
     check_bool("include_preprocessing", include_preprocessing)
     check_bool("zero_init_residual", zero_init_residual)

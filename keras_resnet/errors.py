@@ -16,14 +16,17 @@ def choice_error(argument: str, received: object, allowed: tuple[object, ...], n
     )
 
 
+def check_choice(argument: str, value: object, allowed: tuple[object, ...], note: str = "") -> None:
+    """Raises the choice error unless the value is one of those allowed (True is not 1, nor an array a string)."""
+    if not any(type(value) is type(choice) and value == choice for choice in allowed):
+        raise choice_error(argument, value, allowed, note)
+
+
 def check_choices(row: Any) -> None:
     """Raises the choice error for a field whose annotation is a `Literal` that its value is not in."""
     for field in fields(row):
-        value = getattr(row, field.name)
-        if get_origin(field.type) is Literal and not any(
-            value == allowed and type(value) is type(allowed) for allowed in get_args(field.type)
-        ):
-            raise choice_error(f"{type(row).__name__}.{field.name}", value, get_args(field.type))
+        if get_origin(field.type) is Literal:
+            check_choice(f"{type(row).__name__}.{field.name}", getattr(row, field.name), get_args(field.type))
 
 
 def check_positive(argument: str, value: object) -> None:

@@ -19,7 +19,9 @@ class Backbone(keras_hub.models.FeaturePyramidBackbone):  # type: ignore[misc]
         """The network and its levels, beside what the base class says."""
         network = keras.Model(self.input, self.output, name=self.name)
         names = {id(layer.output): layer.name for layer in network.layers}
-        levels = {level: names[id(map_)] for level, map_ in self.pyramid_outputs.items()}
+        levels = {level: names.get(id(map_)) for level, map_ in self.pyramid_outputs.items()}
+        if None in levels.values():
+            raise ValueError("`pyramid_outputs` must be outputs of the network's own layers; received others.")
         config: dict[str, Any] = super().get_config()
         return config | {"network": keras.saving.serialize_keras_object(network), "levels": levels}
 

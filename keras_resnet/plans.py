@@ -7,7 +7,7 @@ from math import prod
 from operator import mul
 from typing import Literal
 
-from keras_resnet.errors import choice_error
+from keras_resnet.errors import check_choice
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,7 @@ class Plan:
         """
         if output_stride is None:
             return self
-        if type(output_stride) is not int or output_stride not in self.output_strides:
-            raise choice_error("output_stride", output_stride, (None, *self.output_strides))
+        check_choice("output_stride", output_stride, (None, *self.output_strides))
         stride, dilation, stages = self.output_strides[0], 1, []
         for stage in self.stages:
             units = []

@@ -23,7 +23,7 @@ def find(weights: Weights, variant: Variant, include_top: bool) -> Path | Checkp
     """The file or the catalogue's row that an argument names; nothing is downloaded yet."""
     if weights is None:
         return None
-    if weights == "imagenet":
+    if isinstance(weights, str) and weights == "imagenet":
         published = imagenet(variant, include_top)
         if published is None:
             raise ValueError(

@@ -51,8 +51,7 @@ def test_levels_are_the_same_layers_at_every_stride_and_from_a_file(
     for stride in (None, 4, 8, 16, 32):
         model = keras_resnet.ResNet(variant, input_shape=(64, 64, 3), output_stride=stride)
         assert layer_names(model) == expected
-    model.save(tmp_path / "net.keras")
-    assert layer_names(keras.models.load_model(tmp_path / "net.keras")) == expected
+        assert layer_names(keras.Model.from_config(model.get_config())) == expected
     dense = keras_resnet.ResNet(variant, input_shape=(64, 64, 3), output_stride=8)
     dense.save(tmp_path / "dense.keras")
     assert layer_names(keras.models.load_model(tmp_path / "dense.keras")) == expected
@@ -164,8 +163,17 @@ def test_what_is_no_network_of_ours_is_refused() -> None:
     image = keras.Input((8, 8, 3))
     with pytest.raises(ValueError, match="`model` must be one of our networks; received 'mine'"):
         feature_pyramid(keras.Model(image, keras.layers.Conv2D(1, 1)(image), name="mine"))
-    with pytest.raises(ValueError, match="`model` must be a keras.Model; received 'resnet50'"):
+    with pytest.raises(ValueError, match="`model` must be a functional keras.Model; received 'resnet50'"):
         feature_pyramid("resnet50")
+    dense = keras.applications.DenseNet121(weights=None, include_top=False)  # has convolutions of the same names
+    net = keras_resnet.ResNet(thin(RESNET50), False, input_shape=(64, 64, 3))
+    stump = keras.Model(net.input, net.get_layer("conv2_block1_1_relu").output)
+    tail = keras.Model(net.get_layer("conv3_block2_out").output, net.output)
+    for foreign in (dense, stump, tail):
+        with pytest.raises(ValueError, match="`model` must be one of our networks"):
+            feature_pyramid(foreign)
+    with pytest.raises(ValueError, match="`model` must be a functional keras.Model"):
+        feature_pyramid(keras.Sequential(net.layers[1:4]))
 
 
 @once

@@ -283,6 +283,12 @@ def test_a_net_with_everything_trains_saves_and_loads(tmp_path: Path) -> None:
         ({"dtype": "int32"}, "`dtype`.*floats.*received 'int32'"),
         ({"dtype": "int8_from_float32"}, "`dtype`"),
         ({"dtype": 32}, "`dtype`.*received 32"),
+        ({"dtype": keras.dtype_policies.DTypePolicyMap()}, "`dtype`"),
+        ({"data_format": np.zeros(2)}, "`data_format`"),
+        ({"pooling": np.zeros(2)}, "`pooling`"),
+        ({"style": np.zeros(2)}, "`style`"),
+        ({"weights": np.zeros(2)}, "`weights`"),
+        ({"kernel_regularizer": "orthogonal_regularizer"}, "`kernel_regularizer`"),
         ({"kernel_regularizer": "l3"}, "`kernel_regularizer`.*received 'l3'"),
         ({"kernel_regularizer": 1e-4}, "`kernel_regularizer`.*keras.regularizers.L2.*received 0.0001"),
     ],
@@ -296,6 +302,6 @@ def test_a_wrong_keyword_is_named_with_what_is_allowed(arguments: dict[str, Any]
 @once
 @pytest.mark.parametrize("keyword", [{"drop_path": 0.1}, {"zero_init_residual": True}])
 def test_a_plain_net_can_drop_or_silence_nothing(keyword: dict[str, Any]) -> None:
-    (name,) = keyword
-    with pytest.raises(ValueError, match=f"`{name}`.*need a shortcut|`zero_init_residual` need a shortcut"):
+    ((name, value),) = keyword.items()
+    with pytest.raises(ValueError, match=f"`drop_path` and `zero_init_residual` need a shortcut.*{name}={value}"):
         keras_resnet.ResNet(thin(RESNET20, shortcut=None, widths=(16, 16, 16)), **keyword)

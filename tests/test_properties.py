@@ -4,9 +4,13 @@ Which sets are refused follows from `RULES`, written from the contract and shari
 fixed and few, so that building is cheap. `HYPOTHESIS_EXAMPLES=2000` draws more than the default.
 """
 
+import dataclasses
+import inspect
 import math
 import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,17 +18,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras.src.applications import resnet as applications
+from keras.src.applications.resnet import stack_residual_blocks_v1, stack_residual_blocks_v2
 
 import keras_resnet
 from keras_resnet.lineages import LINEAGES
-from keras_resnet.variants import Stem, Variant
+from keras_resnet.variants import RESNET50, RESNET50V2, Stem, Variant
+from tests.nets import randomise
 
 pytestmark = pytest.mark.one_backend
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "200"))
+# The same draws every time in CI; others each time when asked for a number.
+SETTINGS: dict[str, Any] = {"deadline": None, "database": None, "derandomize": "HYPOTHESIS_EXAMPLES" not in os.environ}
 Draw = dict[str, Any]
 
-WIDTHS = (8, 8, 16, 16)
-STEMS = {"imagenet": Stem(7, 8, 2), "cifar": Stem(3, 8, 1, pool=False), "rootless": None}
+WIDTHS = (8, 12, 16, 24)
+STEMS = {"imagenet": Stem(7, 8, 2), "cifar": Stem(3, 8, 1, pool=False), "rootless": None, "mine": Stem(5, 8, 3)}
 
 
 # What a draw takes at random, each first value being harmless, and what it takes where it is to be wrong.
@@ -34,10 +43,14 @@ GOOD: dict[str, list[Any]] = {
     "units": [(1, 1, 1, 1), (2, 1, 2), (1, 2), (2,)],
     "stem": list(STEMS),
     "own_style": ["keras", "torch", "slim"],
+    "groups": [1, 2],
+    "base_width": [64, 32],
     "shortcut": ["B", "A", "C", None],
     "first_activation": ["unit", "split"],
     "sides": [(16, 17), (1, 1), (7, 6), (33, 32), (None, None), (None, 20)],
     "channels": [3, 3, 1, 5],
+    "tensor": [False, True],  # whether the shape comes as input_tensor
+    "name": [None, "mine"],
     "include_top": [True, False],
     "pooling": [None, "avg", "max"],
     "classes": [10, 2],
@@ -57,7 +70,12 @@ GOOD: dict[str, list[Any]] = {
 TOP = {"include_top": True}
 BAD: dict[str, list[Draw]] = {
     "first_activation": [{"first_activation": "split", "version": 1}],
-    "input_shape": [{"channels": 0}],
+    "groups": [{"block": "basic", "groups": 2}, {"groups": 0}],
+    "base_width": [{"block": "basic", "base_width": 32}, {"block": "bottleneck", "base_width": 1}],
+    "input_shape": [
+        *({"channels": channels, "tensor": False} for channels in (0, None, 2.5)),
+        *({"sides": sides, "tensor": False} for sides in ((0, 4), (4, -1), (4.5, 4), ("4", 4), (4,), (4, 4, 4))),
+    ],
     "pooling": [{"pooling": value} for value in ("AVG", 0, "mean")],
     "classes": [TOP | {"classes": value} for value in (0, -1, 2.0, "10", None, True)],
     "classifier_activation": [TOP | {"classifier_activation": "softmaxx"}],
@@ -104,7 +122,7 @@ def is_rate(value: Any) -> bool:
 
 def reachable(draw: Draw) -> list[int]:
     """The stem's stride, doubled by every stage but the first."""
-    stem = {"imagenet": 4, "cifar": 1, "rootless": 1}[draw["stem"]]
+    stem = {"imagenet": 4, "cifar": 1, "rootless": 1, "mine": 6}[draw["stem"]]
     return [stem * 2**i for i in range(len(draw["units"]))]
 
 
@@ -126,10 +144,19 @@ def takes_means(draw: Draw) -> bool:
 # Argument: is this draw refused on its account?
 RULES: dict[str, Callable[[Draw], bool]] = {
     "first_activation": lambda d: d["first_activation"] == "split" and d["version"] == 1,
-    "input_shape": lambda d: d["channels"] == 0,
+    "groups": lambda d: d["groups"] < 1 or (d["block"] == "basic" and d["groups"] != 1),
+    "base_width": lambda d: d["base_width"] == 1 or (d["block"] == "basic" and d["base_width"] != 64),
+    "input_shape": lambda d: (
+        d["channels"] in (0, None, 2.5)
+        or len(d["sides"]) != 2
+        or any(side is not None and (type(side) is not int or side < 1) for side in d["sides"])
+    ),
     "pooling": lambda d: d["pooling"] not in (None, "avg", "max"),
     "classes": lambda d: d["include_top"] and (type(d["classes"]) is not int or d["classes"] < 1),
-    "classifier_activation": lambda d: d["include_top"] and d["classifier_activation"] == "softmaxx",
+    "classifier_activation": lambda d: (
+        d["include_top"]
+        and d["classifier_activation"] in (("softmaxx",) if d["weights"] is None else ("softmaxx", "sigmoid"))
+    ),
     "output_stride": lambda d: (
         d["output_stride"] is not None
         and (type(d["output_stride"]) is not int or d["output_stride"] not in reachable(d))
@@ -163,12 +190,15 @@ def build(draw: Draw) -> keras.Model:
         widths=WIDTHS[: len(d.pop("units"))],
         stem=STEMS[d.pop("stem")],
         lineage=LINEAGES[d.pop("own_style"), draw["version"]],
+        groups=d.pop("groups"),
+        base_width=d.pop("base_width"),
         shortcut=d.pop("shortcut"),
         first_activation=d.pop("first_activation"),
     )
     sides, channels = d.pop("sides"), d.pop("channels")
     shape = (channels, *sides) if d["data_format"] == "channels_first" else (*sides, channels)
-    return keras_resnet.ResNet(variant, input_shape=shape, **d)
+    d |= {"input_tensor": keras.Input(shape)} if d.pop("tensor") else {"input_shape": shape}
+    return keras_resnet.ResNet(variant, **d)
 
 
 def expected_shape(draw: Draw, sides: tuple[int, int]) -> tuple[int, ...]:
@@ -183,10 +213,15 @@ def expected_shape(draw: Draw, sides: tuple[int, int]) -> tuple[int, ...]:
     return (2, channels, height, width) if draw["data_format"] == "channels_first" else (2, height, width, channels)
 
 
+def names(argument: str, error: ValueError) -> bool:
+    """Whether a message names an argument as such, `argument`, `argument=...` or `Variant.argument`."""
+    return re.search(rf"`(Variant\.)?{argument}\b", str(error)) is not None
+
+
 built = refused = 0
 
 
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
+@settings(max_examples=EXAMPLES, **SETTINGS)
 @given(draws())
 def check_one_draw(draw: Draw) -> None:
     global built, refused
@@ -195,18 +230,20 @@ def check_one_draw(draw: Draw) -> None:
         refused += 1
         with pytest.raises(ValueError, match=".") as error:
             build(draw)
-        assert any(argument in str(error.value) for argument in to_blame), (to_blame, str(error.value))
+        assert any(names(argument, error.value) for argument in to_blame), (to_blame, str(error.value))
         return
     built += 1
     model = build(draw)
+    assert model.name == (draw["name"] or "drawn")
     sides = tuple(side or 18 for side in draw["sides"])
     channels = draw["channels"]
     shape = (channels, *sides) if draw["data_format"] == "channels_first" else (*sides, channels)
     x = np.random.default_rng(0).uniform(0, 255 if draw["include_preprocessing"] else 1, (2, *shape))
-    output = keras.ops.convert_to_numpy(model(x.astype("float32"), training=False))
+    x = x.astype("float32")
+    output = keras.ops.convert_to_numpy(model([x] if draw["tensor"] else x, training=False))
     assert output.shape == expected_shape(draw, (sides[0], sides[1]))
     assert np.isfinite(output.astype("float32")).all()
-    assert [weight.shape for weight in model.weights] == weights_of_the_plain_call(draw)
+    assert [(weight.path, weight.shape) for weight in model.weights] == weights_of_the_plain_call(draw)
     assert bool(model.losses) == (draw["kernel_regularizer"] is not None)
 
 
@@ -215,7 +252,7 @@ def weights_of_the_plain_call(draw: Draw) -> list[Any]:
     keywords = {"output_stride", "include_preprocessing", "data_format", "dtype", "dropout", "drop_path"}
     keywords |= {"zero_init_residual", "kernel_regularizer", "global_pool", "pooling", "classifier_activation"}
     plain = {key: value for key, value in draw.items() if key not in keywords}
-    return [weight.shape for weight in build({"data_format": None, **plain}).weights]
+    return [(weight.path, weight.shape) for weight in build({"data_format": None, **plain}).weights]
 
 
 def test_every_set_of_arguments_builds_what_it_says_or_names_the_argument_to_blame() -> None:
@@ -230,13 +267,62 @@ def test_every_rule_refuses_by_itself(argument: str) -> None:
     """A test of the test: a rule that never applies alone would hide what the package lets through."""
     alone = []
 
-    @settings(max_examples=12, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=12, **SETTINGS)
     @given(draws(faults=(argument,)))
     def check(draw: Draw) -> None:
         if [name for name, rule in RULES.items() if rule(draw)] == [argument]:
             alone.append(draw)
-            with pytest.raises(ValueError, match=argument):
+            with pytest.raises(ValueError, match=".") as error:
                 build(draw)
+            assert names(argument, error.value)
 
     check()
     assert alone
+
+
+def test_the_draws_are_over_all_arguments() -> None:
+    fields = {field.name for field in dataclasses.fields(Variant)} - {"name", "widths", "lineage"} | {"own_style"}
+    arguments = set(inspect.signature(keras_resnet.ResNet).parameters) - {"variant", "input_shape", "input_tensor"}
+    assert set(GOOD) == fields | arguments | {"sides", "channels", "tensor"}
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Variant, Path, Any]:
+    """A thin network of keras.applications' own code, and its file."""
+    blocks = stack_residual_blocks_v1 if request.param == 1 else stack_residual_blocks_v2
+    units, widths = (2, 3, 2), WIDTHS[:3]
+
+    def stages(x: Any) -> Any:
+        for stage, (count, width) in enumerate(zip(units, widths, strict=True)):
+            if request.param == 1:
+                x = blocks(x, width, count, stride1=1 if stage == 0 else 2, name=f"conv{stage + 2}")
+            else:
+                x = blocks(x, width, count, stride1=1 if stage == 2 else 2, name=f"conv{stage + 2}")
+        return x
+
+    theirs = randomise(
+        applications.ResNet(stages, preact=request.param == 2, use_bias=True, name="thin", weights=None, classes=10)
+    )
+    path = tmp_path_factory.mktemp("published") / "thin.weights.h5"
+    theirs.save_weights(path)
+    row = RESNET50 if request.param == 1 else RESNET50V2
+    return dataclasses.replace(row, units=units, widths=widths), path, theirs.get_weights()
+
+
+KEYWORDS = {name for name, p in inspect.signature(keras_resnet.ResNet).parameters.items() if p.kind is p.KEYWORD_ONLY}
+
+
+def test_a_file_of_keras_applications_loads_under_every_set_of_keywords(published: tuple[Variant, Path, Any]) -> None:
+    variant, path, values = published
+
+    @settings(max_examples=EXAMPLES // 4, **SETTINGS)
+    @given(st.fixed_dictionaries({keyword: st.sampled_from(GOOD[keyword]) for keyword in sorted(KEYWORDS - {"style"})}))
+    def check(keywords: Draw) -> None:
+        keywords |= {"output_stride": {1: 4, 2: 8, 32: None}.get(keywords["output_stride"], keywords["output_stride"])}
+        first = keywords["data_format"] == "channels_first"
+        shape = (3, None, 40) if first else (None, 40, 3)
+        model = keras_resnet.ResNet(variant, weights=path, input_shape=shape, classes=10, **keywords)
+        for mine, theirs in zip(model.get_weights(), values, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+    check()

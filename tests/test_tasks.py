@@ -5,6 +5,8 @@ resize fails: "grad_input must be contiguous"), and its RetinaNet can't decode b
 first only predicts, and the second trains and gives raw scores.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,6 +171,35 @@ def test_a_saved_task_loads(build: Callable[[], Task], tmp_path: Path) -> None:
     assert_close(again.predict(X, verbose=0), task.predict(X, verbose=0), 1e-6)
 
 
+LOADING = """
+import keras, numpy as np, sys
+import keras_resnet.hub, keras_resnet.cv
+for path in sys.argv[1:]:
+    task = keras.models.load_model(path, compile=False)
+    np.save(path + ".npy", task.predict(np.load("x.npy"), verbose=0))
+"""
+
+
+@once
+def test_a_saved_task_loads_in_another_process(tmp_path: Path) -> None:
+    tasks = {"hub.keras": hub_classifier()[0], "cv.keras": cv_segmenter()[0]}
+    np.save(tmp_path / "x.npy", X)
+    for name, task in tasks.items():
+        task.save(tmp_path / name)
+    subprocess.run([sys.executable, "-c", LOADING, *tasks], cwd=tmp_path, check=True, capture_output=True)
+    for name, task in tasks.items():
+        assert_close(np.load(tmp_path / f"{name}.npy"), task.predict(X, verbose=0), 1e-6)
+
+
+@once
+def test_a_level_of_ones_own_is_refused_when_saved(tmp_path: Path) -> None:
+    imported("keras_hub")
+    model = face("keras_hub")
+    model.pyramid_outputs = {"P4": keras.layers.MaxPooling2D(2)(model.pyramid_outputs["P4"])}
+    with pytest.raises(ValueError, match="`pyramid_outputs` must be outputs of the network's own layers"):
+        model.save(tmp_path / "backbone.keras")
+
+
 @once
 def test_a_backbone_ends_at_the_last_map_whatever_stood_behind() -> None:
     imported("keras_hub")
@@ -182,6 +213,6 @@ def test_another_package_and_a_missing_one_are_named(monkeypatch: pytest.MonkeyP
     net = keras_resnet.ResNet20()
     with pytest.raises(ValueError, match="`package` must be one of 'keras_hub', 'keras_cv'; received 'kerashub'"):
         keras_resnet.backbone(net, "kerashub")
-    monkeypatch.setitem(__import__("sys").modules, "keras_cv", None)
+    monkeypatch.setitem(sys.modules, "keras_cv", None)
     with pytest.raises(ImportError, match=r"keras_cv: pip install 'keras3-resnet\[keras_cv\]'"):
         keras_resnet.backbone(net, "keras_cv")

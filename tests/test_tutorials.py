@@ -98,11 +98,22 @@ def build_logits(model: keras.Model, x: Any) -> Any:
     return vectors @ keras.ops.convert_to_numpy(dense.kernel)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"input_shape": (64, 96, 3)},
+        *(
+            [{"input_shape": (64, None, 3)}, {"input_shape": (3, 64, 96), "data_format": "channels_first"}]
+            if keras.backend.backend() == "torch"
+            else []
+        ),
+    ],
+)
 def test_a_photograph_gets_its_heat_map_drawn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.fromarray(load_sample_image("flower.jpg")).save(tmp_path / "flower.png")
-    model = build(include_preprocessing=True, input_shape=(64, 96, 3))
+    model = build(include_preprocessing=True, **arguments)
     keras_resnet.labels.with_class_names(model, ["bud", "flower", "leaf", "stem"]).save(tmp_path / "model.keras")
     command = ["grad_cam.py", "flower.png", "--model", "model.keras", "--out", "cam.png"]
     monkeypatch.setattr(sys, "argv", command)

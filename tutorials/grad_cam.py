@@ -95,10 +95,12 @@ def main() -> None:
         model = keras.models.load_model(arguments.model, compile=False)
     else:
         model = keras_resnet.ResNet50(include_preprocessing=True)
-    height, width = model.input_shape[1:3]
+    first = model.get_layer("conv2_block1_1_conv").data_format == "channels_first"
+    sides = model.input_shape[2:] if first else model.input_shape[1:3]
     picture = keras_resnet.data.read_picture(arguments.picture)
-    x = keras_resnet.data.read_picture(arguments.picture, (height, width) if height and width else None)
-    heat, classes = grad_cam(model, x[np.newaxis].astype("float32"))
+    height, width = (side or own for side, own in zip(sides, picture.shape, strict=False))
+    x = keras_resnet.data.read_picture(arguments.picture, (height, width))[np.newaxis].astype("float32")
+    heat, classes = grad_cam(model, np.moveaxis(x, -1, 1) if first else x)
     names = keras_resnet.labels.class_names(model)
     title = names[classes[0]] if names else f"class {classes[0]}"
     draw(picture, heat[0], title, arguments.out)

@@ -75,9 +75,9 @@ def ResNet(
         name: the name of the model.
         output_stride: by how much the last feature map is smaller than the image: None for as much as the network
             strides, else 4, 8, 16 or 32 (CIFAR nets 1, 2 or 4; rootless nets 1, 2, 4 or 8; in general the stem's
-            stride, doubled by each stage but the first). Once it is reached,
-            convolutions dilate instead of striding; every k-th pixel of the denser map is the map of the network as it
-            was (TF-Slim's `output_stride`; torchvision's `replace_stride_with_dilation`).
+            stride, doubled by each stage but the first). Once it is reached, convolutions dilate instead of striding;
+            every k-th pixel of the denser map is the map of the network as it was (TF-Slim's `output_stride`;
+            torchvision's `replace_stride_with_dilation`).
         global_pool: False, with top: fully convolutional, the classifier is applied at each position of the last
             feature map.
         style: whose layout to follow, "keras" (keras.applications), "torch" (torchvision, timm) or "slim" (TF-Slim):

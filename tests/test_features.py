@@ -42,13 +42,13 @@ EVERY = list(itertools.product((RESNET18, RESNET50, RESNET18V2, RESNET50V2), STY
 
 @once
 @pytest.mark.parametrize(("kind", "style"), EVERY, ids=lambda v: getattr(v, "name", v))
-@pytest.mark.parametrize("units", [(2, 2, 2, 2), (1, 1, 1, 1), (3, 1, 2, 1)], ids=str)
+@pytest.mark.parametrize("units", [(1, 1, 1, 1), (2, 1, 2)], ids=str)
 def test_levels_are_the_same_layers_at_every_stride_and_from_a_file(
     kind: Variant, style: str, units: tuple[int, ...], tmp_path: Path
 ) -> None:
-    variant = with_style(thin(kind, units=units), style)
+    variant = with_style(thin(kind, units=units, widths=(8, 16, 24, 32)[: len(units)]), style)
     expected = expected_names(variant)
-    for stride in (None, 4, 8, 16, 32):
+    for stride in plan(variant).output_strides:
         model = keras_resnet.ResNet(variant, input_shape=(64, 64, 3), output_stride=stride)
         assert layer_names(model) == expected
         assert layer_names(keras.Model.from_config(model.get_config())) == expected

@@ -98,16 +98,22 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
 def read_picture(picture: Any, image_size: Size | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Decodes a file, or takes an array, as RGB, stretched to a size; returns uint8 (height, width, 3).
 
+    It is turned as its camera noted (EXIF), what is transparent lies on white, and of several frames it is the first.
+
     Raises:
         ValueError: if the file is no picture, or is damaged; names it.
     """
-    Image = optional("PIL.Image")
+    Image, ImageOps = optional("PIL.Image"), optional("PIL.ImageOps")
     try:
         with Image.fromarray(picture) if isinstance(picture, np.ndarray) else Image.open(picture) as image:
             if image.mode == "F":
                 raise ValueError("its pixels are floats, of a range that it does not tell")
             if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
                 image = Image.fromarray((np.asarray(image) / 257).astype("uint8"))
+            image = ImageOps.exif_transpose(image)
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             rgb = image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's for damaged files
         raise ValueError(f"{picture} can't be read as a picture: {error}") from error

@@ -48,6 +48,33 @@ def test_gray_palette_and_transparent_pictures_are_rgb(tmp_path: Path) -> None:
         assert picture.dtype == np.uint8
 
 
+def test_a_picture_is_turned_as_its_camera_noted(tmp_path: Path) -> None:
+    upright = np.zeros((4, 6, 3), "uint8")
+    upright[0, :, 0] = 255  # a red line on top
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    Image.fromarray(np.rot90(upright)).save(tmp_path / "phone.png", exif=exif)
+    np.testing.assert_array_equal(data.read_picture(tmp_path / "phone.png"), upright)
+
+
+def test_what_is_transparent_lies_on_white(tmp_path: Path) -> None:
+    rgba = np.zeros((2, 2, 4), "uint8")
+    rgba[0, 0] = (200, 0, 0, 255)
+    rgba[0, 1] = (200, 0, 0, 51)  # a fifth of it
+    Image.fromarray(rgba).save(tmp_path / "alpha.png")
+    Image.fromarray(rgba[..., [0, 3]]).save(tmp_path / "gray.png")
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([10, 20, 30, 40, 50, 60])
+    palette.putpixel((1, 0), 1)
+    palette.save(tmp_path / "palette.gif", transparency=1)
+    for name, expected in {
+        "alpha.png": [[[200, 0, 0], [244, 204, 204]], [[255] * 3] * 2],
+        "gray.png": [[[200] * 3, [244] * 3], [[255] * 3] * 2],
+        "palette.gif": [[[10, 20, 30], [255] * 3]],
+    }.items():
+        np.testing.assert_allclose(data.read_picture(tmp_path / name), expected, atol=1)
+
+
 def test_16_bit_pictures_are_scaled_and_floats_refused(tmp_path: Path) -> None:
     ramp = np.linspace(0, 65535, 16 * 16).reshape(16, 16)
     Image.fromarray(ramp.astype("uint16")).save(tmp_path / "deep.png")

@@ -218,10 +218,29 @@ def test_preprocessing_by_means_needs_rgb() -> None:
 
 
 @once
-def test_style_torch_starts_as_he_normal_by_fan_out() -> None:
-    kernel = keras_resnet.ResNet18(weights=None, style="torch").get_layer("conv4_block1_1_conv").kernel  # 128 to 256
-    deviation = float(np.std(keras.ops.convert_to_numpy(kernel)))
-    assert deviation == pytest.approx(np.sqrt(2 / (9 * 256)), rel=0.01)
+@pytest.mark.parametrize("builder", ["ResNet18", "ResNet18V2"])
+@pytest.mark.parametrize(("style", "fan", "beyond"), [("torch", 256, 0.0214), ("slim", 128, 0)])
+def test_style_torch_starts_as_he_normal_by_fan_out_and_slim_truncated_by_fan_in(
+    style: str, fan: int, beyond: float, builder: str
+) -> None:
+    model = getattr(keras_resnet, builder)(weights=None, style=style)
+    kernel = keras.ops.convert_to_numpy(model.get_layer("conv4_block1_1_conv").kernel)  # 128 to 256 channels
+    deviation = np.sqrt(2 / (9 * fan))
+    assert float(np.std(kernel)) == pytest.approx(deviation, rel=0.01)
+    assert (np.abs(kernel) > 2.3 * deviation).mean() == pytest.approx(beyond, abs=2e-3)
+
+
+@once
+@pytest.mark.parametrize("builder", ["ResNet18", "ResNet18V2"])
+@pytest.mark.parametrize(
+    ("style", "epsilon", "momentum"), [("keras", 1.001e-5, 0.99), ("torch", 1e-5, 0.9), ("slim", 1e-5, 0.997)]
+)
+def test_norms_have_the_epsilon_and_momentum_of_their_style(
+    style: str, epsilon: float, momentum: float, builder: str
+) -> None:
+    model = getattr(keras_resnet, builder)(weights=None, style=style)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {(norm.epsilon, norm.momentum) for norm in norms} == {(epsilon, momentum)}
 
 
 @once

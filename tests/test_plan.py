@@ -131,6 +131,9 @@ def test_which_units_project() -> None:
     assert projections(thin(variants.RESNET18V2, stem=Stem(width=8))) == first[1:]
     assert projections(same) == first  # keras' bottlenecks: also where nothing changes
     assert projections(with_style(same, "torch")) == first[1:]  # torch: where the map shrinks
+    thinner = dataclasses.replace(thin(RESNET50), stem=Stem(width=32))  # Slim's depth_multiplier=0.25 is such a net
+    assert projections(with_style(thinner, "slim")) == first[1:]  # slim: where channels change, and nowhere else
+    assert not projections(with_style(dataclasses.replace(same, version=2, lineage=KERAS_V2), "slim"))
     flat = dataclasses.replace(thin(RESNET34), widths=(8, 8, 8, 8), stem=Stem(width=8))
     assert projections(flat) == first[1:]
     assert projections(dataclasses.replace(flat, shortcut="C")) == [unit.name for unit in plan(flat).units]

@@ -22,9 +22,9 @@ from keras_resnet.arguments import (
 from keras_resnet.checkpoints import Checkpoint
 from keras_resnet.errors import check_choice, check_positive
 from keras_resnet.layers import Kit, Tensor, body
+from keras_resnet.layouts import Variant, plan
 from keras_resnet.lineages import LINEAGES
 from keras_resnet.preprocessing import preprocessing_layers
-from keras_resnet.variants import Variant, plan
 
 
 def ResNet(

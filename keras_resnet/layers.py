@@ -6,8 +6,8 @@ from typing import Any
 import keras
 from keras import initializers, layers
 
+from keras_resnet.lineages import Lineage
 from keras_resnet.plans import Conv, Plan, Unit
-from keras_resnet.variants import Lineage
 
 Tensor = Any  # a KerasTensor of rank 4; Keras ships no types
 

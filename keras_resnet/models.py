@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from keras_resnet import variants
 from keras_resnet.arguments import standardize_data_format, standardize_shape
 from keras_resnet.builder import ResNet
-from keras_resnet.variants import Stem, Variant
+from keras_resnet.layouts import Stem, Variant
 
 __all__ = [
     "ResNet",

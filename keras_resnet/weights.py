@@ -12,7 +12,7 @@ import keras
 from keras_resnet.checkpoints import Checkpoint, imagenet
 from keras_resnet.downloads import fetch
 from keras_resnet.errors import choice_error
-from keras_resnet.variants import Variant
+from keras_resnet.layouts import Variant
 
 Weights = str | os.PathLike[str] | None
 

@@ -22,6 +22,7 @@ ROOMS = (
     "errors",
     "lineages",
     "plans",
+    "layouts",
     "variants",
     "names",
     "layers",
@@ -44,7 +45,7 @@ ROOMS = (
     "cli",
     "__main__",
 )
-WITHOUT_KERAS = ("errors", "lineages", "plans", "variants", "names", "checkpoints")
+WITHOUT_KERAS = ("errors", "lineages", "plans", "layouts", "variants", "names", "checkpoints")
 
 
 def imported(room: str) -> set[str]:

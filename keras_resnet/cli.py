@@ -4,10 +4,11 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
+from io import TextIOWrapper
 from math import inf
 from pathlib import Path
 
@@ -19,50 +20,111 @@ _BACKENDS = ("jax", "tensorflow", "torch")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit status; what the user can mend ends in one sentence."""
     arguments = _parser().parse_args(argv)
+    arguments.typed = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may be of any bytes
     try:
         backend = _choose_backend()
-        print(f"backend: {backend}", file=sys.stderr if arguments.json else sys.stdout)
-        arguments.run(arguments)
+        print(f"backend: {backend}", file=sys.stderr if arguments.json or arguments.csv else sys.stdout)
+        commands = import_module("keras_resnet.commands")  # only now that there is a backend
+        getattr(commands, arguments.command)(arguments)
     except (ValueError, OSError, ImportError) as error:
         print(f"keras-resnet: {error}", file=sys.stderr)
         return 1
     except MemoryError:
         print("keras-resnet: out of memory; make --batch-size or --image-size smaller", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130  # as shells have it
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("keras-resnet", description="ResNets for Keras 3, from the command line.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    train = commands.add_parser("train", help="train a network on pictures", formatter_class=_Formatter)
-    train.set_defaults(run=_train, json=False)
-    train.add_argument(
-        "data", help="a folder with one folder of pictures per class, or `digits`: scikit-learn's handwritten digits"
-    )
-    train.add_argument("--model", default="ResNet20", help="the network, by the name of its builder")
-    train.add_argument("--epochs", type=_positive, help="passes over the pictures; if not given, 10, or 500 steps")
-    train.add_argument("--batch-size", type=_positive, default=32, help="pictures in a step")
-    train.add_argument(
-        "--image-size",
-        type=_positive,
-        help="height and width, in pixels; if not given, what the network is for (digits: 16)",
-    )
-    train.add_argument("--validation-split", type=float, default=0.2, help="the share of each class that validates")
-    train.add_argument("--learning-rate", type=_rate, default=1e-3, help="Adam's rate at the start; it decays to zero")
-    train.add_argument("--seed", type=int, default=0, help="determines split, order and initial weights")
-    train.add_argument("--out", type=Path, help="folder for what the run leaves; if not given, runs/ and DATA's name")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    _train_parser(commands.add_parser("train", help="train a network on pictures", formatter_class=_Formatter))
 
     predict = commands.add_parser("predict", help="classify pictures with a trained model", formatter_class=_Formatter)
-    predict.set_defaults(run=_predict)
-    predict.add_argument(
-        "model", type=Path, metavar="MODEL", help="a .keras file that takes raw RGB, as train leaves it"
-    )
-    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="a picture")
+    predict.add_argument("model", type=Path, metavar="MODEL", help=_MODEL)
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="a picture, or a folder of pictures")
     predict.add_argument("--top", type=_positive, default=5, help="how many classes to name, at most")
-    predict.add_argument("--json", action="store_true", help="print one JSON list")
+    printed = predict.add_mutually_exclusive_group()
+    printed.add_argument("--json", action="store_true", help="print one JSON list")
+    printed.add_argument("--csv", action="store_true", help="print comma-separated values, a line per class")
+
+    evaluate = commands.add_parser(
+        "evaluate", help="measure a trained model on pictures of known classes", formatter_class=_Formatter
+    )
+    evaluate.add_argument("model", type=Path, metavar="MODEL", help=_MODEL)
+    evaluate.add_argument("data", metavar="DATA", help="a folder with one folder of pictures per class, or `digits`")
+    evaluate.add_argument("--image-size", type=_positive, help="height and width, for a model that takes any")
+    evaluate.add_argument("--out", type=Path, help="folder for confusion.png and predictions.png")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+    evaluate.set_defaults(csv=False)
     return parser
+
+
+_MODEL = "a .keras file that takes raw RGB, as train leaves it"
+
+
+def _train_parser(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(json=False, csv=False)
+    data = parser.add_argument_group("pictures")
+    data.add_argument(
+        "data",
+        metavar="DATA",
+        help="a folder with one folder of pictures per class, or with such folders called train and val (and test), or "
+        "`digits`: scikit-learn's handwritten digits",
+    )
+    data.add_argument("--validation-split", type=float, default=0.2, help="the share of each class that validates")
+    data.add_argument("--image-size", type=_positive, help="height and width, in pixels; if not given, as suits")
+    data.add_argument("--batch-size", type=_positive, default=32, help="pictures in a step")
+    data.add_argument(
+        "--augment", choices=("none", "light", "strong"), help="if not given, light (digits: none); see README"
+    )
+
+    network = parser.add_argument_group("network")
+    network.add_argument("--model", help="by the name of its builder; if not given, as suits the pictures")
+    network.add_argument(
+        "--weights",
+        help="imagenet, a file, or none; if not given, imagenet where the network has them and they can be had",
+    )
+    network.add_argument("--freeze", action="store_true", help="only the classifier learns")
+    network.add_argument(
+        "--unfreeze-from",
+        metavar="STAGE",
+        help="a second phase, in which all from a stage on learns, such as conv5, at a tenth of the rate",
+    )
+    network.add_argument("--dropout", type=_share, default=0.0, help="in front of the classifier")
+    network.add_argument(
+        "--dtype",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        default="float32",
+        help="mixed precision is quick on GPUs and TPUs, and slow on CPUs",
+    )
+
+    recipe = parser.add_argument_group("training")
+    recipe.add_argument(
+        "--epochs", type=_positive, help="passes over the pictures, a phase; if not given, 10, or 500 steps"
+    )
+    recipe.add_argument("--optimizer", choices=("adamw", "sgd"), default="adamw", help="sgd: with Nesterov's momentum")
+    recipe.add_argument(
+        "--learning-rate",
+        type=_rate,
+        help="at its peak, after a twentieth of the steps; then it decays to zero. If not given, 1e-3 (sgd: 0.05)",
+    )
+    recipe.add_argument("--weight-decay", type=_decay, help="not of norms and biases. If not given, 0.05 (sgd: 5e-4)")
+    recipe.add_argument("--label-smoothing", type=_share, default=0.0, help="the share that goes to all classes")
+    recipe.add_argument("--clip-norm", type=_rate, help="the length to which gradients are cut")
+    recipe.add_argument("--balance", action="store_true", help="each class counts alike, however few pictures it has")
+    recipe.add_argument("--patience", type=_positive, help="stop after so many epochs without a better one")
+    recipe.add_argument("--seed", type=_seed, default=0, help="determines split, order, augmentation and weights")
+
+    run = parser.add_argument_group("run")
+    run.add_argument("--out", type=Path, help="folder for what the run leaves; if not given, runs/ and DATA's name")
+    run.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+    run.add_argument("--overwrite", action="store_true", help="delete the run in that folder first")
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -78,13 +140,29 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _rate(text: str) -> float:
+def _number(text: str, allowed: str, test: Callable[[float], bool]) -> float:
     try:
-        if 0 < float(text) < inf:
+        if test(float(text)):
             return float(text)
     except ValueError:
         pass
-    raise argparse.ArgumentTypeError(f"must be a number above 0; received {text!r}")
+    raise argparse.ArgumentTypeError(f"must be {allowed}; received {text!r}")
+
+
+def _rate(text: str) -> float:
+    return _number(text, "a number above 0", lambda value: 0 < value < inf)
+
+
+def _decay(text: str) -> float:
+    return _number(text, "0 or a number above", lambda value: 0 <= value < inf)
+
+
+def _share(text: str) -> float:
+    return _number(text, "a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
+
+
+def _seed(text: str) -> int:
+    return int(_number(text, "an int from 0 up to 2**31 - 1", lambda value: value in range(2**31)))
 
 
 def _choose_backend() -> str:
@@ -108,69 +186,3 @@ def _choose_backend() -> str:
             os.environ["KERAS_BACKEND"] = backend
             return f"{backend} (set KERAS_BACKEND to choose another)"
     raise ValueError("Keras needs a backend, and none is installed: pip install 'keras3-resnet[jax]'")
-
-
-def _train(arguments: argparse.Namespace) -> None:
-    import keras
-
-    from keras_resnet import data, models, training, variants
-
-    networks = tuple(name for name in models.__all__ if name != "ResNet")
-    if arguments.model not in networks:
-        raise choice_error("--model", arguments.model, networks)
-    keras.config.set_image_data_format("channels_last")  # as the pictures come
-    keras.utils.set_random_seed(arguments.seed)
-    digits = arguments.data == "digits"
-    side = arguments.image_size or (16 if digits else getattr(variants, arguments.model.upper()).image_side)
-    load = data.digits if digits else partial(data.folder, arguments.data)
-    pictures, validation = load(side, arguments.batch_size).split(arguments.validation_split, arguments.seed)
-    names = pictures.class_names
-    print(f"{len(names)} classes; pictures: {len(pictures.labels)} to train, {len(validation.labels)} to validate")
-    out = arguments.out or Path("runs") / Path(arguments.data).resolve().name
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"--out must be a folder that can be written; {str(out)!r}: {error.strerror}.") from error
-    model = getattr(models, arguments.model)(
-        weights=None, input_shape=(side, side, 3), classes=len(names), include_preprocessing=True
-    )
-    epochs = arguments.epochs or max(10, -(-500 // len(pictures)))
-    accuracy, epoch = training.train(model, pictures, validation, out, epochs, arguments.learning_rate)
-    print(f"left in {out}: model.keras (raw RGB in [0, 255] goes in), labels.txt, history.csv, curves.png")
-    print(f"best validation accuracy: {accuracy:.1%} (epoch {epoch})")
-
-
-def _predict(arguments: argparse.Namespace) -> None:
-    import keras
-    import numpy as np
-
-    from keras_resnet import data, labels
-
-    if not arguments.model.is_file():
-        raise ValueError(f"There is no model file {str(arguments.model)!r}.")
-    try:
-        model = keras.models.load_model(arguments.model, compile=False)
-        height, width, channels = model.input_shape[1:]
-    except Exception as error:  # whatever a file that is no model makes Keras and zipfile raise
-        raise ValueError(f"{str(arguments.model)!r} is no Keras model of pictures: {error}") from error
-    if channels != 3 or len(model.output_shape) != 2:
-        raise ValueError(
-            f"{str(arguments.model)!r} must take RGB pictures (N, height, width, 3) and return (N, classes); "
-            f"it takes {model.input_shape} and returns {model.output_shape}."
-        )
-    size = (height, width) if height and width else None
-    names = labels.class_names(model) or [str(index) for index in range(model.output_shape[1])]
-    results = []
-    for path in arguments.images:
-        image = data.read_picture(path, size).astype("float32")
-        (best,) = labels.decode_predictions(model(image[np.newaxis], training=False), arguments.top, names)
-        results.append((str(path), {name: float(score) for _, name, score in best}))
-    if arguments.json:
-        found = [
-            {"image": path, "predictions": [{"class": name, "probability": score} for name, score in scores.items()]}
-            for path, scores in results
-        ]
-        print(json.dumps(found, indent=2, ensure_ascii=False))
-        return
-    for path, scores in results:
-        print(path, *(f"  {score:6.1%}  {name}" for name, score in scores.items()), sep="\n")

@@ -4,23 +4,24 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-from keras_resnet.errors import optional
-
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
-Size = int | tuple[int, int]
+from keras_resnet import folders
+from keras_resnet.augmentation import LEVELS, augment, mix
+from keras_resnet.decoding import Size
+from keras_resnet.decoding import read_picture as read_picture
+from keras_resnet.errors import check_choice, optional
+from keras_resnet.folders import Inventory, duplicates, listed, scan
 
 
 class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of pictures (N, height, width, 3), float32 RGB in [0, 255], and labels (N,), int32.
+    """Batches of pictures (N, height, width, 3), float32 RGB in [0, 255], and their classes.
 
-    The order of an epoch is a function of seed and epoch alone, so pass `shuffle=False` to `fit`. (Keras ends an epoch,
-    0, before it begins: it looks at a first batch.)
+    The order of an epoch, and what augmentation draws, is a function of seed and epoch alone, so pass `shuffle=False`
+    to `fit`. All attributes may be set later.
 
     Args:
         pictures: paths of files, or uint8 arrays (height, width) or (height, width, 3).
@@ -29,6 +30,11 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         image_size: (height, width) in pixels, or one int for both; pictures are stretched to it.
         batch_size: pictures in a batch; the last one may be smaller.
         seed: what determines the order of each epoch; None keeps the order of `pictures`.
+        augment: "none", "light" (shift, mirror, brightness, contrast) or "strong" (parts, mirror, colours, and MixUp or
+            CutMix in each batch); see `keras_resnet.augmentation`.
+        one_hot: whether labels come as (N, classes), float32, for `categorical_crossentropy`, instead of (N,), int32.
+            "strong" needs it, since a mixed picture is of two classes.
+        inventory: what a scan found, if the pictures are of a folder.
     """
 
     def __init__(
@@ -39,137 +45,231 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         image_size: Size,
         batch_size: int = 32,
         seed: int | None = None,
+        augment: str = "none",
+        one_hot: bool = False,
+        inventory: Inventory | None = None,
     ) -> None:
         super().__init__()
+        check_choice("augment", augment, LEVELS)
+        if augment == "strong" and not one_hot:
+            raise ValueError(
+                "`one_hot` must be True with augment='strong', which gives a picture two classes; "
+                "compile with 'categorical_crossentropy' then."
+            )
         self.pictures, self.labels, self.class_names = pictures, np.asarray(labels, "int32"), tuple(class_names)
         self.image_size, self.batch_size, self.seed = image_size, batch_size, seed
+        self.augment, self.one_hot, self.inventory = augment, one_hot, inventory
         self.epoch = 0
-        self.order = self._order()
 
-    def _order(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def _rng(self, *of: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed or 0, self.epoch, *of])
+
+    @property
+    def order(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The indices of this epoch's pictures."""
         count = len(self.labels)
-        if self.seed is None:
-            return np.arange(count)
-        return np.random.default_rng([self.seed, self.epoch]).permutation(count)
+        return np.arange(count) if self.seed is None else self._rng().permutation(count)
 
     def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+
+        def read(i: int) -> Any:
+            if self.augment == "none":
+                return read_picture(self.pictures[i], self.image_size)
+            return augment(self.pictures[i], self.image_size, self.augment, self._rng(0, i))
+
         with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-            images = list(pool.map(lambda i: read_picture(self.pictures[i], self.image_size), chosen))
-        return np.stack(images).astype("float32"), self.labels[chosen]
+            images = np.stack(list(pool.map(read, chosen))).astype("float32")
+        labels = self.labels[chosen]
+        if self.one_hot:
+            labels = np.eye(len(self.class_names), dtype="float32")[labels]
+        return mix(images, labels, self._rng(1, index)) if self.augment == "strong" else (images, labels)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Says which epoch comes, counted from 0. (Keras ends one more than it runs: it looks at a first batch.)"""
+        self.epoch = epoch
 
     def on_epoch_end(self) -> None:
-        """Draws the next epoch's order."""
-        self.epoch += 1
-        self.order = self._order()
+        """Goes on to the next epoch."""
+        self.set_epoch(self.epoch + 1)
 
-    def split(self, validation_split: float = 0.2, seed: int = 0) -> tuple["Pictures", "Pictures"]:
+    def class_weight(self) -> dict[int, float]:
+        """What `fit` takes as `class_weight=` for every class to count alike: N / (classes * pictures of the class)."""
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return {index: float(len(self.labels) / (len(counts) * max(count, 1))) for index, count in enumerate(counts)}
+
+    def split(
+        self, validation_split: float = 0.2, seed: int = 0, augment: str = "none"
+    ) -> tuple["Pictures", "Pictures"]:
         """Divides every class into a shuffled training and an ordered validation set.
 
         Args:
             validation_split: the share of each class that validates, in (0, 1).
             seed: determines the split, and the order of the training pictures.
+            augment: how the training pictures are augmented.
+
+        Raises:
+            ValueError: if a side would lack pictures of a class.
         """
         train_test_split = optional("sklearn.model_selection").train_test_split
         if not 0 < validation_split < 1:
             raise ValueError(f"`validation_split` must lie between 0 and 1; received {validation_split!r}.")
-        count, classes = len(self.labels), len(self.class_names)
+        count, counts = len(self.labels), np.bincount(self.labels, minlength=len(self.class_names))
         validating = ceil(validation_split * count)
-        rarest = self.class_names[int(np.argmin(np.bincount(self.labels, minlength=len(self.class_names))))]
-        if min(np.bincount(self.labels)) < 2:
+        if min(counts) < 2:
+            rarest = self.class_names[int(np.argmin(counts))]
             raise ValueError(f"Every class needs two pictures, to train and to validate with; {rarest!r} has one.")
-        if min(validating, count - validating) < classes:
+        if min(validating, count - validating) < len(counts):
             raise ValueError(
                 f"`validation_split` must leave a picture of each class on both sides; {validation_split} of {count} "
-                f"pictures is {validating}, for {classes} classes."
+                f"pictures is {validating}, for {len(counts)} classes."
             )
         parts = train_test_split(range(count), test_size=validation_split, random_state=seed, stratify=self.labels)
 
-        def part(indices: list[int], order: int | None) -> "Pictures":
+        def part(indices: list[int], order: int | None, level: str) -> "Pictures":
             pictures = [self.pictures[i] for i in indices]
-            return Pictures(pictures, self.labels[indices], self.class_names, self.image_size, self.batch_size, order)
+            return Pictures(
+                pictures,
+                self.labels[indices],
+                self.class_names,
+                self.image_size,
+                self.batch_size,
+                order,
+                level,
+                self.one_hot,
+                self.inventory,
+            )
 
-        return part(parts[0], seed), part(parts[1], None)
+        return part(parts[0], seed, augment), part(parts[1], None, "none")
 
 
-def read_picture(picture: Any, image_size: Size | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Decodes a file, or takes an array, as RGB, stretched to a size; returns uint8 (height, width, 3).
+class Splits(NamedTuple):
+    """Pictures to train with, shuffled and augmented, to validate with and, if there are any, to test with.
 
-    It is turned as its camera noted (EXIF), what is transparent lies on white, and of several frames it is the first.
-
-    Raises:
-        ValueError: if the file is no picture, or is damaged; names it.
+    `leaks` are pictures that lie on two sides, pixel by pixel, as the paths of each.
     """
-    Image, ImageOps = optional("PIL.Image"), optional("PIL.ImageOps")
-    try:
-        with Image.fromarray(picture) if isinstance(picture, np.ndarray) else Image.open(picture) as image:
-            if image.mode == "F":
-                raise ValueError("its pixels are floats, of a range that it does not tell")
-            if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
-                image = Image.fromarray((np.asarray(image) / 257).astype("uint8"))
-            image = ImageOps.exif_transpose(image)
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            rgb = image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's for damaged files
-        raise ValueError(f"{picture} can't be read as a picture: {error}") from error
-    if image_size is not None:
-        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-        rgb = rgb.resize((width, height))
-    return np.asarray(rgb)
+
+    training: Pictures
+    validation: Pictures
+    test: Pictures | None
+    leaks: list[tuple[Path, ...]]
+
+    def __str__(self) -> str:
+        sides = {"train": self.training, "validate": self.validation, "test": self.test}
+        return ", ".join(f"{len(part.labels)} to {purpose}" for purpose, part in sides.items() if part)
 
 
-def folder(path: str | Path, image_size: Size = 64, batch_size: int = 32, seed: int | None = None) -> Pictures:
-    """Finds the pictures of a folder that has one sub-folder per class, and reads each once to see that it can be.
+def folder(
+    path: str | Path,
+    image_size: Size = 64,
+    batch_size: int = 32,
+    seed: int | None = None,
+    augment: str = "none",
+    one_hot: bool = False,
+    class_names: Sequence[str] | None = None,
+    verbose: bool = True,
+) -> Pictures:
+    """Finds the pictures of a folder that has one sub-folder per class, and leaves out what can't be used.
+
+    Every file is decoded once, whatever its suffix: BMP, GIF, JPEG, PNG, TIFF and WebP of any size and depth are
+    pictures; what is damaged or is none is named, with the reason, and counted.
 
     Example:
 
-        training, validation = keras_resnet.data.folder("flowers", image_size=128).split(0.2)
+        pictures = keras_resnet.data.folder("flowers", image_size=128)
+        training, validation = pictures.split(0.2, augment="light")
         model.fit(training, validation_data=validation, shuffle=False)
 
     Args:
-        path: the folder. The names of its sub-folders are the names of the classes; what is hidden is left out.
+        path: the folder. Names of its sub-folders are the names of the classes; what begins with a dot is left out.
         image_size: (height, width) in pixels, or one int for both; pictures are stretched to it.
         batch_size: pictures in a batch.
         seed: what determines the order of each epoch; None keeps the order of the names.
+        augment: "none", "light" or "strong", as for `Pictures`.
+        one_hot: whether labels come as (N, classes), as for `Pictures`.
+        class_names: the classes that there are, in their order; None: those that have a sub-folder here.
+        verbose: whether to print what was found and what was skipped.
 
     Raises:
-        ValueError: if there is no such folder, fewer than two classes, a class without pictures, or a file that can't
-            be read.
+        ValueError: if there is no such folder, fewer than two classes, or a class without a picture that can be used.
     """
-    root = Path(path)
-    if not root.is_dir():
-        raise ValueError(f"There is no folder {str(path)!r}.")
-    classes = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if len(classes) < 2:
+    sides = folders.sides(path) if Path(path).is_dir() else None
+    if sides and class_names is None:
         raise ValueError(
-            f"{str(path)!r} must hold two or more folders of pictures, one per class; it holds {len(classes)}."
+            f"{str(path)!r} holds {listed([side.name for side in sides.values()])}, which are sides of a split, not "
+            "classes; read them with keras_resnet.data.splits, or one of them with folder."
         )
-    files, labels = [], []
-    for label, name in enumerate(classes):
-        found = sorted(
-            file
-            for file in name.rglob("*")
-            if file.suffix.lower() in SUFFIXES
-            and file.is_file()
-            and not any(part.startswith(".") for part in file.relative_to(name).parts)
-        )
-        if not found:
-            raise ValueError(f"{str(name)!r} holds no picture ({', '.join(SUFFIXES)}); remove the folder or fill it.")
-        files += found
-        labels += [label] * len(found)
-    with ThreadPoolExecutor() as pool:
-        for _ in pool.map(read_picture, files):
-            pass
-    return Pictures(files, labels, [name.name for name in classes], image_size, batch_size, seed)
+    found = scan(path, class_names)
+    if verbose:
+        print(found)
+    return Pictures(found.files, found.labels, found.class_names, image_size, batch_size, seed, augment, one_hot, found)
 
 
-def digits(image_size: Size = 16, batch_size: int = 32) -> Pictures:
+def splits(
+    path: str | Path,
+    image_size: Size = 64,
+    batch_size: int = 32,
+    validation_split: float = 0.2,
+    seed: int = 0,
+    augment: str = "none",
+    one_hot: bool = False,
+    verbose: bool = True,
+) -> Splits:
+    """Reads a folder of pictures as what trains and what validates.
+
+    Where `path` holds the folders `train` and `val` (and `test`), they are the sides; else each class is divided.
+
+    Example:
+
+        training, validation, test, leaks = keras_resnet.data.splits("flowers", image_size=128, augment="light")
+        model.fit(training, validation_data=validation, shuffle=False)
+
+    Args:
+        path: a folder with one sub-folder of pictures per class, or with two or three of such folders, called `train`
+            or `training`, `val`, `valid` or `validation`, and `test` or `testing`. Classes are those to train with.
+        image_size: (height, width) in pixels, or one int for both; pictures are stretched to it.
+        batch_size: pictures in a batch.
+        validation_split: the share of each class that validates, in (0, 1), if `path` does not say.
+        seed: determines the split, and the order and augmentation of each epoch.
+        augment: "none", "light" or "strong", as for `Pictures`; of the training pictures alone.
+        one_hot: whether labels come as (N, classes), as for `Pictures`.
+        verbose: whether to print what was found, what was skipped, and what lies on two sides.
+
+    Raises:
+        ValueError: as for `folder` and `Pictures.split`.
+    """
+    check_choice("augment", augment, LEVELS)
+    sides = folders.sides(path) if Path(path).is_dir() else None
+    if sides:
+        training = folder(sides["training"], image_size, batch_size, seed, augment, one_hot, verbose=verbose)
+        others = [
+            folder(sides[side], image_size, batch_size, None, "none", one_hot, training.class_names, verbose)
+            for side in ("validation", "test")
+            if side in sides
+        ]
+        parts = [training, *others]
+        hashes = [part.inventory.hashes for part in parts if part.inventory]
+    else:
+        whole = folder(path, image_size, batch_size, one_hot=one_hot, verbose=verbose)
+        parts = list(whole.split(validation_split, seed, augment))
+        known = dict(zip(whole.pictures, whole.inventory.hashes, strict=True)) if whole.inventory else {}
+        hashes = [tuple(known[file] for file in part.pictures) for part in parts]
+    leaks = [tuple(parts[side].pictures[index] for side, index in places) for places in duplicates(hashes)]
+    found = Splits(parts[0], parts[1], parts[2] if len(parts) > 2 else None, leaks)
+    if verbose:
+        print(found)
+        if leaks:
+            print(f"a leak: {len(leaks)} pictures lie on two sides of the split, so validation flatters:")
+            print(*(f"    {' = '.join(map(str, same))}" for same in leaks), sep="\n")
+    return found
+
+
+def digits(image_size: Size = 16, batch_size: int = 32, one_hot: bool = False) -> Pictures:
     """Loads scikit-learn's 1797 handwritten digits, gray and 8x8, as RGB pictures of a size."""
     source = optional("sklearn.datasets").load_digits()
     gray = (source.images * (255 / 16)).round().astype("uint8")
-    return Pictures(list(gray), source.target, [str(name) for name in source.target_names], image_size, batch_size)
+    names = [str(name) for name in source.target_names]
+    return Pictures(list(gray), source.target, names, image_size, batch_size, one_hot=one_hot)

@@ -1,67 +1,287 @@
-"""The training run behind the command: optimizer, callbacks, and what stays on disk."""
+"""A whole training run: phases, optimizer, what stays on disk, and going on after a kill."""
 
+import csv
 import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from io import StringIO
 from pathlib import Path
+from typing import Any, Literal
 
 import keras
 
-from keras_resnet.data import Pictures
-from keras_resnet.errors import optional
+from keras_resnet import figures, runs
+from keras_resnet.data import Splits
+from keras_resnet.errors import check_choices, optional
+from keras_resnet.evaluation import Evaluation, evaluate
+from keras_resnet.files import write_text, written
 from keras_resnet.labels import with_class_names
+from keras_resnet.resume import Resume
+from keras_resnet.transfer import freeze, quicken_norms
+
+_WARM_UP = 0.05  # of all steps, from a rate of zero
+_DEFAULTS = {"adamw": (1e-3, 0.05), "sgd": (0.05, 5e-4)}  # rate at its peak, weight decay
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training pictures, in each phase; None: 10, or as many as make 500 steps.
+        optimizer: "adamw", or "sgd" with Nesterov's momentum of 0.9.
+        learning_rate: at its peak: it warms up over a twentieth of the steps and decays to zero as a cosine. None: 1e-3
+            for "adamw", 0.05 for "sgd".
+        weight_decay: what each step takes off of kernels, times the rate; not off of norms and biases. None: 0.05 for
+            "adamw", 5e-4 for "sgd".
+        label_smoothing: the share of each label, in [0, 1), that goes to all classes (arXiv:1512.00567 section 7).
+        clip_norm: the length to which longer gradients, of all weights together, are cut; None: they aren't.
+        patience: epochs without a better one after which a phase ends early; None: it doesn't.
+        balance: whether each class counts alike, however many pictures it has.
+        freeze: whether only the classifier learns, the batch norms being in inference mode.
+        unfreeze_from: a stage, such as "conv5", from which all but the norms learns in a second phase, at a tenth of
+            the rate; implies `freeze`.
+        seed: determines every random draw of the training.
+    """
+
+    epochs: int | None = None
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    label_smoothing: float = 0.0
+    clip_norm: float | None = None
+    patience: int | None = None
+    balance: bool = False
+    freeze: bool = False
+    unfreeze_from: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+
+    def filled(self, steps: int) -> "Recipe":
+        """With the defaults that depend on other fields and on the steps in an epoch."""
+        rate, decay = _DEFAULTS[self.optimizer]
+        return replace(
+            self,
+            epochs=self.epochs or max(10, -(-500 // steps)),
+            learning_rate=rate if self.learning_rate is None else self.learning_rate,
+            weight_decay=decay if self.weight_decay is None else self.weight_decay,
+            freeze=self.freeze or self.unfreeze_from is not None,
+        )
+
+
+def fine_tuning(recipe: Recipe) -> Recipe:
+    """The recipe at a tenth of its rate, as weights want it that have learnt already."""
+    rate = recipe.filled(1).learning_rate or 0
+    return replace(recipe, learning_rate=rate / 10)
+
+
+def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:
+    """Compiles a classifier for so many steps as a recipe says; labels are one-hot.
+
+    Example:
+
+        keras_resnet.training.compile_for(model, Recipe(optimizer="sgd"), steps=20 * len(training))
+        model.fit(training, epochs=20, shuffle=False)
+    """
+    recipe = recipe.filled(steps)
+    rate, warm = recipe.learning_rate, round(_WARM_UP * steps)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warm else rate, steps - warm, warmup_target=rate if warm else None, warmup_steps=warm
+    )
+    shared = {"weight_decay": recipe.weight_decay, "global_clipnorm": recipe.clip_norm}
+    optimizer = (
+        keras.optimizers.AdamW(schedule, **shared)
+        if recipe.optimizer == "adamw"
+        else keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, **shared)
+    )
+    if recipe.weight_decay:
+        optimizer.exclude_from_weight_decay([weight for weight in model.trainable_variables if len(weight.shape) < 2])
+    if any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers):
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+    model.compile(optimizer, loss, metrics=["accuracy"])
 
 
 def train(
     model: keras.Model,
-    training: Pictures,
-    validation: Pictures,
-    out: Path,
-    epochs: int,
-    learning_rate: float = 1e-3,
-) -> tuple[float, int]:
-    """Fits a classifier of raw RGB pictures and keeps the epoch that validates best.
+    data: Splits,
+    out: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Evaluation]:
+    """Trains a classifier of raw RGB pictures, and leaves in a folder the epoch that validates best and what it does.
 
-    Adam with a cosine-decayed rate. Leaves in `out`: `model.keras`, with the class names in it, `labels.txt`,
-    `history.csv` and `curves.png`.
+    `model.keras`, with the class names in it, `labels.txt`, `history.csv`, `run.json` (arguments, versions, pictures),
+    `curves.png`, `confusion.png`, `predictions.png`, and `report.md`, which shows them. Ctrl-C leaves the best model of
+    the epochs done. Where steps are few, the batch norms that train get a momentum that keeps up.
+
+    Example:
+
+        data = keras_resnet.data.splits("flowers", image_size=224, augment="light")
+        model = keras_resnet.transfer.classifier("ResNet50V2", 3, 224, weights="imagenet")
+        keras_resnet.training.train(model, data, "runs/flowers", Recipe(unfreeze_from="conv5"))
+
+    Args:
+        model: takes float32 RGB in [0, 255] and returns probabilities (N, classes).
+        data: what `keras_resnet.data.splits` returns. Labels become one-hot.
+        out: a folder that is empty or new.
+        recipe: how to train; None: `Recipe()`.
+        arguments: what else determines the run, for `run.json`, as JSON takes it.
+        resume: goes on with the run in `out` where it was cut off, to the same weights.
+        overwrite: deletes the run in `out` first.
 
     Returns:
-        The best validation accuracy, in [0, 1], and its epoch, counted from 1.
+        What the best model does, under "validation" and, where there are such pictures, "test".
+
+    Raises:
+        ValueError: if `out` holds something and neither `resume` nor `overwrite` is True, or a run that was another.
+        OSError: if the disk is full.
     """
-    optional("matplotlib.figure")  # better missed now than after training
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "labels.txt").write_text("".join(f"{name}\n" for name in training.class_names), encoding="utf-8")
+    for module in ("matplotlib", "sklearn"):
+        optional(module)  # better missed now than after training
+    out, training = Path(out), data.training
+    recipe = (recipe or Recipe()).filled(len(training))
+    for part in data[:3]:
+        if part is not None:
+            part.one_hot = True
     model = with_class_names(model, training.class_names)
-    model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, epochs * len(training))),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    best = keras.callbacks.ModelCheckpoint(out / "model.keras", monitor="val_accuracy", mode="max", save_best_only=True)
-    history: dict[str, list[float]] = model.fit(
-        training,
-        validation_data=validation,
-        epochs=epochs,
-        shuffle=False,  # the data shuffles itself
-        callbacks=[best, keras.callbacks.CSVLogger(out / "history.csv")],
+    phases = [None, recipe.unfreeze_from] if recipe.unfreeze_from else [None]
+    for before in phases if recipe.freeze else ():
+        freeze(model, before)  # raises before anything is written
+    asked = {
+        "backend": keras.backend.backend(),
+        **(arguments or {}),
+        "recipe": asdict(recipe),
+        "batch_size": training.batch_size,
+        "image_size": training.image_size,
+        "augment": training.augment,
+        "model": {"name": model.name, "parameters": model.count_params()},
+        "pictures": runs.describe(data),
+    }
+    runs.claim(out, asked, resume, overwrite)
+    write_text(out / runs.LABELS, "".join(f"{name}\n" for name in training.class_names))
+    keeper = _Keeper(out, recipe, Resume(out / runs.STATE, training, recipe.seed))
+    if "results" not in runs.read(out):
+        for phase, before in enumerate(phases, 1):
+            keeper.phase = phase
+            if not keeper.ended():
+                if recipe.freeze:
+                    freeze(model, before)
+                _fit(model, data, recipe, keeper)
+    best = keras.models.load_model(out / runs.MODEL, compile=False)
+    parts = {"validation": data.validation} | ({"test": data.test} if data.test else {})
+    found = {side: evaluate(best, part) for side, part in parts.items()}
+    if keeper.logs:
+        _show(out, keeper, found, data, recipe)
+    (out / runs.STATE).unlink(missing_ok=True)
+    return found
+
+
+def _fit(model: keras.Model, data: Splits, recipe: Recipe, keeper: "_Keeper") -> None:
+    """Trains one phase, from where it stands to its end."""
+    steps, epochs = len(data.training), recipe.epochs or 0
+    momentum = quicken_norms(model, steps)
+    if momentum is not None:
+        print(f"batch norms: momentum {momentum:.2f}, since an epoch has {steps} steps and statistics must keep up")
+    later = keeper.phase > 1
+    now = fine_tuning(recipe) if later else recipe
+    compile_for(model, now, epochs * steps)
+    if recipe.freeze:
+        learning = sum(weight.size for weight in map(keras.ops.convert_to_numpy, model.trainable_weights))
+        what = f"{recipe.unfreeze_from} and later" if later else "the classifier"
+        print(
+            f"phase {keeper.phase}: {what} learns, {learning:,} weights, at a rate of {now.learning_rate:g}; "
+            "batch norms are frozen"
+        )
+    done = keeper.resume.restore(model, optimizer=bool(keeper.of_phase()))
+    if done:
+        print(f"going on after epoch {done}")
+    model.fit(
+        data.training,
+        validation_data=data.validation,
+        initial_epoch=done,
+        epochs=done + epochs - len(keeper.of_phase()),
+        shuffle=False,  # the data shuffle themselves
+        class_weight=data.training.class_weight() if recipe.balance else None,
+        callbacks=[keeper, keeper.resume],
         verbose=1 if sys.stdout.isatty() else 2,
-    ).history
-    draw_curves(history, out / "curves.png")
-    accuracies = history["val_accuracy"]
-    return max(accuracies), 1 + accuracies.index(max(accuracies))
+    )
 
 
-def draw_curves(history: dict[str, list[float]], path: Path) -> None:
-    """Draws loss and accuracy by epoch: thin lines for training, bold ones for validation."""
-    integers = optional("matplotlib.ticker").MaxNLocator(integer=True)
-    figure = optional("matplotlib.figure").Figure(figsize=(9, 3.5), layout="constrained")
-    places = {"loss": "upper right", "accuracy": "lower right"}
-    for axes, (metric, place) in zip(figure.subplots(1, 2), places.items(), strict=True):
-        epochs = range(1, len(history[metric]) + 1)
-        axes.plot(epochs, history[metric], "C0", linewidth=1, label="training")
-        axes.plot(epochs, history[f"val_{metric}"], "C1", linewidth=2.5, label="validation")
-        axes.set(title=metric, xlabel="epoch")
-        axes.xaxis.set_major_locator(integers)
-        axes.grid(alpha=0.3)
-        axes.legend(loc=place)
-    figure.axes[0].set_yscale("log")
-    figure.axes[1].set_ylim(top=1.01)
-    figure.savefig(path, dpi=120)
+class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the best model and the history, before `Resume` notes that the epoch is done: an epoch that is done again
+    writes them alike."""
+
+    def __init__(self, out: Path, recipe: Recipe, resume: Resume) -> None:
+        super().__init__()
+        self.out, self.recipe, self.resume, self.phase = out, recipe, resume, 1
+        resume.epochs_done()
+
+    @property
+    def logs(self) -> list[dict[str, float]]:
+        return self.resume.logs
+
+    def of_phase(self) -> list[dict[str, float]]:
+        """The logs of the epochs done in this phase."""
+        return [log for log in self.logs if log["phase"] == self.phase]
+
+    def ended(self) -> bool:
+        """Whether the phase is over."""
+        return any(log["phase"] > self.phase for log in self.logs) or self._ends(self.of_phase())
+
+    def _ends(self, logs: list[dict[str, float]]) -> bool:
+        waited = len(logs) - 1 - best_epoch(logs) if logs else 0
+        patience = self.recipe.patience
+        return len(logs) >= (self.recipe.epochs or 0) or (patience is not None and waited >= patience)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs is None:
+            return
+        logs["phase"] = self.phase  # as Keras' own callbacks add the learning rate
+        done = [*self.logs[:epoch], {name: float(value) for name, value in logs.items()}]
+        if best_epoch(done) == epoch:
+            with written(self.out / runs.MODEL) as part:
+                self.model.save(part)
+        write_text(self.out / runs.HISTORY, _table(done))
+        self.model.stop_training = self._ends([log for log in done if log["phase"] == self.phase])
+
+
+def best_epoch(logs: list[dict[str, float]]) -> int:
+    """The epoch, from 0, of the highest validation accuracy, and of these of the lowest validation loss."""
+    return max(range(len(logs)), key=lambda epoch: (logs[epoch]["val_accuracy"], -logs[epoch]["val_loss"]))
+
+
+def _table(logs: list[dict[str, float]]) -> str:
+    """Comma-separated values, one line an epoch, counted from 1."""
+    text = StringIO()
+    names = ["phase", *sorted(logs[0].keys() - {"phase"})]
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["epoch", *names])
+    lines.writerows(
+        [[epoch, int(log["phase"]), *(log[name] for name in names[1:])] for epoch, log in enumerate(logs, 1)]
+    )
+    return text.getvalue()
+
+
+def _show(out: Path, keeper: _Keeper, found: dict[str, Evaluation], data: Splits, recipe: Recipe) -> None:
+    """Draws and reports what the run came to."""
+    logs, best = keeper.logs, best_epoch(keeper.logs)
+    later = [epoch for epoch in range(1, len(logs)) if logs[epoch]["phase"] != logs[epoch - 1]["phase"]]
+    figures.draw_curves({name: [log[name] for log in logs] for name in logs[0]}, out / runs.CURVES, later)
+    figures.draw_confusion(found["validation"], out / runs.CONFUSION)
+    figures.draw_predictions(found["validation"], data.validation, out / runs.PREDICTIONS)
+    arguments = runs.read(out)["arguments"]
+    name = arguments["model"]["name"]
+    lines = [
+        f"{name}, {arguments['model']['parameters']:,} parameters, on {arguments['backend']}",
+        f"pictures: {data}",
+        f"{len(logs)} epochs; the best is epoch {best + 1}, of validation accuracy {logs[best]['val_accuracy']:.1%}",
+    ]
+    runs.report(out, f"{name}: {len(data.training.class_names)} classes", lines, found, data)
+    results = {side: evaluation.summary() for side, evaluation in found.items()}
+    runs.write(out, results={"epochs": len(logs), "best_epoch": best + 1, **results})

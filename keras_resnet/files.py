@@ -1,0 +1,38 @@
+"""Files that are there whole, or as they were before."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Lends a hidden name beside a file, which takes the file's place once it is written and lies on the disk.
+
+    Raises:
+        OSError: if the disk is full, also where a library calls it otherwise.
+    """
+    part = path.with_name(f".part.{path.name}")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, Exception) and any(code in str(error) for code in _FULL):  # h5py's RuntimeErrors say so
+            raise OSError(f"The disk is full, or the quota: {str(path)!r} could not be written.") from error
+        raise
+
+
+_FULL = tuple(
+    text for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) for text in (os.strerror(code), f"errno = {code},")
+)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8, whole or not at all; what a file system has in names and UTF-8 lacks is escaped."""
+    with written(path) as part:
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")

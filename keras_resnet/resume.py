@@ -1,0 +1,115 @@
+"""A training run that a kill at any moment does not change: it goes on, and ends with the same weights."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet.data import Pictures
+from keras_resnet.files import written
+
+
+class Resume(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps what a run needs to go on, and makes every epoch a function of seed and epoch.
+
+    After each epoch it writes weights, the optimizer's variables and the logs so far to one file, whole or not at all.
+    At the start of each epoch it seeds Python, NumPy, the backend and the model's random layers, and tells the data
+    which epoch it is. So an epoch that was cut off is done again alike, bit by bit on one machine; data must be read by
+    one worker (Keras' default), and `shuffle` be off.
+
+    Example:
+
+        model.compile(...)
+        resume = keras_resnet.resume.Resume("run/state.npz", training, seed=0)
+        model.fit(
+            training, validation_data=validation, shuffle=False, epochs=20, callbacks=[resume],
+            initial_epoch=resume.restore(model),  # 0, or the epochs that an earlier run has done
+        )
+
+    Args:
+        path: the file; its folder must exist.
+        data: the training pictures, or whatever has `set_epoch(epoch)`; None: the data knows itself.
+        seed: what determines every random draw, with the epoch.
+
+    Attributes:
+        logs: of each epoch done, those of earlier runs too, what Keras logged: a dict of floats.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], data: Pictures | None = None, seed: int = 0) -> None:
+        super().__init__()
+        self.path, self.data, self.seed = Path(path), data, seed
+        self.logs: list[dict[str, float]] = []
+
+    def epochs_done(self) -> int:
+        """How many epochs the file has seen; reads no weights."""
+        if self.path.is_file():
+            with self._open() as state:
+                self.logs = json.loads(str(state["logs"]))
+        return len(self.logs)
+
+    def restore(self, model: keras.Model, optimizer: bool = True) -> int:
+        """Puts the file's weights into a compiled model, if there is one, and returns how many epochs it has seen.
+
+        Args:
+            model: as it was compiled for the run.
+            optimizer: whether to restore the optimizer, too; not where another phase of training begins.
+
+        Raises:
+            ValueError: if the file is damaged or of another model; the model stays as it was.
+        """
+        if not self.epochs_done():
+            return 0
+        groups = {"weights": model.weights}
+        if optimizer:
+            model.optimizer.build(model.trainable_variables)
+            groups["optimizer"] = model.optimizer.variables
+        with self._open() as state:
+            names = {f"{group}/{i}" for group, variables in groups.items() for i in range(len(variables))}
+            stored = {name for name in state.files if name.partition("/")[0] in groups}
+            found = {name: state[name] for name in stored}
+        pairs = [
+            (variable, found.get(f"{group}/{i}"))
+            for group, variables in groups.items()
+            for i, variable in enumerate(variables)
+        ]
+        if names != stored or any(array is None or array.shape != tuple(variable.shape) for variable, array in pairs):
+            raise ValueError(f"{str(self.path)!r} is of another model or optimizer than {model.name!r}.")
+        for variable, array in pairs:
+            variable.assign(array)
+        return len(self.logs)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Seeds the epoch."""
+        keras.utils.set_random_seed((self.seed * 1_000_003 + epoch) % 2**31)
+        if self.data is not None:
+            self.data.set_epoch(epoch)
+        seeds = [variable for variable in self.model.variables if "seed_generator_state" in variable.path]
+        for index, variable in enumerate(seeds):
+            variable.assign(np.random.default_rng([self.seed, epoch, index]).integers(2**31, size=2))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the file."""
+        self.logs = [*self.logs[:epoch], {name: float(value) for name, value in (logs or {}).items()}]
+        groups = {"weights": self.model.weights, "optimizer": self.model.optimizer.variables}
+        arrays = {
+            f"{group}/{i}": _storable(variable)
+            for group, variables in groups.items()
+            for i, variable in enumerate(variables)
+        }
+        with written(self.path) as part, part.open("wb") as file:
+            np.savez(file, logs=np.array(json.dumps(self.logs)), **arrays)
+
+    def _open(self) -> Any:
+        try:
+            return np.load(self.path, allow_pickle=False)
+        except Exception as error:  # zipfile's and NumPy's for damaged files
+            raise ValueError(f"{str(self.path)!r} is no file of Resume: {error}") from error
+
+
+def _storable(variable: Any) -> Any:
+    """The value as NumPy has it; bfloat16, which NumPy files lack, as float32."""
+    value = np.asarray(keras.ops.convert_to_numpy(variable))
+    return value.astype("float32") if value.dtype.kind == "V" else value

@@ -1,0 +1,141 @@
+"""A network for new classes: where its weights come from, and which of its layers learn."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_resnet import checkpoints, variants
+from keras_resnet import models as builders
+from keras_resnet.downloads import fetch
+from keras_resnet.errors import check_choice, choice_error
+
+_STAGE = re.compile(r"conv(\d+)_")
+_SMALL = 48  # pixels; below, the CIFAR nets' three halvings do better than ImageNet's five
+
+
+def classifier(
+    network: str, classes: int, image_size: int | tuple[int, int], weights: str | Path | None = None, **arguments: Any
+) -> keras.Model:
+    """Builds a network of raw RGB for new classes, whose body starts from weights and whose top is new.
+
+    Example:
+
+        model = keras_resnet.transfer.classifier("ResNet50V2", 3, 224, weights="imagenet")
+
+    Args:
+        network: the name of its builder.
+        classes: how many.
+        image_size: (height, width) in pixels, or one int for both.
+        weights: None (random), "imagenet", or the path of a file of the same network, with or without a top.
+        **arguments: further keywords of the builder, such as `dropout`.
+
+    Raises:
+        ValueError: if there is no such network, or the weights do not fit.
+        OSError: if published weights are not in the cache and cannot be downloaded.
+    """
+    check_choice("network", network, networks())
+    build: Callable[..., keras.Model] = getattr(builders, network)
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    first = (arguments.get("data_format") or keras.config.image_data_format()) == "channels_first"
+    shape = (3, height, width) if first else (height, width, 3)
+    arguments = {"input_shape": shape, "include_preprocessing": True} | arguments
+    model = build(weights=None, classes=classes, **arguments)
+    if weights is not None:
+        arguments.pop("dropout", None)  # the top's
+        body = build(weights=weights, include_top=False, **arguments)
+        for layer in body.layers:
+            if layer.weights:
+                model.get_layer(layer.name).set_weights(layer.get_weights())
+    return model
+
+
+def networks() -> tuple[str, ...]:
+    """The names of the builders."""
+    return tuple(name for name in builders.__all__ if name != "ResNet")
+
+
+def is_published(network: str) -> bool:
+    """Whether a network has ImageNet weights."""
+    return checkpoints.imagenet(getattr(variants, network.upper()), include_top=False) is not None
+
+
+def fetch_published(network: str) -> Path:
+    """The file of a network's ImageNet weights without top, downloaded once; raises an `OSError` if it can't be had."""
+    published = checkpoints.imagenet(getattr(variants, network.upper()), include_top=False)
+    if published is None:
+        raise OSError(f"there are no ImageNet weights of {network}")
+    return fetch(published.url, published.md5, "train from scratch")
+
+
+def suggest(shorter_side: int) -> tuple[str, str]:
+    """The network that suits pictures of a size, if nothing else is known, and the reason."""
+    if shorter_side <= _SMALL:
+        return "ResNet20", f"a CIFAR net, since the pictures' shorter side is {shorter_side} pixels (median)"
+    return "ResNet50V2", f"it has ImageNet weights, and the pictures' shorter side is {shorter_side} pixels (median)"
+
+
+def suggest_size(network: str, shorter_side: int, pretrained: bool) -> tuple[int, str]:
+    """The height and width that suit a network and pictures, and the reason."""
+    side = getattr(variants, network.upper()).image_side
+    if side == 32 and shorter_side > _SMALL:
+        return 64, "quick, and the network halves it three times"
+    if side == 32:
+        return max(16, min(shorter_side, _SMALL) // 4 * 4), f"near the pictures' own, {shorter_side} pixels (median)"
+    if shorter_side < side:
+        return max(64, shorter_side // 32 * 32), f"near the pictures' own, {shorter_side} pixels (median)"
+    return side, "what its ImageNet weights are for" if pretrained else "what the network is for"
+
+
+def freeze(model: keras.Model, before: str | None = None) -> None:
+    """Leaves only a model's last layers to train; compile it afterwards.
+
+    Every batch norm is frozen with its statistics, wherever it stands, and works as in inference.
+
+    Example:
+
+        keras_resnet.transfer.freeze(model)  # the classifier learns
+        keras_resnet.transfer.freeze(model, before="conv5")  # and the last stage
+
+    Args:
+        model: one with a classifier on top, of a builder or from a file.
+        before: the first stage that learns, such as "conv5"; None: only the classifier learns.
+
+    Raises:
+        ValueError: if the model has no such stage, or no classifier.
+    """
+    stages = {layer.name: int(found[1]) for layer in model.layers if (found := _STAGE.match(layer.name))}
+    known = tuple(f"conv{stage}" for stage in sorted(set(stages.values())))
+    if not any(layer.name == "predictions" for layer in model.layers):
+        raise ValueError(f"`model` must have a layer 'predictions', the classifier; {model.name!r} has none.")
+    if before is not None and before not in known:
+        raise choice_error("before", before, known)
+    last = int(before.removeprefix("conv")) if before else max(stages.values()) + 1
+    for layer in model.layers:
+        learns = layer.name == "predictions" or stages.get(layer.name, 0) >= last
+        layer.trainable = learns and not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def quicken_norms(model: keras.Model, steps: int) -> float | None:
+    """Lowers the momentum of the batch norms that train so that their statistics keep up with few steps an epoch.
+
+    The statistics remember about 1 / (1 - momentum) steps; that should be at most a fifth of an epoch.
+
+    Args:
+        model: any model.
+        steps: steps in an epoch.
+
+    Returns:
+        The new momentum, or None if they were quick enough.
+    """
+    momentum = max(0.5, 1 - 5 / steps)
+    slow = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and layer.momentum > momentum
+    ]
+    for layer in slow:
+        layer.momentum = momentum
+    return momentum if slow else None

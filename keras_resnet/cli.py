@@ -112,7 +112,8 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
     recipe.add_argument(
         "--learning-rate",
         type=_rate,
-        help="at its peak, after a twentieth of the steps; then it decays to zero. If not given, 1e-3 (sgd: 0.05)",
+        help="at its peak, after a twentieth of the steps; then it decays to zero. If not given, 1e-3, or 1e-2 "
+        "for a classifier alone (sgd: 0.05)",
     )
     recipe.add_argument("--weight-decay", type=_decay, help="not of norms and biases. If not given, 0.05 (sgd: 5e-4)")
     recipe.add_argument("--label-smoothing", type=_share, default=0.0, help="the share that goes to all classes")

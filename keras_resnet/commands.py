@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet import data, evaluation, figures, folders, labels, runs, training, transfer
+from keras_resnet import data, evaluation, figures, folders, labels, models, runs, training, transfer
 from keras_resnet.decoding import Size
 from keras_resnet.errors import check_choice, optional
 
@@ -42,7 +42,7 @@ def train(arguments: argparse.Namespace) -> None:
         print(f"learning rate: {recipe.learning_rate:g}, a tenth of the usual, since all pretrained weights learn")
     keras.utils.set_random_seed(arguments.seed)
     model = transfer.classifier(
-        chosen["network"],
+        getattr(models, chosen["network"]),
         len(pictures.training.class_names),
         chosen["image_size"],
         chosen["weights"],

@@ -81,8 +81,11 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
                 return read_picture(self.pictures[i], self.image_size)
             return augment(self.pictures[i], self.image_size, self.augment, self._rng(0, i))
 
-        with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-            images = np.stack(list(pool.map(read, chosen))).astype("float32")
+        if isinstance(self.pictures[chosen[0]], np.ndarray):  # threads would cost more than they save
+            images = np.stack([read(i) for i in chosen]).astype("float32")
+        else:
+            with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
+                images = np.stack(list(pool.map(read, chosen))).astype("float32")
         labels = self.labels[chosen]
         if self.one_hot:
             labels = np.eye(len(self.class_names), dtype="float32")[labels]

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +104,14 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
         with written(self.path) as part, part.open("wb") as file:
             np.savez(file, logs=np.array(json.dumps(self.logs)), **arrays)
 
-    def _open(self) -> Any:
-        try:
-            return np.load(self.path, allow_pickle=False)
-        except Exception as error:  # zipfile's and NumPy's for damaged files
-            raise ValueError(f"{str(self.path)!r} is no file of Resume: {error}") from error
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        with self.path.open("rb") as file:
+            try:
+                state = np.load(file, allow_pickle=False)
+            except Exception as error:  # zipfile's and NumPy's for damaged files
+                raise ValueError(f"{str(self.path)!r} is no file of Resume: {error}") from error
+            yield state
 
 
 def _storable(variable: Any) -> Any:

@@ -1,6 +1,8 @@
 """The folder of a training run: whose it is, what it was asked for, and what it says at the end."""
 
+import hashlib
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -8,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 import keras_resnet
-from keras_resnet.data import Splits
+from keras_resnet.data import Pictures, Splits
 from keras_resnet.evaluation import Evaluation
 from keras_resnet.files import write_text
 
@@ -92,10 +95,20 @@ def describe(data: Splits) -> dict[str, Any]:
         if part is not None
     }
     inventories = {part.inventory.root: part.inventory for part in parts.values() if part and part.inventory}
-    found["pixels"] = [inventory.digest for inventory in inventories.values()]
+    found["pixels"] = [inventory.digest for inventory in inventories.values()] or [
+        _digest(part) for part in parts.values() if part is not None
+    ]
     found["skipped"] = {str(file): why for inventory in inventories.values() for file, why in inventory.skipped.items()}
     found["leaks"] = [[str(file) for file in same] for same in data.leaks]
     return found
+
+
+def _digest(pictures: Pictures) -> str:
+    """A hash of arrays, or names of files, and classes."""
+    content = hashlib.sha256(pictures.labels.tobytes())
+    for picture in pictures.pictures:
+        content.update(picture.tobytes() if isinstance(picture, np.ndarray) else os.fsencode(picture))
+    return content.hexdigest()
 
 
 def _versions() -> dict[str, str]:

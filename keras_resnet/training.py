@@ -20,7 +20,7 @@ from keras_resnet.resume import Resume
 from keras_resnet.transfer import freeze, quicken_norms
 
 _WARM_UP = 0.05  # of all steps, from a rate of zero
-_DEFAULTS = {"adamw": (1e-3, 0.05), "sgd": (0.05, 5e-4)}  # rate at its peak, weight decay
+_DEFAULTS = {"adamw": (1e-3, 1e-2, 0.05), "sgd": (0.05, 0.05, 5e-4)}  # rate, rate of a classifier alone, weight decay
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Recipe:
         epochs: passes over the training pictures, in each phase; None: 10, or as many as make 500 steps.
         optimizer: "adamw", or "sgd" with Nesterov's momentum of 0.9.
         learning_rate: at its peak: it warms up over a twentieth of the steps and decays to zero as a cosine. None: 1e-3
-            for "adamw", 0.05 for "sgd".
+            for "adamw", 0.05 for "sgd"; 1e-2 for "adamw" while only the classifier learns.
         weight_decay: what each step takes off of kernels, times the rate; not off of norms and biases. None: 0.05 for
             "adamw", 5e-4 for "sgd".
         label_smoothing: the share of each label, in [0, 1), that goes to all classes (arXiv:1512.00567 section 7).
@@ -61,13 +61,15 @@ class Recipe:
 
     def filled(self, steps: int) -> "Recipe":
         """With the defaults that depend on other fields and on the steps in an epoch."""
-        rate, decay = _DEFAULTS[self.optimizer]
+        all_learn, top_learns, decay = _DEFAULTS[self.optimizer]
+        freezes = self.freeze or self.unfreeze_from is not None
+        rate = top_learns if freezes else all_learn
         return replace(
             self,
             epochs=self.epochs or max(10, -(-500 // steps)),
             learning_rate=rate if self.learning_rate is None else self.learning_rate,
             weight_decay=decay if self.weight_decay is None else self.weight_decay,
-            freeze=self.freeze or self.unfreeze_from is not None,
+            freeze=freezes,
         )
 
 
@@ -123,7 +125,7 @@ def train(
     Example:
 
         data = keras_resnet.data.splits("flowers", image_size=224, augment="light")
-        model = keras_resnet.transfer.classifier("ResNet50V2", 3, 224, weights="imagenet")
+        model = keras_resnet.transfer.classifier(keras_resnet.ResNet50V2, 3, 224, weights="imagenet")
         keras_resnet.training.train(model, data, "runs/flowers", Recipe(unfreeze_from="conv5"))
 
     Args:

@@ -1,5 +1,6 @@
 """A network for new classes: where its weights come from, and which of its layers learn."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,44 +10,46 @@ import keras
 
 from keras_resnet import checkpoints, variants
 from keras_resnet import models as builders
+from keras_resnet.decoding import Size, both
 from keras_resnet.downloads import fetch
-from keras_resnet.errors import check_choice, choice_error
+from keras_resnet.errors import choice_error
 
 _STAGE = re.compile(r"conv(\d+)_")
 _SMALL = 48  # pixels; below, the CIFAR nets' three halvings do better than ImageNet's five
 
 
 def classifier(
-    network: str, classes: int, image_size: int | tuple[int, int], weights: str | Path | None = None, **arguments: Any
+    build: Callable[..., keras.Model],
+    classes: int,
+    image_size: Size,
+    weights: str | os.PathLike[str] | None = None,
+    **arguments: Any,
 ) -> keras.Model:
     """Builds a network of raw RGB for new classes, whose body starts from weights and whose top is new.
 
     Example:
 
-        model = keras_resnet.transfer.classifier("ResNet50V2", 3, 224, weights="imagenet")
+        model = keras_resnet.transfer.classifier(keras_resnet.ResNet50V2, 3, 224, weights="imagenet")
 
     Args:
-        network: the name of its builder.
+        build: a builder, such as `keras_resnet.ResNet50V2`, or `functools.partial(keras_resnet.ResNet, variant)`.
         classes: how many.
         image_size: (height, width) in pixels, or one int for both.
         weights: None (random), "imagenet", or the path of a file of the same network, with or without a top.
         **arguments: further keywords of the builder, such as `dropout`.
 
     Raises:
-        ValueError: if there is no such network, or the weights do not fit.
+        ValueError: if the weights do not fit.
         OSError: if published weights are not in the cache and cannot be downloaded.
     """
-    check_choice("network", network, networks())
-    build: Callable[..., keras.Model] = getattr(builders, network)
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     first = (arguments.get("data_format") or keras.config.image_data_format()) == "channels_first"
-    shape = (3, height, width) if first else (height, width, 3)
-    arguments = {"input_shape": shape, "include_preprocessing": True} | arguments
-    model = build(weights=None, classes=classes, **arguments)
+    shape = (3, *both(image_size)) if first else (*both(image_size), 3)
+    shared = {"input_shape": shape, "include_preprocessing": True} | arguments
+    model = build(weights=None, classes=classes, **shared)
     if weights is not None:
-        arguments.pop("dropout", None)  # the top's
-        body = build(weights=weights, include_top=False, **arguments)
-        for layer in body.layers:
+        of_the_top = ("dropout", "classifier_activation", "global_pool")
+        shared = {name: value for name, value in shared.items() if name not in of_the_top}
+        for layer in build(weights=weights, include_top=False, **shared).layers:
             if layer.weights:
                 model.get_layer(layer.name).set_weights(layer.get_weights())
     return model

@@ -163,7 +163,7 @@ def _share(text: str) -> float:
 
 
 def _seed(text: str) -> int:
-    return int(_number(text, "an int from 0 up to 2**31 - 1", lambda value: value in range(2**31)))
+    return int(_number(text, "an int from 0 up to 2**31 - 1", lambda value: value.is_integer() and 0 <= value < 2**31))
 
 
 def _choose_backend() -> str:

@@ -158,8 +158,8 @@ def test_transfer_from_digits_0_to_4_to_5_to_9_beats_training_from_scratch(tmp_p
     keras.utils.set_random_seed(0)
     model = transfer.classifier(few, 5, 16)
     transfer.quicken_norms(model, len(pictures))
-    training.compile_for(model, Recipe(learning_rate=3e-3), 15 * len(pictures))
-    model.fit(pictures, epochs=15, shuffle=False, verbose=0)
+    training.compile_for(model, Recipe(learning_rate=3e-3), 25 * len(pictures))
+    model.fit(pictures, epochs=25, shuffle=False, verbose=0)
     model.save(tmp_path / "low.keras")
     pretrained = weights_of(model)
 
@@ -170,7 +170,11 @@ def test_transfer_from_digits_0_to_4_to_5_to_9_beats_training_from_scratch(tmp_p
         rest = np.setdiff1d(np.flatnonzero(every >= 5), some)
         sides = data.Splits(digits(some, 5, 20, seed), digits(rest[::2], 5, 200), None, [])
         for kind, source, recipe in (
-            ("transferred", tmp_path / "low.keras", Recipe(epochs=10, unfreeze_from="conv2", learning_rate=0.03, seed=seed)),
+            (
+                "transferred",
+                tmp_path / "low.keras",
+                Recipe(epochs=10, unfreeze_from="conv2", learning_rate=0.03, seed=seed),
+            ),
             ("scratch", None, Recipe(epochs=20, seed=seed)),
         ):
             keras.utils.set_random_seed(seed)

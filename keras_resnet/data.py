@@ -194,7 +194,7 @@ def folder(
         augment: "none", "light" or "strong", as for `Pictures`.
         one_hot: whether labels come as (N, classes), as for `Pictures`.
         class_names: the classes that there are, in their order; None: those that have a sub-folder here.
-        verbose: whether to print what was found and what was skipped.
+        verbose: whether to show a progress bar, and what was found and skipped.
 
     Raises:
         ValueError: if there is no such folder, fewer than two classes, or a class without a picture that can be used.
@@ -205,7 +205,7 @@ def folder(
             f"{str(path)!r} holds {listed([side.name for side in sides.values()])}, which are sides of a split, not "
             "classes; read them with keras_resnet.data.splits, or one of them with folder."
         )
-    found = scan(path, class_names)
+    found = scan(path, class_names, verbose)
     if verbose:
         print(found)
     return Pictures(found.files, found.labels, found.class_names, image_size, batch_size, seed, augment, one_hot, found)

@@ -94,12 +94,13 @@ def sides(path: str | os.PathLike[str]) -> dict[str, Path] | None:
     return {side: paths[0] for side, paths in found.items() if paths}
 
 
-def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None) -> Inventory:
-    """Decodes every file of a folder once, in threads, under a progress bar.
+def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None, progress: bool = True) -> Inventory:
+    """Decodes every file of a folder once, in threads.
 
     Args:
         path: a folder with one sub-folder of pictures per class. Further folders in these, and links, are followed.
         class_names: the classes that there are; None: those that have a sub-folder here.
+        progress: whether to show a bar, on standard error.
 
     Raises:
         ValueError: if there is no such folder, fewer than two classes, one that is not among `class_names`, or one
@@ -130,12 +131,16 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None)
                     hidden += 1
                 else:
                     found.append((label, file))
-    track, Console = optional("rich.progress").track, optional("rich.console").Console
+    track, console = optional("rich.progress").track, optional("rich.console").Console(stderr=True)
     files, labels, sizes, hashes = [], [], [], []
     with ThreadPoolExecutor() as pool:
         looked = pool.map(_look, [file for _, file in found])
         for (label, file), (reason, size, pixels) in track(
-            zip(found, looked, strict=True), "reading pictures", len(found), console=Console(stderr=True)
+            zip(found, looked, strict=True),
+            "reading pictures",
+            len(found),
+            console=console,
+            disable=console.is_jupyter or not progress,  # notebooks would keep every state of the bar
         ):
             if reason:
                 skipped[file] = reason

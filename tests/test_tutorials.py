@@ -1,6 +1,9 @@
 """The tutorials run, and compute what they say."""
 
+import functools
 import importlib.util
+import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -9,11 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import sklearn.datasets
+import sklearn.utils
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
 import keras_resnet
-from keras_resnet.variants import RESNET18V2, RESNET50, Stem
+from keras_resnet.variants import RESNET18V2, RESNET20, RESNET50, Stem
 from tests.nets import assert_close, images, randomise, run, thin
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
@@ -125,3 +130,51 @@ def test_a_photograph_gets_its_heat_map_drawn(
     assert drawn.shape[1] == 960
     half = drawn[100:, 480:]
     assert np.abs(half - drawn[100:, :480]).mean() > 10  # the heat map lies over the second
+
+
+def code_of(notebook: str) -> list[str]:
+    """The cells of a notebook that are code."""
+    content = json.loads((TUTORIALS / f"{notebook}.ipynb").read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # open PNGs
+def test_the_notebook_on_your_own_images_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With two epochs of a network of one unit a stage, and of 400 digits."""
+    monkeypatch.chdir(tmp_path)
+    digits = sklearn.datasets.load_digits()
+    some = sklearn.utils.Bunch(images=digits.images[:400], target=digits.target[:400])
+    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: some)
+    few = thin(RESNET20, units=(1, 1, 1), widths=(16, 16, 16))
+    monkeypatch.setattr(keras_resnet.models, "ResNet20", functools.partial(keras_resnet.ResNet, few, weights=None))
+    cells = code_of("01_train_on_your_images")
+    assert sum("EPOCHS = 20" in cell for cell in cells) == 1
+    names: dict[str, Any] = {}
+    for cell in cells:
+        exec(compile(cell.replace("EPOCHS = 20", "EPOCHS = 2"), "notebook", "exec"), names)
+    assert "few/train/5/notes.png: no image" in capsys.readouterr().out
+    assert len(names["both"]["loss"]) == 2
+    assert keras_resnet.labels.class_names(names["again"]) == tuple("56789")
+    for picture in ("scratch", "transferred", "confusion", "predictions"):
+        assert (tmp_path / f"{picture}.png").is_file()
+
+
+@once
+def test_the_notebook_holds_its_outputs_and_pictures() -> None:
+    content = json.loads((TUTORIALS / "01_train_on_your_images.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, 1 + len(cells)))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert not any(output["output_type"] == "error" or output.get("name") == "stderr" for output in outputs)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 5
+    said = "".join("".join(output.get("text", "")) for output in outputs)
+    scratch, transferred = re.findall(r"from scratch (\d+\.\d)%, transferred (\d+\.\d)%", said)[0]
+    assert float(transferred) > float(scratch)
+
+
+@once
+def test_every_tutorial_is_in_the_list_of_tutorials() -> None:
+    listed = set(re.findall(r"\]\(([\w.]+)\)", (TUTORIALS / "README.md").read_text()))
+    assert listed == {path.name for path in TUTORIALS.iterdir() if path.suffix in (".py", ".ipynb")}

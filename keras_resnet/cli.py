@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,6 +16,10 @@ from pathlib import Path
 from keras_resnet.errors import choice_error
 
 _BACKENDS = ("jax", "tensorflow", "torch")
+
+
+# What Python, PyTorch, TensorFlow and JAX say
+_OUT_OF_MEMORY = re.compile("MemoryError|out of memory|allocate memory|ResourceExhausted|RESOURCE_EXHAUSTED")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         print(f"keras-resnet: {error}", file=sys.stderr)
         return 1
-    except MemoryError:
+    except Exception as error:
+        if not _OUT_OF_MEMORY.search(f"{type(error).__name__}: {error}"):
+            raise
         print("keras-resnet: out of memory; make --batch-size or --image-size smaller", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -43,9 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("keras-resnet", description="ResNets for Keras 3, from the command line.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    _train_parser(commands.add_parser("train", help="train a network on pictures", formatter_class=_Formatter))
+    _train_parser(
+        commands.add_parser("train", help="train a network on pictures", formatter_class=_Formatter, allow_abbrev=False)
+    )
 
-    predict = commands.add_parser("predict", help="classify pictures with a trained model", formatter_class=_Formatter)
+    predict = commands.add_parser(
+        "predict", help="classify pictures with a trained model", formatter_class=_Formatter, allow_abbrev=False
+    )
     predict.add_argument("model", type=Path, metavar="MODEL", help=_MODEL)
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="a picture, or a folder of pictures")
     predict.add_argument("--top", type=_positive, default=5, help="how many classes to name, at most")
@@ -54,11 +65,18 @@ def _parser() -> argparse.ArgumentParser:
     printed.add_argument("--csv", action="store_true", help="print comma-separated values, a line per class")
 
     evaluate = commands.add_parser(
-        "evaluate", help="measure a trained model on pictures of known classes", formatter_class=_Formatter
+        "evaluate",
+        help="measure a trained model on pictures of known classes",
+        formatter_class=_Formatter,
+        allow_abbrev=False,
     )
     evaluate.add_argument("model", type=Path, metavar="MODEL", help=_MODEL)
-    evaluate.add_argument("data", metavar="DATA", help="a folder with one folder of pictures per class, or `digits`")
-    evaluate.add_argument("--image-size", type=_positive, help="height and width, for a model that takes any")
+    evaluate.add_argument(
+        "data",
+        metavar="DATA",
+        help="a folder with one folder of pictures per class (of test or val, if it has them), or `digits`",
+    )
+    evaluate.add_argument("--image-size", type=_positive, help="height and width, for a model that takes any size")
     evaluate.add_argument("--out", type=Path, help="folder for confusion.png and predictions.png")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     evaluate.set_defaults(csv=False)
@@ -77,7 +95,12 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
         help="a folder with one folder of pictures per class, or with such folders called train and val (and test), or "
         "`digits`: scikit-learn's handwritten digits",
     )
-    data.add_argument("--validation-split", type=float, default=0.2, help="the share of each class that validates")
+    data.add_argument(
+        "--validation-split",
+        type=float,
+        default=0.2,
+        help="the share of each class that validates, where DATA has no val",
+    )
     data.add_argument("--image-size", type=_positive, help="height and width, in pixels; if not given, as suits")
     data.add_argument("--batch-size", type=_positive, default=32, help="pictures in a step")
     data.add_argument(

@@ -25,7 +25,7 @@ _BATCH = 32  # pictures that predict and evaluate take at once
 def train(arguments: argparse.Namespace) -> None:
     """Trains a network on pictures."""
     out = arguments.out or Path("runs") / Path(arguments.data).resolve().name
-    _check(arguments)
+    _check(arguments, out)
     keras.config.set_image_data_format("channels_last")  # as the pictures come
     pictures, shorter = _pictures(arguments)
     asked = {name: getattr(arguments, name) for name in ("model", "weights", "image_size", "dropout", "dtype")}
@@ -33,9 +33,10 @@ def train(arguments: argparse.Namespace) -> None:
         asked["weights_hash"] = hashlib.sha256(Path(arguments.weights).read_bytes()).hexdigest()
     earlier = runs.read(out)["arguments"] if arguments.resume and (out / runs.RUN).is_file() else {}
     chosen = earlier.get("chosen") or _choose(arguments, shorter)
-    for part in pictures[:3]:
-        if part is not None:
-            part.image_size = chosen["image_size"]
+    for part in runs.sides(pictures).values():
+        part.image_size = chosen["image_size"]
+    if arguments.unfreeze_from:
+        check_choice("--unfreeze-from", arguments.unfreeze_from, transfer.stages(chosen["network"]))
     recipe = training.Recipe(**{field.name: getattr(arguments, field.name) for field in fields(training.Recipe)})
     if chosen["weights"] and not (recipe.freeze or recipe.unfreeze_from) and recipe.learning_rate is None:
         recipe = training.fine_tuning(recipe)
@@ -62,7 +63,8 @@ def train(arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         best = f"the best model so far is {out / runs.MODEL}" if (out / runs.MODEL).is_file() else "no epoch was done"
         again = [word for word in arguments.typed if word not in ("--resume", "--overwrite")]
-        print(f"\nstopped: {best}. To go on:\n  {shlex.join(['keras-resnet', *again, '--resume'])}")
+        backend = f"KERAS_BACKEND={keras.backend.backend()} "
+        print(f"\nstopped: {best}. To go on:\n  {backend}{shlex.join(['keras-resnet', *again, '--resume'])}")
         raise
     print(f"left in {out}: {', '.join(name for name in runs.FILES if (out / name).is_file())}")
     if "test" in found:
@@ -71,8 +73,10 @@ def train(arguments: argparse.Namespace) -> None:
     print(f"best validation accuracy: {results['validation']['accuracy']:.1%} (epoch {results['best_epoch']})")
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _check(arguments: argparse.Namespace, out: Path) -> None:
     """Refuses before anything is read."""
+    if out.resolve().is_relative_to(Path(arguments.data).resolve()) and arguments.data != "digits":
+        raise ValueError(f"--out must not lie in DATA, where it would be a class; {str(out)!r} does. Pass another.")
     if arguments.resume and arguments.overwrite:
         raise ValueError("--resume and --overwrite exclude each other: go on with the run, or delete it.")
     if arguments.model:
@@ -103,7 +107,11 @@ def _pictures(arguments: argparse.Namespace) -> tuple[data.Splits, int]:
 
 def _choose(arguments: argparse.Namespace, shorter: int) -> dict[str, Any]:
     """Network, weights and image size, as asked or as suits the pictures; says which and why."""
-    network, why = (arguments.model, "as asked") if arguments.model else transfer.suggest(shorter)
+    network, why = (
+        (arguments.model, "as asked")
+        if arguments.model
+        else (transfer.suggest(shorter, pretrained=arguments.weights == "imagenet"))
+    )
     weights = None if arguments.weights == "none" else arguments.weights
     if arguments.weights is None and transfer.is_published(network):
         try:
@@ -115,8 +123,10 @@ def _choose(arguments: argparse.Namespace, shorter: int) -> dict[str, Any]:
                 network, why = "ResNet20", "small enough to learn from scratch"
     if weights is None and (arguments.freeze or arguments.unfreeze_from):
         raise ValueError(
-            f"--freeze and --unfreeze-from need weights worth keeping, and there are none for {network}: pass "
-            "--weights and a file."
+            "--freeze and --unfreeze-from need weights worth keeping, and there are none to be had for "
+            f"{network}: pass --weights and a file."
+            if arguments.weights is None
+            else "--freeze and --unfreeze-from need weights worth keeping; --weights is none."
         )
     side, reason = arguments.image_size, "as asked"
     if not side:
@@ -160,15 +170,20 @@ def predict(arguments: argparse.Namespace) -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     """Says how well a trained model does on pictures whose classes are known."""
     model, size = _load(arguments.model)
-    size = arguments.image_size or size
+    if size and arguments.image_size:
+        raise ValueError(
+            f"{str(arguments.model)!r} takes pictures of {size[0]}x{size[1]} alone; leave --image-size out."
+        )
+    size = size or arguments.image_size
     if size is None:
         raise ValueError(f"{str(arguments.model)!r} takes pictures of any size; say which with --image-size.")
     if arguments.data == "digits":
         pictures = data.digits(size, _BATCH)
     else:
-        found = data.folder(arguments.data, size, _BATCH, class_names=labels.class_names(model), verbose=False)
-        print(found.inventory, file=sys.stderr)
-        pictures = found
+        sides = (Path(arguments.data).is_dir() and folders.sides(arguments.data)) or {}
+        path = sides.get("test") or sides.get("validation") or arguments.data
+        pictures = data.folder(path, size, _BATCH, class_names=labels.class_names(model), verbose=False)
+        print(pictures.inventory, file=sys.stderr)
     result = evaluation.evaluate(model, pictures)
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
@@ -195,7 +210,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print(f"accuracy: {summary['accuracy']:.1%} of {summary['pictures']} pictures")
 
 
-def _load(path: Path) -> tuple[keras.Model, Size | None]:
+def _load(path: Path) -> tuple[keras.Model, tuple[int, int] | None]:
     """A classifier of RGB pictures and the size that it takes; None is any."""
     if not path.is_file():
         raise ValueError(f"There is no model file {str(path)!r}.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,8 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
             CutMix in each batch); see `keras_resnet.augmentation`.
         one_hot: whether labels come as (N, classes), float32, for `categorical_crossentropy`, instead of (N,), int32.
             "strong" needs it, since a mixed picture is of two classes.
+        balance: whether batches carry weights, (N,), by which every class counts alike: N / (classes * pictures of the
+            class), as a mixed picture's classes share them.
         inventory: what a scan found, if the pictures are of a folder.
     """
 
@@ -47,6 +50,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         seed: int | None = None,
         augment: str = "none",
         one_hot: bool = False,
+        balance: bool = False,
         inventory: Inventory | None = None,
     ) -> None:
         super().__init__()
@@ -58,7 +62,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
             )
         self.pictures, self.labels, self.class_names = pictures, np.asarray(labels, "int32"), tuple(class_names)
         self.image_size, self.batch_size, self.seed = image_size, batch_size, seed
-        self.augment, self.one_hot, self.inventory = augment, one_hot, inventory
+        self.augment, self.one_hot, self.balance, self.inventory = augment, one_hot, balance, inventory
         self.epoch = 0
 
     def _rng(self, *of: int) -> np.random.Generator:
@@ -73,7 +77,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
 
         def read(i: int) -> Any:
@@ -86,10 +90,20 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         else:
             with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
                 images = np.stack(list(pool.map(read, chosen))).astype("float32")
-        labels = self.labels[chosen]
-        if self.one_hot:
-            labels = np.eye(len(self.class_names), dtype="float32")[labels]
-        return mix(images, labels, self._rng(1, index)) if self.augment == "strong" else (images, labels)
+        labels = np.eye(len(self.class_names), dtype="float32")[self.labels[chosen]]
+        if self.augment == "strong":
+            images, labels = mix(images, labels, self._rng(1, index))
+        weights = (labels @ self._class_weights(),) if self.balance else ()
+        return images, labels if self.one_hot else self.labels[chosen], *weights
+
+    def _class_weights(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return (len(self.labels) / (len(counts) * np.maximum(counts, 1))).astype("float32")
+
+    def hashes(self) -> list[str]:
+        """For each picture a hash of what it shows."""
+        found = self.inventory and dict(zip(self.inventory.files, self.inventory.hashes, strict=True))
+        return [found[picture] if found else sha256(np.asarray(picture).data).hexdigest() for picture in self.pictures]
 
     def set_epoch(self, epoch: int) -> None:
         """Says which epoch comes, counted from 0. (Keras ends one more than it runs: it looks at a first batch.)"""
@@ -98,11 +112,6 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     def on_epoch_end(self) -> None:
         """Goes on to the next epoch."""
         self.set_epoch(self.epoch + 1)
-
-    def class_weight(self) -> dict[int, float]:
-        """What `fit` takes as `class_weight=` for every class to count alike: N / (classes * pictures of the class)."""
-        counts = np.bincount(self.labels, minlength=len(self.class_names))
-        return {index: float(len(self.labels) / (len(counts) * max(count, 1))) for index, count in enumerate(counts)}
 
     def split(
         self, validation_split: float = 0.2, seed: int = 0, augment: str = "none"
@@ -124,13 +133,19 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         validating = ceil(validation_split * count)
         if min(counts) < 2:
             rarest = self.class_names[int(np.argmin(counts))]
-            raise ValueError(f"Every class needs two pictures, to train and to validate with; {rarest!r} has one.")
+            raise ValueError(
+                f"Every class needs two pictures, to train and to validate with; {rarest!r} has {min(counts)}."
+            )
         if min(validating, count - validating) < len(counts):
             raise ValueError(
                 f"`validation_split` must leave a picture of each class on both sides; {validation_split} of {count} "
                 f"pictures is {validating}, for {len(counts)} classes."
             )
         parts = train_test_split(range(count), test_size=validation_split, random_state=seed, stratify=self.labels)
+        for label in range(len(counts)):  # a rare class may have been rounded away
+            for here, there in (parts, parts[::-1]):
+                if label not in self.labels[here]:
+                    here.append(there.pop(next(i for i, index in enumerate(there) if self.labels[index] == label)))
 
         def part(indices: list[int], order: int | None, level: str) -> "Pictures":
             pictures = [self.pictures[i] for i in indices]
@@ -143,7 +158,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
                 order,
                 level,
                 self.one_hot,
-                self.inventory,
+                inventory=self.inventory,
             )
 
         return part(parts[0], seed, augment), part(parts[1], None, "none")
@@ -208,7 +223,9 @@ def folder(
     found = scan(path, class_names, verbose)
     if verbose:
         print(found)
-    return Pictures(found.files, found.labels, found.class_names, image_size, batch_size, seed, augment, one_hot, found)
+    return Pictures(
+        found.files, found.labels, found.class_names, image_size, batch_size, seed, augment, one_hot, inventory=found
+    )
 
 
 def splits(
@@ -223,7 +240,8 @@ def splits(
 ) -> Splits:
     """Reads a folder of pictures as what trains and what validates.
 
-    Where `path` holds the folders `train` and `val` (and `test`), they are the sides; else each class is divided.
+    Where `path` holds the folders `train` and `val` (and `test`), they are the sides; else each class is divided, of
+    `train` if there is only that, or that and `test`.
 
     Example:
 
@@ -245,21 +263,19 @@ def splits(
         ValueError: as for `folder` and `Pictures.split`.
     """
     check_choice("augment", augment, LEVELS)
-    sides = folders.sides(path) if Path(path).is_dir() else None
-    if sides:
-        training = folder(sides["training"], image_size, batch_size, seed, augment, one_hot, verbose=verbose)
-        others = [
-            folder(sides[side], image_size, batch_size, None, "none", one_hot, training.class_names, verbose)
-            for side in ("validation", "test")
-            if side in sides
-        ]
-        parts = [training, *others]
-        hashes = [part.inventory.hashes for part in parts if part.inventory]
+    sides = (Path(path).is_dir() and folders.sides(path)) or {"training": Path(path)}
+
+    def read(side: str, **arguments: Any) -> Pictures:
+        return folder(sides[side], image_size, batch_size, one_hot=one_hot, verbose=verbose, **arguments)
+
+    if "validation" in sides:
+        training = read("training", seed=seed, augment=augment)
+        parts = [training, read("validation", class_names=training.class_names)]
     else:
-        whole = folder(path, image_size, batch_size, one_hot=one_hot, verbose=verbose)
-        parts = list(whole.split(validation_split, seed, augment))
-        known = dict(zip(whole.pictures, whole.inventory.hashes, strict=True)) if whole.inventory else {}
-        hashes = [tuple(known[file] for file in part.pictures) for part in parts]
+        parts = list(read("training").split(validation_split, seed, augment))
+    if "test" in sides:
+        parts.append(read("test", class_names=parts[0].class_names))
+    hashes = [part.hashes() for part in parts]
     leaks = [tuple(parts[side].pictures[index] for side, index in places) for places in duplicates(hashes)]
     found = Splits(parts[0], parts[1], parts[2] if len(parts) > 2 else None, leaks)
     if verbose:

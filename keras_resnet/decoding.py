@@ -28,6 +28,8 @@ def decode(picture: Any, least: Size | None = None) -> Any:
     """
     Image, ImageOps = optional("PIL.Image"), optional("PIL.ImageOps")
     try:
+        if not isinstance(picture, np.ndarray) and os.path.exists(picture) and not os.path.isfile(picture):
+            raise ValueError("it is no file")  # a pipe would keep us waiting
         with (
             Image.fromarray(picture) if isinstance(picture, np.ndarray) else Image.open(picture, formats=FORMATS)
         ) as image:
@@ -35,18 +37,20 @@ def decode(picture: Any, least: Size | None = None) -> Any:
                 image.draft(None, (max(both(least)),) * 2)  # of formats but JPEG this asks nothing
             if image.mode == "F":
                 raise ValueError("its pixels are floats, of a range that it does not tell")
+            image = ImageOps.exif_transpose(image)
             if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
                 deep = np.asarray(image)
                 if deep.min() < 0 or deep.max() > 65535:
                     raise ValueError("its pixels are of more than 16 bits, of a range that it does not tell")
-                image = Image.fromarray((deep / 257).astype("uint8"))
-            image = ImageOps.exif_transpose(image)
+                clear = deep == image.info.get("transparency", -1)
+                image = Image.fromarray(np.where(clear, 255, np.rint(deep / 257)).astype("uint8"))
             if image.has_transparency_data:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             return image.convert("RGB")
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        raise ValueError(f"{picture} can't be read as a picture: {_reason(picture, error)}") from error
+        name = f"an array {picture.shape} of {picture.dtype}" if isinstance(picture, np.ndarray) else picture
+        raise ValueError(f"{name} can't be read as a picture: {_reason(picture, error)}") from error
 
 
 def read_picture(picture: Any, image_size: Size | None = None) -> RGB:
@@ -74,7 +78,7 @@ def _reason(picture: Any, error: Exception) -> str:
     """What is wrong with a file, in few words."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    if not isinstance(picture, np.ndarray) and not os.stat(picture).st_size:
+    if not isinstance(picture, np.ndarray) and os.path.isfile(picture) and not os.path.getsize(picture):
         return "it is empty"
     if isinstance(error, optional("PIL").UnidentifiedImageError):
         return f"no image in a format that is read ({', '.join(FORMATS)})"

@@ -42,11 +42,12 @@ def draw_curves(
         axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(loc=place)
-    figure.axes[0].set_yscale("log")
-    losses = figure.axes[0].yaxis
-    losses.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
-    losses.set_major_formatter("{x:g}")
-    losses.set_minor_formatter("{x:g}")
+    if max(*history["loss"], *history["val_loss"]) > 0:
+        figure.axes[0].set_yscale("log")
+        losses = figure.axes[0].yaxis
+        losses.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
+        losses.set_major_formatter("{x:g}")
+        losses.set_minor_formatter("{x:g}")
     figure.axes[1].set_ylim(top=1.01)
     _save(figure, path)
 

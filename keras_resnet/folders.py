@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,13 +51,6 @@ class Inventory:
         """The median of the pictures' shorter sides, in pixels."""
         return round(median(map(min, self.sizes)))
 
-    @property
-    def digest(self) -> str:
-        """A hash of the names, classes and pixels of all pictures."""
-        names = (os.fsencode(file.relative_to(self.root).as_posix()).hex() for file in self.files)
-        lines = sorted(f"{name} {pixels}" for name, pixels in zip(names, self.hashes, strict=True))
-        return hashlib.sha256("\n".join((*self.class_names, *lines)).encode(errors="surrogateescape")).hexdigest()
-
     def __str__(self) -> str:
         suffixes = Counter(file.suffix.lower() or "no suffix" for file in self.files)
         sides = sorted(self.sizes, key=lambda size: size[0] * size[1])
@@ -83,15 +76,33 @@ def listed(items: Sequence[str], most: int = _NAMED) -> str:
 
 
 def sides(path: str | os.PathLike[str]) -> dict[str, Path] | None:
-    """The folders "training", "validation" and "test" that lie in a folder, where there are the first two; or None."""
+    """Finds the folders "training", "validation" and "test" in a folder, by any of their names; None: none is there.
+
+    A folder of pictures called `train` is a class; to be a side, it must hold folders, and lie beside another side or
+    alone.
+
+    Raises:
+        ValueError: if a side lies there twice, or others without the one to train with.
+    """
     root = Path(path)
-    found = {side: [root / name for name in names if any(_folders(root / name))] for side, names in _SIDES.items()}
-    if not (found["training"] and found["validation"]):
+    folders = _folders(root)
+    found = {
+        side: [folder for folder in folders if folder.name.lower() in names and _folders(folder)]
+        for side, names in _SIDES.items()
+    }
+    several = [folder for same in found.values() for folder in same]
+    if not several or len(several) < min(2, len(folders)):
         return None
-    for paths in found.values():
-        if len(paths) > 1:
-            raise ValueError(f"{str(root)!r} must hold one of {listed([path.name for path in paths])}; it holds all.")
-    return {side: paths[0] for side, paths in found.items() if paths}
+    for same in found.values():
+        if len(same) > 1:
+            raise ValueError(
+                f"{str(root)!r} must hold one of {listed([folder.name for folder in same])}; it holds all."
+            )
+    if not found["training"]:
+        raise ValueError(
+            f"{str(root)!r} holds {listed([folder.name for folder in several])}, sides of a split, but no train."
+        )
+    return {side: same[0] for side, same in found.items() if same}
 
 
 def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None, progress: bool = True) -> Inventory:
@@ -126,7 +137,7 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None,
     found = []
     for label, name in enumerate(names):
         if name in folders:
-            for file, left_out in _walk(folders[name]):
+            for file, left_out in _walk(folders[name], {root, *folders.values()}):
                 if left_out:
                     hidden += 1
                 else:
@@ -182,12 +193,15 @@ def _folders(path: Path) -> list[Path]:
     return sorted(entry for entry in path.iterdir() if entry.is_dir() and not _hidden(entry)) if path.is_dir() else []
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
-    """All files below a folder, sorted, and whether their name or that of a folder of theirs begins with a dot."""
-    seen = set()
+def _walk(root: Path, others: Iterable[Path] = ()) -> Iterator[tuple[Path, bool]]:
+    """All files below a folder, sorted, and whether their name or that of a folder of theirs begins with a dot.
+
+    Links that lead back, or to others of some folders, are not followed.
+    """
+    seen = set(map(os.path.realpath, others)) - {os.path.realpath(root)}
     for name, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(name)
-        if real in seen:  # a link that leads back
+        if real in seen:
             folders.clear()
             continue
         seen.add(real)
@@ -199,8 +213,6 @@ def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
 
 def _look(file: Path) -> tuple[str, tuple[int, int], str]:
     """Why a file can't be used, or "", its size and the hash of its pixels."""
-    if file.exists() and not file.is_file():
-        return "it is no file", (0, 0), ""  # a pipe would keep us waiting
     try:
         image = decode(file)
     except ValueError as error:

@@ -2,8 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,10 @@ from keras_resnet.files import written
 class Resume(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps what a run needs to go on, and makes every epoch a function of seed and epoch.
 
-    After each epoch it writes weights, the optimizer's variables and the logs so far to one file, whole or not at all.
-    At the start of each epoch it seeds Python, NumPy, the backend and the model's random layers, and tells the data
-    which epoch it is. So an epoch that was cut off is done again alike, bit by bit on one machine; data must be read by
-    one worker (Keras' default), and `shuffle` be off.
+    Before the first epoch and after each it writes weights, the optimizer's variables and the logs so far to one file,
+    whole or not at all. At the start of each epoch it seeds Python, NumPy, the backend and random layers, and tells
+    the data which epoch it is. So an epoch that was cut off is done again alike, bit by bit on one machine; data
+    must be read by one worker (Keras' default), and `shuffle` be off.
 
     Example:
 
@@ -38,18 +36,19 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
 
     Attributes:
         logs: of each epoch done, those of earlier runs too, what Keras logged: a dict of floats.
+        note: what else to log of each epoch.
     """
 
     def __init__(self, path: str | os.PathLike[str], data: Pictures | None = None, seed: int = 0) -> None:
         super().__init__()
         self.path, self.data, self.seed = Path(path), data, seed
         self.logs: list[dict[str, float]] = []
+        self.note: dict[str, float] = {}
 
     def epochs_done(self) -> int:
         """How many epochs the file has seen; reads no weights."""
         if self.path.is_file():
-            with self._open() as state:
-                self.logs = json.loads(str(state["logs"]))
+            self.logs = json.loads(str(self._read("logs")["logs"]))
         return len(self.logs)
 
     def restore(self, model: keras.Model, optimizer: bool = True) -> int:
@@ -62,26 +61,23 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
         Raises:
             ValueError: if the file is damaged or of another model; the model stays as it was.
         """
-        if not self.epochs_done():
+        model.optimizer.build(model.trainable_variables)
+        if not self.path.is_file():
             return 0
-        groups = {"weights": model.weights}
-        if optimizer:
-            model.optimizer.build(model.trainable_variables)
-            groups["optimizer"] = model.optimizer.variables
-        with self._open() as state:
-            names = {f"{group}/{i}" for group, variables in groups.items() for i in range(len(variables))}
-            stored = {name for name in state.files if name.partition("/")[0] in groups}
-            found = {name: state[name] for name in stored}
-        pairs = [
-            (variable, found.get(f"{group}/{i}"))
-            for group, variables in groups.items()
-            for i, variable in enumerate(variables)
-        ]
-        if names != stored or any(array is None or array.shape != tuple(variable.shape) for variable, array in pairs):
+        groups = {"weights": model.weights} | ({"optimizer": model.optimizer.variables} if optimizer else {})
+        found = self._read(*groups)
+        wanted = {f"{group}/{i}": weight for group, weights in groups.items() for i, weight in enumerate(weights)}
+        if {name: array.shape for name, array in found.items()} != {n: tuple(w.shape) for n, w in wanted.items()}:
             raise ValueError(f"{str(self.path)!r} is of another model or optimizer than {model.name!r}.")
-        for variable, array in pairs:
-            variable.assign(array)
-        return len(self.logs)
+        for name, variable in wanted.items():
+            variable.assign(found[name])
+        return self.epochs_done()
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Writes the file, unless a run goes on."""
+        if not self.path.is_file():
+            self.model.optimizer.build(self.model.trainable_variables)
+            self._write()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Seeds the epoch."""
@@ -94,24 +90,25 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the file."""
-        self.logs = [*self.logs[:epoch], {name: float(value) for name, value in (logs or {}).items()}]
+        self.logs = [*self.logs[:epoch], {name: float(value) for name, value in {**(logs or {}), **self.note}.items()}]
+        self._write()
+
+    def _write(self) -> None:
         groups = {"weights": self.model.weights, "optimizer": self.model.optimizer.variables}
-        arrays = {
-            f"{group}/{i}": _storable(variable)
-            for group, variables in groups.items()
-            for i, variable in enumerate(variables)
-        }
+        arrays = {f"{group}/{i}": _storable(one) for group, some in groups.items() for i, one in enumerate(some)}
         with written(self.path) as part, part.open("wb") as file:
             np.savez(file, logs=np.array(json.dumps(self.logs)), **arrays)
 
-    @contextmanager
-    def _open(self) -> Iterator[Any]:
-        with self.path.open("rb") as file:
-            try:
-                state = np.load(file, allow_pickle=False)
-            except Exception as error:  # zipfile's and NumPy's for damaged files
-                raise ValueError(f"{str(self.path)!r} is no file of Resume: {error}") from error
-            yield state
+    def _read(self, *groups: str) -> dict[str, Any]:
+        """The arrays of some groups, by name."""
+        try:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as state:
+                found = {name: state[name] for name in state.files if name.partition("/")[0] in groups}
+            if not found:
+                raise KeyError(*groups)
+            return found
+        except Exception as error:  # zipfile's, zlib's and NumPy's for damaged files
+            raise ValueError(f"{str(self.path)!r} is no file of Resume: {error}") from error
 
 
 def _storable(variable: Any) -> Any:

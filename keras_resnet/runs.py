@@ -1,21 +1,20 @@
 """The folder of a training run: whose it is, what it was asked for, and what it says at the end."""
 
-import hashlib
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 import keras_resnet
 from keras_resnet.data import Pictures, Splits
 from keras_resnet.evaluation import Evaluation
 from keras_resnet.files import write_text
+from keras_resnet.folders import listed
 
 MODEL, LABELS, HISTORY, RUN, STATE = "model.keras", "labels.txt", "history.csv", "run.json", ".state.npz"
 CURVES, CONFUSION, PREDICTIONS, REPORT = "curves.png", "confusion.png", "predictions.png", "report.md"
@@ -38,28 +37,34 @@ def claim(out: Path, arguments: Mapping[str, Any], resume: bool, overwrite: bool
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for part in out.glob(".part.*"):  # what a kill left half written
-            part.unlink()
     except OSError as error:
         raise ValueError(f"--out must be a folder that can be written; {str(out)!r}: {error.strerror}.") from error
     wanted = json.loads(json.dumps(arguments))
+    parts = [out / f".part.{name}" for name in FILES]  # what a kill left half written
     if resume and (out / RUN).is_file():
-        differing = _differing(read(out)["arguments"], wanted)
+        before = read(out)
+        differing = _differing(before["arguments"], wanted)
         if differing:
             raise ValueError(
-                f"The run in {str(out)!r} was another: {'; '.join(differing)}. Resume it with the same arguments and "
+                f"The run in {str(out)!r} was another: {listed(differing)}. Resume it with the same arguments and "
                 "pictures, or start a new one with --overwrite or another --out."
             )
-        return
-    if any(out.iterdir()):
-        if not overwrite:
-            raise ValueError(
-                f"{str(out)!r} is not empty. Pass --resume to go on with its run, --overwrite to delete that run, "
-                "or another --out."
-            )
-        for name in FILES:
+        for text in _differing(before["versions"], _versions()):
+            print(f"{text}; the weights may come out a little different")
+    elif (out / RUN).is_file() and overwrite:
+        for name in reversed(FILES):
             (out / name).unlink(missing_ok=True)
-    write(out, arguments=wanted, versions=_versions())
+    elif set(out.iterdir()) - set(parts):
+        help = (
+            "Pass --resume to go on with its run, --overwrite to delete that, or another --out"
+            if (out / RUN).is_file()
+            else "It holds no run that could be resumed or overwritten; pass another --out"
+        )
+        raise ValueError(f"{str(out)!r} is not empty. {help}.")
+    for part in parts:
+        part.unlink(missing_ok=True)
+    if not (out / RUN).is_file():
+        write(out, arguments=wanted, versions=_versions())
 
 
 def _differing(before: Any, now: Any, name: str = "") -> list[str]:
@@ -67,7 +72,9 @@ def _differing(before: Any, now: Any, name: str = "") -> list[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         keys = [*before, *(key for key in now if key not in before)]
         return [text for key in keys for text in _differing(before.get(key), now.get(key), f"{name} {key}".strip())]
-    return [] if before == now else [f"{name} was {before!r} and is {now!r}"]
+    if before == now:
+        return []
+    return [f"{name} differ" if name.endswith("pixels") else f"{name} was {before!r} and is {now!r}"]
 
 
 def read(out: Path) -> dict[str, Any]:
@@ -87,28 +94,26 @@ def write(out: Path, **content: Any) -> None:
 
 
 def describe(data: Splits) -> dict[str, Any]:
-    """Pictures by side and class, what was skipped, and a hash of all that is shown, as JSON takes it."""
-    parts = {"training": data.training, "validation": data.validation, "test": data.test}
-    found: dict[str, Any] = {
-        side: {name: int((part.labels == index).sum()) for index, name in enumerate(part.class_names)}
-        for side, part in parts.items()
-        if part is not None
+    """For each side its pictures by class, and a hash of their classes and all that they show, as JSON takes it."""
+    return {
+        side: {
+            "classes": {name: int((part.labels == index).sum()) for index, name in enumerate(part.class_names)},
+            "pixels": sha256("".join(part.hashes()).encode() + part.labels.tobytes()).hexdigest(),
+        }
+        for side, part in sides(data).items()
     }
-    inventories = {part.inventory.root: part.inventory for part in parts.values() if part and part.inventory}
-    found["pixels"] = [inventory.digest for inventory in inventories.values()] or [
-        _digest(part) for part in parts.values() if part is not None
-    ]
-    found["skipped"] = {str(file): why for inventory in inventories.values() for file, why in inventory.skipped.items()}
-    found["leaks"] = [[str(file) for file in same] for same in data.leaks]
-    return found
 
 
-def _digest(pictures: Pictures) -> str:
-    """A hash of arrays, or names of files, and classes."""
-    content = hashlib.sha256(pictures.labels.tobytes())
-    for picture in pictures.pictures:
-        content.update(picture.tobytes() if isinstance(picture, np.ndarray) else os.fsencode(picture))
-    return content.hexdigest()
+def sides(data: Splits) -> dict[str, Pictures]:
+    """Those that there are, by name."""
+    found = {"training": data.training, "validation": data.validation, "test": data.test}
+    return {side: part for side, part in found.items() if part is not None}
+
+
+def skipped(data: Splits) -> dict[str, str]:
+    """The files that could not be used, with the reason."""
+    found = {part.inventory.root: part.inventory for part in sides(data).values() if part.inventory}
+    return {str(file): why for inventory in found.values() for file, why in inventory.skipped.items()}
 
 
 def _versions() -> dict[str, str]:
@@ -159,12 +164,10 @@ def report(out: Path, title: str, lines: Sequence[str], evaluations: Mapping[str
         f"![pictures with their predictions]({PREDICTIONS})",
         "",
     ]
-    content = describe(data)
-    if content["skipped"]:
-        skipped = (f"- `{_cell(file)}`: {why}" for file, why in content["skipped"].items())
-        text += ["## Skipped", "", *skipped, ""]
-    if content["leaks"]:
-        leaks = (f"- {' = '.join(f'`{_cell(file)}`' for file in same)}" for same in content["leaks"])
+    if files := skipped(data):
+        text += ["## Skipped", "", *(f"- `{_cell(file)}`: {why}" for file, why in files.items()), ""]
+    if data.leaks:
+        leaks = (f"- {' = '.join(f'`{_cell(str(file))}`' for file in same)}" for same in data.leaks)
         text += ["## On two sides of the split", "", "Validation flatters by these.", "", *leaks, ""]
     text += ["## Use", "", "```sh", f"keras-resnet predict {MODEL} PICTURE", "```", ""]
     write_text(out / REPORT, "\n".join(text))

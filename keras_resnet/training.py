@@ -5,14 +5,16 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from io import StringIO
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 
 from keras_resnet import figures, runs
+from keras_resnet.arguments import check_rate
 from keras_resnet.data import Splits
-from keras_resnet.errors import check_choices, optional
+from keras_resnet.errors import check_choices, check_positive, optional
 from keras_resnet.evaluation import Evaluation, evaluate
 from keras_resnet.files import write_text, written
 from keras_resnet.labels import with_class_names
@@ -58,6 +60,14 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_choices(self)
+        for field in ("epochs", "patience"):
+            if getattr(self, field) is not None:
+                check_positive(f"Recipe.{field}", getattr(self, field))
+        for field, least in (("learning_rate", 0), ("clip_norm", 0), ("weight_decay", -1e-99)):
+            value = getattr(self, field)
+            if value is not None and not least < value < inf:
+                raise ValueError(f"`Recipe.{field}` must be a number above {least:.0f}; received {value!r}.")
+        check_rate("Recipe.label_smoothing", self.label_smoothing)
 
     def filled(self, steps: int) -> "Recipe":
         """With the defaults that depend on other fields and on the steps in an epoch."""
@@ -148,9 +158,9 @@ def train(
         optional(module)  # better missed now than after training
     out, training = Path(out), data.training
     recipe = (recipe or Recipe()).filled(len(training))
-    for part in data[:3]:
-        if part is not None:
-            part.one_hot = True
+    for part in runs.sides(data).values():
+        part.one_hot = True
+    training.balance = recipe.balance
     model = with_class_names(model, training.class_names)
     phases = [None, recipe.unfreeze_from] if recipe.unfreeze_from else [None]
     for before in phases if recipe.freeze else ():
@@ -162,22 +172,23 @@ def train(
         "batch_size": training.batch_size,
         "image_size": training.image_size,
         "augment": training.augment,
+        "order": training.seed,
         "model": {"name": model.name, "parameters": model.count_params()},
         "pictures": runs.describe(data),
     }
     runs.claim(out, asked, resume, overwrite)
+    runs.write(out, skipped=runs.skipped(data), leaks=[[str(file) for file in same] for same in data.leaks])
     write_text(out / runs.LABELS, "".join(f"{name}\n" for name in training.class_names))
     keeper = _Keeper(out, recipe, Resume(out / runs.STATE, training, recipe.seed))
     if "results" not in runs.read(out):
         for phase, before in enumerate(phases, 1):
-            keeper.phase = phase
+            keeper.phase = keeper.resume.note["phase"] = phase
             if not keeper.ended():
                 if recipe.freeze:
                     freeze(model, before)
                 _fit(model, data, recipe, keeper)
     best = keras.models.load_model(out / runs.MODEL, compile=False)
-    parts = {"validation": data.validation} | ({"test": data.test} if data.test else {})
-    found = {side: evaluate(best, part) for side, part in parts.items()}
+    found = {side: evaluate(best, part) for side, part in runs.sides(data).items() if side != "training"}
     if keeper.logs:
         _show(out, keeper, found, data, recipe)
     (out / runs.STATE).unlink(missing_ok=True)
@@ -209,7 +220,6 @@ def _fit(model: keras.Model, data: Splits, recipe: Recipe, keeper: "_Keeper") ->
         initial_epoch=done,
         epochs=done + epochs - len(keeper.of_phase()),
         shuffle=False,  # the data shuffle themselves
-        class_weight=data.training.class_weight() if recipe.balance else None,
         callbacks=[keeper, keeper.resume],
         verbose=1 if sys.stdout.isatty() else 2,
     )
@@ -242,10 +252,13 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         return len(logs) >= (self.recipe.epochs or 0) or (patience is not None and waited >= patience)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if logs is None:
-            return
-        logs["phase"] = self.phase  # as Keras' own callbacks add the learning rate
-        done = [*self.logs[:epoch], {name: float(value) for name, value in logs.items()}]
+        log = {name: float(value) for name, value in (logs or {}).items()} | self.resume.note
+        if not isfinite(log["loss"]):
+            raise ValueError(
+                f"The loss of epoch {epoch + 1} is {log['loss']}: the rate is too high. Start again with a lower "
+                "--learning-rate, or with --clip-norm 1."
+            )
+        done = [*self.logs[:epoch], log]
         if best_epoch(done) == epoch:
             with written(self.out / runs.MODEL) as part:
                 self.model.save(part)
@@ -255,7 +268,12 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
 def best_epoch(logs: list[dict[str, float]]) -> int:
     """The epoch, from 0, of the highest validation accuracy, and of these of the lowest validation loss."""
-    return max(range(len(logs)), key=lambda epoch: (logs[epoch]["val_accuracy"], -logs[epoch]["val_loss"]))
+
+    def merit(epoch: int) -> tuple[bool, float, float]:
+        loss = logs[epoch]["val_loss"]
+        return isfinite(loss), logs[epoch]["val_accuracy"], -loss if isfinite(loss) else 0.0
+
+    return max(range(len(logs)), key=merit)
 
 
 def _table(logs: list[dict[str, float]]) -> str:

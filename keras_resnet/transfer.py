@@ -60,6 +60,11 @@ def networks() -> tuple[str, ...]:
     return tuple(name for name in builders.__all__ if name != "ResNet")
 
 
+def stages(network: str) -> tuple[str, ...]:
+    """The names of a network's stages, its stem's first."""
+    return tuple(f"conv{1 + index}" for index in range(1 + len(getattr(variants, network.upper()).units)))
+
+
 def is_published(network: str) -> bool:
     """Whether a network has ImageNet weights."""
     return checkpoints.imagenet(getattr(variants, network.upper()), include_top=False) is not None
@@ -73,9 +78,9 @@ def fetch_published(network: str) -> Path:
     return fetch(published.url, published.md5, "train from scratch")
 
 
-def suggest(shorter_side: int) -> tuple[str, str]:
-    """The network that suits pictures of a size, if nothing else is known, and the reason."""
-    if shorter_side <= _SMALL:
+def suggest(shorter_side: int, pretrained: bool = False) -> tuple[str, str]:
+    """The network that suits pictures of a size, and the reason; one with ImageNet weights if these are wanted."""
+    if shorter_side <= _SMALL and not pretrained:
         return "ResNet20", f"a CIFAR net, since the pictures' shorter side is {shorter_side} pixels (median)"
     return "ResNet50V2", f"it has ImageNet weights, and the pictures' shorter side is {shorter_side} pixels (median)"
 
@@ -111,8 +116,11 @@ def freeze(model: keras.Model, before: str | None = None) -> None:
     """
     stages = {layer.name: int(found[1]) for layer in model.layers if (found := _STAGE.match(layer.name))}
     known = tuple(f"conv{stage}" for stage in sorted(set(stages.values())))
-    if not any(layer.name == "predictions" for layer in model.layers):
-        raise ValueError(f"`model` must have a layer 'predictions', the classifier; {model.name!r} has none.")
+    if not stages or not any(layer.name == "predictions" for layer in model.layers):
+        raise ValueError(
+            f"`model` must have stages, of layers such as 'conv2_block1_1_conv', and a classifier, 'predictions'; "
+            f"{model.name!r} has none."
+        )
     if before is not None and before not in known:
         raise choice_error("before", before, known)
     last = int(before.removeprefix("conv")) if before else max(stages.values()) + 1

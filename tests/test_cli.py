@@ -138,12 +138,18 @@ def test_a_missing_backend_is_a_sentence(monkeypatch: pytest.MonkeyPatch, refuse
         (("train", "digits", "--dropout", "1"), "must be a number from 0 up to, but not including, 1"),
         (("train", "digits", "--weight-decay", "-1"), "must be 0 or a number above"),
         (("train", "digits", "--weights", "there.keras"), "--weights must be 'imagenet', 'none' or the path of a file"),
-        (("train", "digits", "--freeze"), "there are none for ResNet20: pass --weights and a file"),
-        (("train", "digits", "--weights", "none", "--unfreeze-from", "conv4"), "need weights worth keeping"),
+        (("train", "digits", "--freeze"), "there are none to be had for ResNet20: pass --weights"),
+        (("train", "digits", "--weights", "none", "--unfreeze-from", "conv4"), "worth keeping; --weights is none"),
         (("train", "digits", "--weights", "file"), "must be a file of Keras"),
-        (("train", "digits", "--weights", "imagenet"), "there are no such weights for resnet20"),
+        (("train", "digits", "--model", "ResNet20", "--weights", "imagenet"), "there are no such weights for resnet20"),
+        (
+            ("train", "digits", "--weights", "file", "--unfreeze-from", "conv5"),
+            "`--unfreeze-from` must be one of 'conv1'",
+        ),
+        (("train", "digits", "--over"), "unrecognized arguments: --over"),
+        (("train", ".", "--out", "runs/x"), "--out must not lie in DATA"),
         (("train", "digits", "--resume", "--overwrite"), "exclude each other"),
-        (("train", "digits", "--out", "."), "'.' is not empty. Pass --resume"),
+        (("train", "digits", "--out", "."), "'.' is not empty. It holds no run"),
         (("train", "letters"), "There is no folder 'letters'"),
         (("trian",), "invalid choice: 'trian'"),
     ],
@@ -318,6 +324,7 @@ def test_evaluate_refuses_other_classes_and_sizes_that_nobody_knows(tmp_path: Pa
     keras_resnet.ResNet20(input_shape=(None, None, 3), include_preprocessing=True).save(tmp_path / "any.keras")
     draw_folder(tmp_path / "shapes", 1)
     assert "say which with --image-size" in refused("evaluate", "any.keras", "shapes")
+    assert "of 16x16 alone" in refused("evaluate", "model.keras", "shapes", "--image-size", "8")
     assert "must have classes of the model, circle, square, triangle" in refused("evaluate", "model.keras", "digits")
     (tmp_path / "shapes" / "circle").rename(tmp_path / "shapes" / "circles")
     assert "Did you mean 'circle'" in refused("evaluate", "model.keras", "shapes")
@@ -353,7 +360,7 @@ def test_train_refuses_folders_in_a_sentence(tmp_path: Path, refused: Refused) -
         picture.write_text("no picture")
     for folder, message in (
         ("empty", "two or more folders"),
-        ("two", "needs two pictures, to train and to validate with; 'square' has one"),
+        ("two", "needs two pictures, to train and to validate with; 'square' has 1"),
         ("few", "0.2 of 6 pictures is 2, for 3 classes"),
         ("bad", "circle' holds no picture that can be used"),
     ):
@@ -378,6 +385,7 @@ def test_pretrained_weights_are_the_default_where_they_can_be_had(
     assert "weights: imagenet" in said
     assert choose("--model", "ResNet50", "--weights", "none")[0]["weights"] is None
     assert choose("--model", "ResNet18")[0] == {"network": "ResNet18", "weights": None, "image_size": 224}
+    assert choose("--weights", "imagenet", shorter=32)[0]["network"] == "ResNet50V2"
     assert choose(shorter=32)[0] == {"network": "ResNet20", "weights": None, "image_size": 32}
 
     def offline(network: str) -> Path:
@@ -462,8 +470,8 @@ def test_a_run_that_is_interrupted_and_killed_goes_on_to_the_same_weights(
     typed = ["train", "shapes", "--image-size", "16", "--model", "ResNet20", "--epochs", "4", "--dropout", "0.2"]
     typed += ["--augment", "strong", "--batch-size", "4", "--out", "run"]
     assert stop(signal.SIGINT, tmp_path, 1, *typed).endswith(
-        "stopped: the best model so far is run/model.keras. To go on:\n  keras-resnet train shapes --image-size 16 "
-        "--model ResNet20 --epochs 4 --dropout 0.2 --augment strong --batch-size 4 --out run --resume\n"
+        "stopped: the best model so far is run/model.keras. To go on:\n  KERAS_BACKEND=torch keras-resnet train shapes "
+        "--image-size 16 --model ResNet20 --epochs 4 --dropout 0.2 --augment strong --batch-size 4 --out run --resume\n"
     )
     assert "is not empty. Pass --resume" in refused(*typed)
     assert "recipe learning_rate was 0.001 and is 0.5." in refused(*typed, "--resume", "--learning-rate", "0.5")
@@ -490,3 +498,26 @@ def test_train_val_and_test_folders_are_used_as_they_are(tmp_path: Path, printed
     assert "shapes/train/square/1.jpg = shapes/val/square/0.jpg" in text
     assert re.search(r"test accuracy: \d+\.\d%", text)
     assert "## Test" in (tmp_path / "runs" / "shapes" / "report.md").read_text()
+    assert "of 3 pictures" in printed("evaluate", "runs/shapes/model.keras", "shapes")
+
+
+@once
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes"),
+    ],
+    ids=str,
+)
+def test_too_little_memory_is_a_sentence(error: Exception, monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
+    def exhausted(arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, "train", exhausted)
+    assert "out of memory; make --batch-size or --image-size smaller" in refused("train", "digits")
+    monkeypatch.setattr(commands, "train", lambda arguments: [][1])
+    with pytest.raises(IndexError):
+        cli.main(("train", "digits"))

@@ -1,7 +1,6 @@
 """Pictures and their classes: what is found, read, split, augmented and refused."""
 
 import os
-import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -64,6 +63,9 @@ def test_a_picture_is_turned_as_its_camera_noted(tmp_path: Path) -> None:
     exif[0x0112] = 6  # to be turned by a quarter, clockwise
     Image.fromarray(np.rot90(upright)).save(tmp_path / "phone.png", exif=exif)
     np.testing.assert_array_equal(data.read_picture(tmp_path / "phone.png"), upright)
+    deep = np.rot90(upright[..., 0]).astype("uint16") * 257
+    Image.fromarray(deep).save(tmp_path / "deep.png", exif=exif)
+    np.testing.assert_array_equal(data.read_picture(tmp_path / "deep.png")[..., 0], upright[..., 0])
 
 
 @once
@@ -93,6 +95,12 @@ def test_16_bit_pictures_are_scaled_and_floats_refused(tmp_path: Path) -> None:
     Image.fromarray((ramp / 65535).astype("float32")).save(tmp_path / "float.tif")
     with pytest.raises(ValueError, match="float.tif can't be read.*floats"):
         data.read_picture(tmp_path / "float.tif")
+    with pytest.raises(ValueError, match=r"an array \(2, 2, 3\) of float64 can't be read"):
+        data.read_picture(np.zeros((2, 2, 3)))
+    Image.fromarray(np.array([[0, 29000]], "uint16")).save(tmp_path / "clear.png", transparency=0)
+    assert data.read_picture(tmp_path / "clear.png")[0, :, 0].tolist() == [255, round(29000 / 257)]
+    with pytest.raises(ValueError, match="it is no file"):
+        data.read_picture(tmp_path)
 
 
 @once
@@ -172,7 +180,7 @@ def test_what_no_network_can_learn_from_is_refused_with_the_reason(tmp_path: Pat
     with pytest.raises(ValueError, match="dog' holds no picture"):
         data.folder(tmp_path)
     folder_of(tmp_path / "dog", puppies=2)
-    with pytest.raises(ValueError, match="two pictures.*'cat' has one"):
+    with pytest.raises(ValueError, match="two pictures.*'cat' has 1"):
         data.folder(tmp_path).split()
     Image.new("RGB", (4, 4)).save(tmp_path / "cat" / "another.png")
     with pytest.raises(ValueError, match="`validation_split`.*0.2 of 4 pictures is 1, for 2 classes"):
@@ -266,14 +274,14 @@ def test_names_and_links_may_be_of_any_kind(tmp_path: Path) -> None:
     (root / "cat" / "linked.png").symlink_to(root / "cat" / "y.png")
     (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "elsewhere")
     (root / "dog").symlink_to(tmp_path / "elsewhere" / "old ones")
+    (root / "cat" / "up").symlink_to(root)  # would bring in the other classes
     pictures = data.folder(root)
     assert pictures.class_names == ("cat", "dog", "Кошка 猫")
-    assert list(np.bincount(pictures.labels)) == [6, 1, 5]
+    assert list(np.bincount(pictures.labels)) == [5, 1, 5]  # what is linked to as a class is of that class alone
     assert {file.name for file, label in zip(pictures.pictures, pictures.labels, strict=True) if label == 2} == {
         *names,
         os.fsdecode(b"\xff\xfe.png"),
     }
-    assert len(pictures.inventory.digest) == 64 if pictures.inventory else False
 
 
 def sided(root: Path, **sides: dict[str, list[int]]) -> Path:
@@ -317,8 +325,24 @@ def test_train_val_and_test_folders_are_the_sides_of_the_split(
     assert "a leak: 2 pictures" in said
     with pytest.raises(ValueError, match="sides of a split.*data.splits"):
         data.folder(root)
-    (root / "val" / "a").mkdir(parents=True)
-    with pytest.raises(ValueError, match="must hold one of val, valid"):
+    (root / "Val" / "a").mkdir(parents=True)
+    with pytest.raises(ValueError, match="must hold one of Val, valid"):
+        data.splits(root)
+
+
+@once
+def test_train_alone_or_with_test_is_divided(tmp_path: Path) -> None:
+    root = sided(tmp_path, Train={"a": [1, 2], "b": [3, 4]})
+    alone = data.splits(root, validation_split=0.5)
+    assert (alone.training.class_names, len(alone.training.labels), alone.test) == (("a", "b"), 2, None)
+    sided(tmp_path, TEST={"b": [4]})
+    both = data.splits(root, validation_split=0.5)
+    assert (len(both.training.labels), len(both.validation.labels)) == (2, 2)
+    assert both.test
+    assert list(both.test.labels) == [1]
+    assert len(both.leaks) == 1
+    (root / "Train").rename(root / "valid")
+    with pytest.raises(ValueError, match="holds valid, TEST, sides of a split, but no train"):
         data.splits(root)
 
 
@@ -354,23 +378,30 @@ def test_a_picture_twice_in_a_folder_leaks_if_it_is_divided(tmp_path: Path, caps
 
 
 @once
-def test_an_inventorys_digest_tells_other_names_classes_and_pixels(tmp_path: Path) -> None:
-    def digest(**classes: list[int]) -> str:
-        shutil.rmtree(tmp_path / "x", ignore_errors=True)
-        found = data.folder(sided(tmp_path, x=classes) / "x").inventory
-        assert found
-        return found.digest
-
-    first = digest(a=[1, 2], b=[3])
-    assert digest(a=[1, 2], b=[3]) == first
-    assert len({first, digest(a=[2, 1], b=[3]), digest(a=[1], b=[2, 3]), digest(a=[1, 2], c=[3])}) == 4
+def test_a_split_into_unequal_classes_has_each_class_on_both_sides(tmp_path: Path) -> None:
+    pictures = data.Pictures([noise(4, 4)] * 100, [0] * 98 + [1] * 2, "ab", 4)
+    for share, counts in ((0.2, (1, 1)), (0.8, (1, 1)), (0.03, (1, 1))):
+        sides = pictures.split(share)
+        assert tuple(int((side.labels == 1).sum()) for side in sides) == counts
+        assert sum(len(side.labels) for side in sides) == 100
+        assert len(sides[1].labels) == pytest.approx(100 * share, abs=1.1)
+    with pytest.raises(ValueError, match="'c' has 0"):
+        data.Pictures([noise(4, 4)] * 4, [0, 0, 1, 1], "abc", 4).split(0.5)
 
 
 @once
-def test_one_hot_labels_and_class_weights() -> None:
-    pictures = data.Pictures([noise(4, 4)] * 6, [0, 0, 0, 0, 1, 2], "abc", 4, one_hot=True)
-    np.testing.assert_array_equal(pictures[0][1], np.eye(3)[[0, 0, 0, 0, 1, 2]])
-    assert pictures.class_weight() == {0: 0.5, 1: 2.0, 2: 2.0}
+def test_labels_may_be_one_hot_and_weigh_rare_classes() -> None:
+    arrays, classes = [noise(4, 4)] * 6, [0, 0, 0, 0, 1, 2]
+    np.testing.assert_array_equal(data.Pictures(arrays, classes, "abc", 4, one_hot=True)[0][1], np.eye(3)[classes])
+    for one_hot in (False, True):
+        images, labels, weights = data.Pictures(arrays, classes, "abc", 4, one_hot=one_hot, balance=True)[0]
+        assert (images.shape, labels.shape) == ((6, 4, 4, 3), (6, 3) if one_hot else (6,))
+        np.testing.assert_allclose(weights, [0.5, 0.5, 0.5, 0.5, 2, 2])
+    mixed = data.Pictures(arrays, classes, "abc", 4, seed=0, augment="strong", one_hot=True, balance=True)
+    for _ in range(4):
+        _, labels, weights = mixed[0]
+        np.testing.assert_allclose(weights, labels @ [0.5, 2, 2], rtol=1e-5)
+        mixed.on_epoch_end()
 
 
 def augmented(level: str, **arguments: Any) -> data.Pictures:

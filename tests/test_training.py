@@ -6,6 +6,7 @@ import errno
 import functools
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def kill_at_write(monkeypatch: pytest.MonkeyPatch, name: str, times: int) -> Non
         nonlocal left
         left -= path.name == name
         if not left:
-            part.rename(part.with_name(".part.left"))
+            monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
             raise Killed
         replace(part, path)
 
@@ -134,7 +135,7 @@ def test_a_run_killed_in_an_epoch_and_again_while_writing_ends_with_the_same_wei
     assert_same_run(tmp_path / "run", run(tmp_path / "run"), whole)
 
 
-WRITES = {"run.json": 2, "labels.txt": 1, "model.keras": 1, "history.csv": 1, ".state.npz": 2, "curves.png": 1} | {
+WRITES = {"run.json": 3, "labels.txt": 1, "model.keras": 1, "history.csv": 1, ".state.npz": 3, "curves.png": 1} | {
     "predictions.png": 1,
     "report.md": 1,
 }
@@ -147,9 +148,9 @@ def test_a_kill_while_any_file_is_written_changes_nothing(
 ) -> None:
     out = tmp_path / "run"
     assert_killed(functools.partial(kill_at_write, name=name, times=times), out)
-    assert (out / ".part.left").is_file()
+    assert (out / f".part.{name}").is_file()
     weights = run(out)
-    trained = name in ("curves.png", "predictions.png", "report.md") or (name, times) == ("run.json", 2)
+    trained = name in ("curves.png", "predictions.png", "report.md") or (name, times) == ("run.json", 3)
     assert_same_run(out, whole[1] if trained else weights, whole)
 
 
@@ -162,9 +163,21 @@ def test_two_phases_and_early_stopping_go_on_after_a_kill(tmp_path: Path) -> Non
     assert phases == ["1", "1", "2", "2"]
     for epoch in range(4):
         assert_killed(
-            functools.partial(kill_at_write, name=".state.npz", times=1 + epoch), tmp_path / f"{epoch}", recipe
+            functools.partial(kill_at_write, name=".state.npz", times=2 + epoch), tmp_path / f"{epoch}", recipe
         )
         assert_same_run(tmp_path / f"{epoch}", run(tmp_path / f"{epoch}", recipe), (tmp_path / "whole", expected))
+
+
+@once
+def test_another_version_of_a_library_is_said(
+    tmp_path: Path, whole: tuple[Path, list[Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(whole[0], tmp_path / "run")
+    content = json.loads((tmp_path / "run" / "run.json").read_text())
+    content["versions"]["numpy"] = "1.0"
+    (tmp_path / "run" / "run.json").write_text(json.dumps(content))
+    run(tmp_path / "run")
+    assert "numpy was '1.0' and is" in capsys.readouterr().out
 
 
 @once
@@ -180,11 +193,17 @@ def test_a_folder_with_something_in_it_is_refused_and_its_run_can_be_deleted(
     tmp_path: Path, whole: tuple[Path, list[Any]]
 ) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    for resume in (False, True):
-        with pytest.raises(ValueError, match="is not empty. Pass --resume .* --overwrite"):
-            run(tmp_path, resume=resume)
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    (tmp_path / ".part.mine").mkdir()
+    choices: list[dict[str, Any]] = [{}, {"resume": True}, {"overwrite": True}]
+    for choice in choices:
+        with pytest.raises(ValueError, match="is not empty. It holds no run that could be resumed or overwritten"):
+            training.train(build(), splits(), tmp_path, Recipe(epochs=3), **choice)
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", ".part.mine"}
     (tmp_path / "run.json").write_text("{}")
+    (tmp_path / ".part.model.keras").write_text("being written by another process")
+    with pytest.raises(ValueError, match="is not empty. Pass --resume .* --overwrite"):
+        run(tmp_path, resume=False)
+    assert (tmp_path / ".part.model.keras").is_file()
     training.train(build(), splits(), tmp_path, Recipe(epochs=3), overwrite=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert_equal(best(tmp_path), best(whole[0]))
@@ -195,15 +214,17 @@ def test_a_run_with_other_arguments_or_pictures_says_what_differs(whole: tuple[P
     before = {path.name: path.read_bytes() for path in whole[0].iterdir()}
     for arguments, message in (
         ({"recipe": Recipe(epochs=4)}, "recipe epochs was 3 and is 4"),
-        ({"recipe": Recipe(epochs=3, optimizer="sgd")}, "optimizer was 'adamw' and is 'sgd'; recipe learning_rate was"),
-        ({"count": 27}, "pictures training circle was 6 and is 7"),
+        ({"recipe": Recipe(epochs=3, optimizer="sgd")}, "optimizer was 'adamw' and is 'sgd', recipe learning_rate was"),
+        ({"count": 27}, "pictures training classes circle was 6 and is 7"),
         ({"augment": "light"}, "augment was 'strong' and is 'light'"),
     ):
         with pytest.raises(ValueError, match=message):
             run(whole[0], **arguments)
+    with pytest.raises(ValueError, match="order was 0 and is 3"):
+        run(whole[0], seed=3)
     other = splits()
     other.training.pictures[3][0, 0, 0] ^= 1
-    with pytest.raises(ValueError, match="pictures pixels was"):
+    with pytest.raises(ValueError, match="pictures training pixels differ. Resume"):
         training.train(build(), other, whole[0], Recipe(epochs=3), resume=True)
     (whole[0] / "run.json").write_text('{"arguments": 3}')
     with pytest.raises(ValueError, match="run.json' is not what a run left"):
@@ -232,7 +253,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_file_that_was_there(tmp_path: 
 
 @once
 def test_a_disk_that_fills_up_in_training_keeps_the_last_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writes = iter([None] * 5)  # run.json, labels.txt, model.keras, history.csv, .state.npz
+    writes = iter([None] * 7)  # run.json twice, labels.txt, .state.npz, model.keras, history.csv, .state.npz
 
     def full(*_: Any) -> None:
         if next(writes, 0) == 0:
@@ -278,7 +299,13 @@ def test_a_state_of_another_model_or_damaged_changes_nothing(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="another model or optimizer"):
         Resume(tmp_path / "state.npz").restore(other)
     content = (tmp_path / "state.npz").read_bytes()
-    for damaged in (content[:500], b"text"):
+    np.savez(tmp_path / "other.npz", x=3)
+    for damaged in (
+        content[:500],
+        content[:2000] + b"x" + content[2001:],
+        b"text",
+        (tmp_path / "other.npz").read_bytes(),
+    ):
         (tmp_path / "state.npz").write_bytes(damaged)
         with pytest.raises(ValueError, match="state.npz' is no file of Resume"):
             Resume(tmp_path / "state.npz").restore(model)
@@ -345,15 +372,43 @@ def test_float16_is_trained_with_a_scaled_loss(tmp_path: Path) -> None:
 
 
 @once
-def test_balance_weighs_rare_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    monkeypatch.setattr(keras.Model, "fit", lambda self, *_, class_weight, **__: seen.append(class_weight))
-    pictures = splits()
-    pictures.training.labels = np.array([0] * 9 + [1] * 6 + [2] * 3, "int32")
-    for balance in (True, False):
-        with pytest.raises(ValueError, match="model.keras"):  # nothing was trained
-            training.train(build(), pictures, tmp_path / f"{balance}", Recipe(epochs=1, balance=balance))
-    assert seen == [{0: 2 / 3, 1: 1.0, 2: 2.0}, None]
+def test_a_loss_that_is_no_number_ends_the_run_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="The loss of epoch 1 is nan: the rate is too high.*--learning-rate"):
+        run(tmp_path / "run", Recipe(epochs=3, optimizer="sgd", learning_rate=1e30))
+    assert not (tmp_path / "run" / "model.keras").exists()
+    logs = [{"val_accuracy": 0.5, "val_loss": float("nan")}, {"val_accuracy": 0.4, "val_loss": 0.3}]
+    assert training.best_epoch(logs) == 1
+    assert training.best_epoch([*logs, {"val_accuracy": 0.4, "val_loss": 0.2}]) == 2
+
+
+@once
+def test_a_run_killed_before_its_first_epoch_starts_from_the_same_weights(
+    tmp_path: Path, whole: tuple[Path, list[Any]]
+) -> None:
+    """Also where the caller seeds nothing."""
+    assert_killed(functools.partial(kill_at_batch, epoch=0, batch=1), tmp_path / "run")
+    model = build()
+    for weight in model.trainable_weights:
+        weight.assign(weight + 1)
+    training.train(model, splits(), tmp_path / "run", Recipe(epochs=3), resume=True)
+    assert_same_run(tmp_path / "run", model.get_weights(), whole)
+
+
+@once
+def test_a_recipes_fields_are_checked() -> None:
+    fields: list[tuple[str, Any]] = [
+        ("epochs", 0),
+        ("patience", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("inf")),
+        ("clip_norm", -1.0),
+        ("weight_decay", -0.1),
+        ("label_smoothing", 1.0),
+    ]
+    for field, value in fields:
+        with pytest.raises(ValueError, match=f"`Recipe.{field}` must .*; received"):
+            Recipe(**{field: value})
+    assert Recipe(weight_decay=0.0).filled(10).weight_decay == 0
 
 
 @once
@@ -376,7 +431,7 @@ def test_a_run_leaves_a_model_numbers_pictures_and_a_report_that_shows_them(tmp_
     assert content["arguments"]["why"] == "a test"
     assert content["arguments"]["recipe"] == dataclasses.asdict(Recipe(epochs=3).filled(9))
     assert content["arguments"]["backend"] == keras.backend.backend()
-    assert content["arguments"]["pictures"]["training"] == {"a|b": 18, "Кошка": 18, "$5 and $6": 18}
+    assert content["arguments"]["pictures"]["training"]["classes"] == {"a|b": 18, "Кошка": 18, "$5 and $6": 18}
     assert content["versions"]["keras"] == keras.__version__
     results = content["results"]
     accuracies = [(float(row["val_accuracy"]), -float(row["val_loss"])) for row in rows]

@@ -53,7 +53,7 @@ def test_freezing_names_the_stages_that_there_are() -> None:
     model = transfer.classifier(build(), 3, 8)
     with pytest.raises(ValueError, match="`before` must be one of 'conv1', 'conv2', 'conv3'; received 'conv5'"):
         transfer.freeze(model, "conv5")
-    with pytest.raises(ValueError, match="must have a layer 'predictions'"):
+    with pytest.raises(ValueError, match="a classifier, 'predictions'; 'tiny' has none"):
         transfer.freeze(build()(include_top=False, weights=None))
 
 

@@ -16,10 +16,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from keras_resnet import data as data
+    from keras_resnet import evaluation as evaluation
+    from keras_resnet import figures as figures
     from keras_resnet import labels as labels
     from keras_resnet import resnet as resnet
     from keras_resnet import resnet50 as resnet50
     from keras_resnet import resnet_v2 as resnet_v2
+    from keras_resnet import resume as resume
+    from keras_resnet import training as training
+    from keras_resnet import transfer as transfer
     from keras_resnet import variants as variants
     from keras_resnet.features import *
     from keras_resnet.models import *

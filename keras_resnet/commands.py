@@ -79,6 +79,7 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
         raise ValueError(f"--out must not lie in DATA, where it would be a class; {str(out)!r} does. Pass another.")
     if arguments.resume and arguments.overwrite:
         raise ValueError("--resume and --overwrite exclude each other: go on with the run, or delete it.")
+    runs.check_free(out, arguments.resume, arguments.overwrite)
     if arguments.model:
         check_choice("--model", arguments.model, transfer.networks())
     if arguments.weights not in (None, "none", "imagenet") and not Path(arguments.weights).is_file():

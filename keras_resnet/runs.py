@@ -35,12 +35,12 @@ def claim(out: Path, arguments: Mapping[str, Any], resume: bool, overwrite: bool
             resumed had other arguments.
         OSError: if the folder can't be written.
     """
+    check_free(out, resume, overwrite)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"--out must be a folder that can be written; {str(out)!r}: {error.strerror}.") from error
     wanted = json.loads(json.dumps(arguments))
-    parts = [out / f".part.{name}" for name in FILES]  # what a kill left half written
     if resume and (out / RUN).is_file():
         before = read(out)
         differing = _differing(before["arguments"], wanted)
@@ -54,17 +54,28 @@ def claim(out: Path, arguments: Mapping[str, Any], resume: bool, overwrite: bool
     elif (out / RUN).is_file() and overwrite:
         for name in reversed(FILES):
             (out / name).unlink(missing_ok=True)
-    elif set(out.iterdir()) - set(parts):
-        help = (
-            "Pass --resume to go on with its run, --overwrite to delete that, or another --out"
-            if (out / RUN).is_file()
-            else "It holds no run that could be resumed or overwritten; pass another --out"
-        )
-        raise ValueError(f"{str(out)!r} is not empty. {help}.")
-    for part in parts:
+    for part in _parts(out):
         part.unlink(missing_ok=True)
     if not (out / RUN).is_file():
         write(out, arguments=wanted, versions=_versions())
+
+
+def check_free(out: Path, resume: bool, overwrite: bool) -> None:
+    """Raises a `ValueError` if a folder has something in it that is no run to be resumed or overwritten."""
+    has_run = (out / RUN).is_file()
+    if not out.is_dir() or (has_run and (resume or overwrite)) or not set(out.iterdir()) - _parts(out):
+        return
+    advice = (
+        "Pass --resume to go on with its run, --overwrite to delete that, or another --out"
+        if has_run
+        else "It holds no run that could be resumed or overwritten; pass another --out"
+    )
+    raise ValueError(f"{str(out)!r} is not empty. {advice}.")
+
+
+def _parts(out: Path) -> set[Path]:
+    """What a kill may have left half written."""
+    return {out / f".part.{name}" for name in FILES}
 
 
 def _differing(before: Any, now: Any, name: str = "") -> list[str]:
@@ -81,7 +92,7 @@ def read(out: Path) -> dict[str, Any]:
     """What `run.json` holds."""
     try:
         found: dict[str, Any] = json.loads((out / RUN).read_text(encoding="utf-8"))
-        found["arguments"].keys()
+        found["arguments"].keys(), found["versions"].keys()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{str(out / RUN)!r} is not what a run left: {error}") from error
     return found

@@ -1,11 +1,9 @@
 """A whole training run: phases, optimizer, what stays on disk, and going on after a kill."""
 
-import csv
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from io import StringIO
-from math import inf, isfinite
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +14,8 @@ from keras_resnet.arguments import check_rate
 from keras_resnet.data import Splits
 from keras_resnet.errors import check_choices, check_positive, optional
 from keras_resnet.evaluation import Evaluation, evaluate
-from keras_resnet.files import write_text, written
+from keras_resnet.files import write_text
+from keras_resnet.history import Keeper, best_epoch
 from keras_resnet.labels import with_class_names
 from keras_resnet.resume import Resume
 from keras_resnet.transfer import freeze, quicken_norms
@@ -158,6 +157,7 @@ def train(
         optional(module)  # better missed now than after training
     out, training = Path(out), data.training
     recipe = (recipe or Recipe()).filled(len(training))
+    recipe = replace(recipe, balance=recipe.balance or training.balance)
     for part in runs.sides(data).values():
         part.one_hot = True
     training.balance = recipe.balance
@@ -179,10 +179,10 @@ def train(
     runs.claim(out, asked, resume, overwrite)
     runs.write(out, skipped=runs.skipped(data), leaks=[[str(file) for file in same] for same in data.leaks])
     write_text(out / runs.LABELS, "".join(f"{name}\n" for name in training.class_names))
-    keeper = _Keeper(out, recipe, Resume(out / runs.STATE, training, recipe.seed))
+    keeper = Keeper(out, Resume(out / runs.STATE, training, recipe.seed), recipe.epochs or 0, recipe.patience)
     if "results" not in runs.read(out):
         for phase, before in enumerate(phases, 1):
-            keeper.phase = keeper.resume.note["phase"] = phase
+            keeper.phase = phase
             if not keeper.ended():
                 if recipe.freeze:
                     freeze(model, before)
@@ -195,7 +195,7 @@ def train(
     return found
 
 
-def _fit(model: keras.Model, data: Splits, recipe: Recipe, keeper: "_Keeper") -> None:
+def _fit(model: keras.Model, data: Splits, recipe: Recipe, keeper: Keeper) -> None:
     """Trains one phase, from where it stands to its end."""
     steps, epochs = len(data.training), recipe.epochs or 0
     momentum = quicken_norms(model, steps)
@@ -225,70 +225,7 @@ def _fit(model: keras.Model, data: Splits, recipe: Recipe, keeper: "_Keeper") ->
     )
 
 
-class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps the best model and the history, before `Resume` notes that the epoch is done: an epoch that is done again
-    writes them alike."""
-
-    def __init__(self, out: Path, recipe: Recipe, resume: Resume) -> None:
-        super().__init__()
-        self.out, self.recipe, self.resume, self.phase = out, recipe, resume, 1
-        resume.epochs_done()
-
-    @property
-    def logs(self) -> list[dict[str, float]]:
-        return self.resume.logs
-
-    def of_phase(self) -> list[dict[str, float]]:
-        """The logs of the epochs done in this phase."""
-        return [log for log in self.logs if log["phase"] == self.phase]
-
-    def ended(self) -> bool:
-        """Whether the phase is over."""
-        return any(log["phase"] > self.phase for log in self.logs) or self._ends(self.of_phase())
-
-    def _ends(self, logs: list[dict[str, float]]) -> bool:
-        waited = len(logs) - 1 - best_epoch(logs) if logs else 0
-        patience = self.recipe.patience
-        return len(logs) >= (self.recipe.epochs or 0) or (patience is not None and waited >= patience)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        log = {name: float(value) for name, value in (logs or {}).items()} | self.resume.note
-        if not isfinite(log["loss"]):
-            raise ValueError(
-                f"The loss of epoch {epoch + 1} is {log['loss']}: the rate is too high. Start again with a lower "
-                "--learning-rate, or with --clip-norm 1."
-            )
-        done = [*self.logs[:epoch], log]
-        if best_epoch(done) == epoch:
-            with written(self.out / runs.MODEL) as part:
-                self.model.save(part)
-        write_text(self.out / runs.HISTORY, _table(done))
-        self.model.stop_training = self._ends([log for log in done if log["phase"] == self.phase])
-
-
-def best_epoch(logs: list[dict[str, float]]) -> int:
-    """The epoch, from 0, of the highest validation accuracy, and of these of the lowest validation loss."""
-
-    def merit(epoch: int) -> tuple[bool, float, float]:
-        loss = logs[epoch]["val_loss"]
-        return isfinite(loss), logs[epoch]["val_accuracy"], -loss if isfinite(loss) else 0.0
-
-    return max(range(len(logs)), key=merit)
-
-
-def _table(logs: list[dict[str, float]]) -> str:
-    """Comma-separated values, one line an epoch, counted from 1."""
-    text = StringIO()
-    names = ["phase", *sorted(logs[0].keys() - {"phase"})]
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(["epoch", *names])
-    lines.writerows(
-        [[epoch, int(log["phase"]), *(log[name] for name in names[1:])] for epoch, log in enumerate(logs, 1)]
-    )
-    return text.getvalue()
-
-
-def _show(out: Path, keeper: _Keeper, found: dict[str, Evaluation], data: Splits, recipe: Recipe) -> None:
+def _show(out: Path, keeper: Keeper, found: dict[str, Evaluation], data: Splits, recipe: Recipe) -> None:
     """Draws and reports what the run came to."""
     logs, best = keeper.logs, best_epoch(keeper.logs)
     later = [epoch for epoch in range(1, len(logs)) if logs[epoch]["phase"] != logs[epoch - 1]["phase"]]

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import keras_resnet
-from keras_resnet import data, files, runs, training
+from keras_resnet import data, files, history, runs, training
 from keras_resnet.resume import Resume
 from keras_resnet.training import Recipe
 from keras_resnet.transfer import classifier
@@ -377,8 +377,8 @@ def test_a_loss_that_is_no_number_ends_the_run_in_a_sentence(tmp_path: Path) -> 
         run(tmp_path / "run", Recipe(epochs=3, optimizer="sgd", learning_rate=1e30))
     assert not (tmp_path / "run" / "model.keras").exists()
     logs = [{"val_accuracy": 0.5, "val_loss": float("nan")}, {"val_accuracy": 0.4, "val_loss": 0.3}]
-    assert training.best_epoch(logs) == 1
-    assert training.best_epoch([*logs, {"val_accuracy": 0.4, "val_loss": 0.2}]) == 2
+    assert history.best_epoch(logs) == 1
+    assert history.best_epoch([*logs, {"val_accuracy": 0.4, "val_loss": 0.2}]) == 2
 
 
 @once

@@ -104,7 +104,10 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--image-size", type=_positive, help="height and width, in pixels; if not given, as suits")
     data.add_argument("--batch-size", type=_positive, default=32, help="pictures in a step")
     data.add_argument(
-        "--augment", choices=("none", "light", "strong"), help="if not given, light (digits: none); see README"
+        "--augment",
+        choices=("none", "light", "strong"),
+        help="light: shifts, mirror images, brightness; strong: parts, colours, MixUp and CutMix; if not given, light "
+        "(digits: none)",
     )
 
     network = parser.add_argument_group("network")
@@ -155,7 +158,7 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows defaults, where there are any."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default is None else super()._get_help_string(action)
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
 def _positive(text: str) -> int:

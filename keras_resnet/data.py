@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_resnet import folders
-from keras_resnet.augmentation import LEVELS
 from keras_resnet.decoding import Size
 from keras_resnet.decoding import read_picture as read_picture
-from keras_resnet.errors import check_choice, optional
+from keras_resnet.errors import optional
 from keras_resnet.folders import duplicates, listed, scan
 from keras_resnet.pictures import Pictures as Pictures
+from keras_resnet.pictures import check_augment
 
 
 class Splits(NamedTuple):
@@ -63,6 +63,7 @@ def folder(
     Raises:
         ValueError: if there is no such folder, fewer than two classes, or a class without a picture that can be used.
     """
+    check_augment(augment, one_hot)
     sides = folders.sides(path) if Path(path).is_dir() else None
     if sides and class_names is None:
         raise ValueError(
@@ -111,7 +112,7 @@ def splits(
     Raises:
         ValueError: as for `folder` and `Pictures.split`.
     """
-    check_choice("augment", augment, LEVELS)
+    check_augment(augment, one_hot)
     sides = (Path(path).is_dir() and folders.sides(path)) or {"training": Path(path)}
 
     def read(side: str, **arguments: Any) -> Pictures:

@@ -66,8 +66,9 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             )
         done = [*self.logs[:epoch], log]
         if best_epoch(done) == epoch:
+            bare = keras.Model(self.model.input, self.model.output, name=self.model.name)  # without the optimizer
             with written(self.out / runs.MODEL) as part:
-                self.model.save(part)
+                bare.save(part)
         write_text(self.out / runs.HISTORY, _table(done))
         self.model.stop_training = self._ends([log for log in done if log["phase"] == self.phase])
 

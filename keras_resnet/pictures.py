@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -51,12 +52,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         inventory: Inventory | None = None,
     ) -> None:
         super().__init__()
-        check_choice("augment", augment, LEVELS)
-        if augment == "strong" and not one_hot:
-            raise ValueError(
-                "`one_hot` must be True with augment='strong', which gives a picture two classes; "
-                "compile with 'categorical_crossentropy' then."
-            )
+        check_augment(augment, one_hot)
         self.pictures, self.labels, self.class_names = pictures, np.asarray(labels, "int32"), tuple(class_names)
         self.image_size, self.batch_size, self.seed = image_size, batch_size, seed
         self.augment, self.one_hot, self.balance, self.inventory = augment, one_hot, balance, inventory
@@ -100,7 +96,10 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     def hashes(self) -> list[str]:
         """For each picture a hash of what it shows."""
         found = self.inventory and dict(zip(self.inventory.files, self.inventory.hashes, strict=True))
-        return [found[picture] if found else sha256(np.asarray(picture).data).hexdigest() for picture in self.pictures]
+        if found:
+            return [found[picture] for picture in self.pictures]
+        contents = (one.tobytes() if isinstance(one, np.ndarray) else Path(one).read_bytes() for one in self.pictures)
+        return [sha256(content).hexdigest() for content in contents]
 
     def set_epoch(self, epoch: int) -> None:
         """Says which epoch comes, counted from 0. (Keras ends one more than it runs: it looks at a first batch.)"""
@@ -159,3 +158,13 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
             )
 
         return part(parts[0], seed, augment), part(parts[1], None, "none")
+
+
+def check_augment(augment: str, one_hot: bool) -> None:
+    """Raises a `ValueError` for another level, or one that the labels can't tell."""
+    check_choice("augment", augment, LEVELS)
+    if augment == "strong" and not one_hot:
+        raise ValueError(
+            "`one_hot` must be True with augment='strong', which gives a picture two classes; "
+            "compile with 'categorical_crossentropy' then."
+        )

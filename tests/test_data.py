@@ -390,6 +390,18 @@ def test_a_split_into_unequal_classes_has_each_class_on_both_sides(tmp_path: Pat
 
 
 @once
+def test_a_picture_has_the_hash_of_what_it_shows(shapes: Path) -> None:
+    found = data.folder(shapes)
+    assert found.hashes() == list(found.inventory.hashes if found.inventory else ())
+    files = [shapes / "circle" / f"{index}.jpg" for index in (0, 1, 0)]
+    first, second, again = data.Pictures(files, [0, 0, 1], "ab", 8).hashes()
+    assert first == again != second
+    arrays = [noise(4, 4), noise(4, 4)[:, ::-1], noise(4, 4)]
+    first, second, again = data.Pictures(arrays, [0, 0, 1], "ab", 8).hashes()
+    assert first == again != second
+
+
+@once
 def test_labels_may_be_one_hot_and_weigh_rare_classes() -> None:
     arrays, classes = [noise(4, 4)] * 6, [0, 0, 0, 0, 1, 2]
     np.testing.assert_array_equal(data.Pictures(arrays, classes, "abc", 4, one_hot=True)[0][1], np.eye(3)[classes])
@@ -497,6 +509,8 @@ def test_validation_is_never_augmented(shapes: Path) -> None:
 def test_mixed_pictures_need_one_hot_labels(shapes: Path) -> None:
     with pytest.raises(ValueError, match="`one_hot` must be True with augment='strong'"):
         data.folder(shapes, augment="strong")
+    with pytest.raises(ValueError, match="`one_hot` must be True"):
+        data.splits("nowhere", augment="strong")  # before anything is read
     with pytest.raises(ValueError, match="`augment` must be one of 'none', 'light', 'strong'.*mean 'strong'"):
         data.splits(shapes, augment="string")
 

@@ -423,6 +423,7 @@ def test_a_run_leaves_a_model_numbers_pictures_and_a_report_that_shows_them(tmp_
     assert {path.name for path in out.iterdir()} == LEFT
     assert (out / "labels.txt").read_text(encoding="utf-8").splitlines() == list(names)
     model = keras.models.load_model(out / "model.keras")
+    assert not model.compiled  # a third of the size
     assert keras_resnet.labels.class_names(model) == names
     with (out / "history.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -160,8 +160,9 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None,
             labels.append(label)
             sizes.append(size)
             hashes.append(pixels)
-    for label, name in enumerate(names):
-        if name in folders and label not in labels:
+    for label in sorted(set(range(len(names))) - set(labels)):
+        name = names[label]
+        if name in folders:
             bad = [f"{file.name}: {why}" for file, why in skipped.items() if file.is_relative_to(folders[name])]
             raise ValueError(
                 f"{str(folders[name])!r} holds no picture that can be used; fill the folder or remove it."

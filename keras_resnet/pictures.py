@@ -138,10 +138,9 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
                 f"pictures is {validating}, for {len(counts)} classes."
             )
         parts = train_test_split(range(count), test_size=validation_split, random_state=seed, stratify=self.labels)
-        for label in range(len(counts)):  # a rare class may have been rounded away
-            for here, there in (parts, parts[::-1]):
-                if label not in self.labels[here]:
-                    here.append(there.pop(next(i for i, index in enumerate(there) if self.labels[index] == label)))
+        for here, there in (parts, parts[::-1]):  # rare classes may have been rounded away
+            for label in np.flatnonzero(np.bincount(self.labels[here], minlength=len(counts)) == 0):
+                here.append(there.pop(next(i for i, index in enumerate(there) if self.labels[index] == label)))
 
         def part(indices: list[int], order: int | None, level: str) -> "Pictures":
             pictures = [self.pictures[i] for i in indices]

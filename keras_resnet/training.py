@@ -62,10 +62,11 @@ class Recipe:
         for field in ("epochs", "patience"):
             if getattr(self, field) is not None:
                 check_positive(f"Recipe.{field}", getattr(self, field))
-        for field, least in (("learning_rate", 0), ("clip_norm", 0), ("weight_decay", -1e-99)):
+        for field in ("learning_rate", "clip_norm", "weight_decay"):
             value = getattr(self, field)
-            if value is not None and not least < value < inf:
-                raise ValueError(f"`Recipe.{field}` must be a number above {least:.0f}; received {value!r}.")
+            if value is not None and not (0 < value < inf or (value == 0 and field == "weight_decay")):
+                least = "from 0 up" if field == "weight_decay" else "above 0"
+                raise ValueError(f"`Recipe.{field}` must be None or a number {least}; received {value!r}.")
         check_rate("Recipe.label_smoothing", self.label_smoothing)
 
     def filled(self, steps: int) -> "Recipe":

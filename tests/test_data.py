@@ -434,6 +434,9 @@ def test_augmentation_is_a_function_of_seed_epoch_and_picture(level: str) -> Non
         np.testing.assert_array_equal(images, again)
         np.testing.assert_array_equal(labels, those)
     assert not np.array_equal(batches(0, 0)[0][0], batches(0, 1)[0][0])
+    alike = augmented("light")
+    alike.pictures = [noise(8, 12)] * 8
+    assert len({image.tobytes() for image in alike[0][0]}) == 4
     assert not np.array_equal(batches(0, 0)[0][0], batches(1, 0)[0][0])
 
 

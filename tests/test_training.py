@@ -372,6 +372,18 @@ def test_float16_is_trained_with_a_scaled_loss(tmp_path: Path) -> None:
 
 
 @once
+def test_balance_weighs_the_pictures_that_train_and_no_others(tmp_path: Path) -> None:
+    pictures = splits()
+    training.train(build(), pictures, tmp_path / "run", Recipe(epochs=1, balance=True))
+    assert [len(part[0]) for part in pictures[:2] if isinstance(part, data.Pictures)] == [3, 2]
+    content = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert content["arguments"]["recipe"]["balance"]
+    pictures = splits(balance=True)
+    training.train(build(), pictures, tmp_path / "own", Recipe(epochs=1))  # one's own weights stay
+    assert len(pictures.training[0]) == 3
+
+
+@once
 def test_a_loss_that_is_no_number_ends_the_run_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="The loss of epoch 1 is nan: the rate is too high.*--learning-rate"):
         run(tmp_path / "run", Recipe(epochs=3, optimizer="sgd", learning_rate=1e30))

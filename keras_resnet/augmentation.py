@@ -24,8 +24,8 @@ def augment(picture: Any, image_size: Size, level: str, rng: Generator) -> RGB:
         image_size: (height, width) in pixels, or one int for both.
         level: "light": a shift by up to an eighth of the sides (arXiv:1512.03385 section 4.2), a mirror image half of
             the time, brightness and contrast by up to a fifth. "strong": a random part, of 0.35 to 1 of the area and
-            with sides 3:4 to 4:3 (arXiv:1409.4842 section 6), a mirror image half of the time, brightness, contrast
-            and saturation by up to two fifths. "none": nothing.
+            with sides 3:4 to 4:3 as far as the picture has them (arXiv:1409.4842 section 6), a mirror image half of the
+            time, brightness, contrast and saturation by up to two fifths. "none": nothing.
         rng: where the draws come from.
     """
     height, width = both(image_size)

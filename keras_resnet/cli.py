@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not _OUT_OF_MEMORY.search(f"{type(error).__name__}: {error}"):
             raise
-        print("keras-resnet: out of memory; make --batch-size or --image-size smaller", file=sys.stderr)
+        advice = "make --batch-size or --image-size smaller" if arguments.command == "train" else "free some of it"
+        print(f"keras-resnet: out of memory; {advice}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # as shells have it
@@ -139,7 +140,7 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
         "--learning-rate",
         type=_rate,
         help="at its peak, after a twentieth of the steps; then it decays to zero. If not given, 1e-3, or 1e-2 "
-        "for a classifier alone (sgd: 0.05)",
+        "for a classifier alone (sgd: 0.05); a tenth of that where all pretrained weights learn",
     )
     recipe.add_argument("--weight-decay", type=_decay, help="not of norms and biases. If not given, 0.05 (sgd: 5e-4)")
     recipe.add_argument("--label-smoothing", type=_share, default=0.0, help="the share that goes to all classes")

@@ -77,8 +77,6 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
     """Refuses before anything is read."""
     if out.resolve().is_relative_to(Path(arguments.data).resolve()) and arguments.data != "digits":
         raise ValueError(f"--out must not lie in DATA, where it would be a class; {str(out)!r} does. Pass another.")
-    if arguments.resume and arguments.overwrite:
-        raise ValueError("--resume and --overwrite exclude each other: go on with the run, or delete it.")
     runs.check_free(out, arguments.resume, arguments.overwrite)
     if arguments.model:
         check_choice("--model", arguments.model, transfer.networks())
@@ -120,8 +118,8 @@ def _choose(arguments: argparse.Namespace, shorter: int) -> dict[str, Any]:
             weights = "imagenet"
         except OSError as error:
             print(f"no pretrained weights can be had: {error}")
-            if not arguments.model:
-                network, why = "ResNet20", "small enough to learn from scratch"
+    if weights is None and not arguments.model and transfer.is_published(network):
+        network, why = "ResNet20", "small enough to learn from scratch"
     if weights is None and (arguments.freeze or arguments.unfreeze_from):
         raise ValueError(
             "--freeze and --unfreeze-from need weights worth keeping, and there are none to be had for "
@@ -131,7 +129,7 @@ def _choose(arguments: argparse.Namespace, shorter: int) -> dict[str, Any]:
         )
     side, reason = arguments.image_size, "as asked"
     if not side:
-        side, reason = transfer.suggest_size(network, shorter, weights is not None)
+        side, reason = transfer.suggest_size(network, shorter, weights == "imagenet")
     print(f"network: {network} ({why})")
     print(f"image size: {side}x{side} ({reason})")
     print(f"weights: {weights or 'none; it trains from scratch'}")
@@ -182,7 +180,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         pictures = data.digits(size, _BATCH)
     else:
         sides = (Path(arguments.data).is_dir() and folders.sides(arguments.data)) or {}
-        path = sides.get("test") or sides.get("validation") or arguments.data
+        path = next((sides[side] for side in ("test", "validation", "training") if side in sides), arguments.data)
         pictures = data.folder(path, size, _BATCH, class_names=labels.class_names(model), verbose=False)
         print(pictures.inventory, file=sys.stderr)
     result = evaluation.evaluate(model, pictures)

@@ -118,6 +118,8 @@ def splits(
     def read(side: str, **arguments: Any) -> Pictures:
         return folder(sides[side], image_size, batch_size, one_hot=one_hot, verbose=verbose, **arguments)
 
+    if "training" not in sides:
+        raise ValueError(f"{str(path)!r} holds {listed([side.name for side in sides.values()])}, but no train.")
     if "validation" in sides:
         training = read("training", seed=seed, augment=augment)
         parts = [training, read("validation", class_names=training.class_names)]
@@ -131,7 +133,7 @@ def splits(
     if verbose:
         print(found)
         if leaks:
-            print(f"a leak: {len(leaks)} pictures lie on two sides of the split, so validation flatters:")
+            print(f"a leak: {len(leaks)} pictures lie on two sides of the split, so what is measured flatters:")
             print(*(f"    {' = '.join(map(str, same))}" for same in leaks), sep="\n")
     return found
 

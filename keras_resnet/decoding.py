@@ -48,6 +48,8 @@ def decode(picture: Any, least: Size | None = None) -> Any:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             return image.convert("RGB")
+    except MemoryError:
+        raise
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         name = f"an array {picture.shape} of {picture.dtype}" if isinstance(picture, np.ndarray) else picture
         raise ValueError(f"{name} can't be read as a picture: {_reason(picture, error)}") from error

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from keras_resnet.decoding import decode
 from keras_resnet.errors import choice_error, optional
@@ -82,7 +83,7 @@ def sides(path: str | os.PathLike[str]) -> dict[str, Path] | None:
     alone.
 
     Raises:
-        ValueError: if a side lies there twice, or others without the one to train with.
+        ValueError: if a side lies there twice, or has no folders in it.
     """
     root = Path(path)
     folders = _folders(root)
@@ -91,16 +92,19 @@ def sides(path: str | os.PathLike[str]) -> dict[str, Path] | None:
         for side, names in _SIDES.items()
     }
     several = [folder for same in found.values() for folder in same]
-    if not several or len(several) < min(2, len(folders)):
+    named = [folder for folder in folders if any(folder.name.lower() in names for names in _SIDES.values())]
+    if not several or len(named) < min(2, len(folders)):
         return None
     for same in found.values():
         if len(same) > 1:
             raise ValueError(
                 f"{str(root)!r} must hold one of {listed([folder.name for folder in same])}; it holds all."
             )
-    if not found["training"]:
+    flat = [folder.name for folder in named if folder not in several]
+    if flat:
         raise ValueError(
-            f"{str(root)!r} holds {listed([folder.name for folder in several])}, sides of a split, but no train."
+            f"{str(root)!r} holds {listed(flat)} beside {listed([folder.name for folder in several])}, but without one "
+            "folder per class in it; sort its pictures into such, or move it elsewhere."
         )
     return {side: same[0] for side, same in found.items() if same}
 
@@ -137,7 +141,7 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None,
     found = []
     for label, name in enumerate(names):
         if name in folders:
-            for file, left_out in _walk(folders[name], {root, *folders.values()}):
+            for file, left_out in _walk(folders[name], skipped, {root, *folders.values()}):
                 if left_out:
                     hidden += 1
                 else:
@@ -173,7 +177,7 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None,
 
 def files(root: Path) -> list[Path]:
     """All files below a folder, sorted, without those that are hidden."""
-    return sorted(path for path, hidden in _walk(root) if not hidden)
+    return sorted(path for path, hidden in _walk(root, {}) if not hidden)
 
 
 def duplicates(hashes: Sequence[Sequence[str]]) -> list[tuple[tuple[int, int], ...]]:
@@ -194,13 +198,17 @@ def _folders(path: Path) -> list[Path]:
     return sorted(entry for entry in path.iterdir() if entry.is_dir() and not _hidden(entry)) if path.is_dir() else []
 
 
-def _walk(root: Path, others: Iterable[Path] = ()) -> Iterator[tuple[Path, bool]]:
+def _walk(root: Path, unreadable: dict[Path, str], others: Iterable[Path] = ()) -> Iterator[tuple[Path, bool]]:
     """All files below a folder, sorted, and whether their name or that of a folder of theirs begins with a dot.
 
-    Links that lead back, or to others of some folders, are not followed.
+    Links that lead back, or to others of some folders, are not followed; notes the folders that can't be read.
     """
+
+    def note(error: OSError) -> None:
+        unreadable[Path(error.filename)] = str(error.strerror).lower()
+
     seen = set(map(os.path.realpath, others)) - {os.path.realpath(root)}
-    for name, folders, files in os.walk(root, followlinks=True):
+    for name, folders, files in os.walk(root, onerror=note, followlinks=True):
         real = os.path.realpath(name)
         if real in seen:
             folders.clear()
@@ -218,6 +226,11 @@ def _look(file: Path) -> tuple[str, tuple[int, int], str]:
         image = decode(file)
     except ValueError as error:
         return str(error).removeprefix(f"{file} can't be read as a picture: "), (0, 0), ""
+    return "", image.size, fingerprint(image)
+
+
+def fingerprint(image: Any) -> str:
+    """A hash of a `PIL.Image.Image`, its size and its pixels."""
     pixels = hashlib.blake2b(f"{image.size}".encode(), digest_size=16)
     pixels.update(image.tobytes())
-    return "", image.size, pixels.hexdigest()
+    return pixels.hexdigest()

@@ -62,7 +62,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         if not isfinite(log["loss"]):
             raise ValueError(
                 f"The loss of epoch {epoch + 1} is {log['loss']}: the rate is too high. Start again with a lower "
-                "--learning-rate, or with --clip-norm 1."
+                "learning rate, or with gradients cut to a length of 1 (clip norm)."
             )
         done = [*self.logs[:epoch], log]
         if best_epoch(done) == epoch:

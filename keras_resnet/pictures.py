@@ -2,25 +2,23 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_resnet.augmentation import LEVELS, augment, mix
-from keras_resnet.decoding import Size, read_picture
+from keras_resnet.decoding import Size, decode, read_picture
 from keras_resnet.errors import check_choice, optional
-from keras_resnet.folders import Inventory
+from keras_resnet.folders import Inventory, fingerprint
 
 
 class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of pictures (N, height, width, 3), float32 RGB in [0, 255], and their classes.
 
     The order of an epoch, and what augmentation draws, is a function of seed and epoch alone, so pass `shuffle=False`
-    to `fit`. All attributes may be set later.
+    to `fit`. `image_size`, `batch_size`, `one_hot` and `balance` may be set later.
 
     Args:
         pictures: paths of files, or uint8 arrays (height, width) or (height, width, 3).
@@ -96,10 +94,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     def hashes(self) -> list[str]:
         """For each picture a hash of what it shows."""
         found = self.inventory and dict(zip(self.inventory.files, self.inventory.hashes, strict=True))
-        if found:
-            return [found[picture] for picture in self.pictures]
-        contents = (one.tobytes() if isinstance(one, np.ndarray) else Path(one).read_bytes() for one in self.pictures)
-        return [sha256(content).hexdigest() for content in contents]
+        return [found[picture] if found else fingerprint(decode(picture)) for picture in self.pictures]
 
     def set_epoch(self, epoch: int) -> None:
         """Says which epoch comes, counted from 0. (Keras ends one more than it runs: it looks at a first batch.)"""
@@ -110,14 +105,14 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         self.set_epoch(self.epoch + 1)
 
     def split(
-        self, validation_split: float = 0.2, seed: int = 0, augment: str = "none"
+        self, validation_split: float = 0.2, seed: int = 0, augment: str | None = None
     ) -> tuple["Pictures", "Pictures"]:
         """Divides every class into a shuffled training and an ordered validation set.
 
         Args:
             validation_split: the share of each class that validates, in (0, 1).
             seed: determines the split, and the order of the training pictures.
-            augment: how the training pictures are augmented.
+            augment: how the training pictures are augmented; None: as these.
 
         Raises:
             ValueError: if a side would lack pictures of a class.
@@ -142,7 +137,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
             for label in np.flatnonzero(np.bincount(self.labels[here], minlength=len(counts)) == 0):
                 here.append(there.pop(next(i for i, index in enumerate(there) if self.labels[index] == label)))
 
-        def part(indices: list[int], order: int | None, level: str) -> "Pictures":
+        def part(indices: list[int], order: int | None, level: str, balance: bool) -> "Pictures":
             pictures = [self.pictures[i] for i in indices]
             return Pictures(
                 pictures,
@@ -153,10 +148,11 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
                 order,
                 level,
                 self.one_hot,
-                inventory=self.inventory,
+                balance,
+                self.inventory,
             )
 
-        return part(parts[0], seed, augment), part(parts[1], None, "none")
+        return part(parts[0], seed, augment or self.augment, self.balance), part(parts[1], None, "none", False)
 
 
 def check_augment(augment: str, one_hot: bool) -> None:

@@ -31,15 +31,14 @@ def claim(out: Path, arguments: Mapping[str, Any], resume: bool, overwrite: bool
         overwrite: whether to delete what an earlier run left; other files stay.
 
     Raises:
-        ValueError: if the folder has something in it and is neither to be resumed nor overwritten, or what is to be
-            resumed had other arguments.
-        OSError: if the folder can't be written.
+        ValueError: if the folder can't be written, has something in it and is neither to be resumed nor overwritten, or
+            what is to be resumed had other arguments.
     """
     check_free(out, resume, overwrite)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"--out must be a folder that can be written; {str(out)!r}: {error.strerror}.") from error
+        raise ValueError(f"`out` must be a folder that can be written; {str(out)!r}: {error.strerror}.") from error
     wanted = json.loads(json.dumps(arguments))
     if resume and (out / RUN).is_file():
         before = read(out)
@@ -47,7 +46,7 @@ def claim(out: Path, arguments: Mapping[str, Any], resume: bool, overwrite: bool
         if differing:
             raise ValueError(
                 f"The run in {str(out)!r} was another: {listed(differing)}. Resume it with the same arguments and "
-                "pictures, or start a new one with --overwrite or another --out."
+                "pictures, or start a new one: overwrite it, or choose another folder."
             )
         for text in _differing(before["versions"], _versions()):
             print(f"{text}; the weights may come out a little different")
@@ -62,13 +61,15 @@ def claim(out: Path, arguments: Mapping[str, Any], resume: bool, overwrite: bool
 
 def check_free(out: Path, resume: bool, overwrite: bool) -> None:
     """Raises a `ValueError` if a folder has something in it that is no run to be resumed or overwritten."""
+    if resume and overwrite:
+        raise ValueError("`resume` and `overwrite` exclude each other: go on with the run, or delete it.")
     has_run = (out / RUN).is_file()
     if not out.is_dir() or (has_run and (resume or overwrite)) or not set(out.iterdir()) - _parts(out):
         return
     advice = (
-        "Pass --resume to go on with its run, --overwrite to delete that, or another --out"
+        "Resume its run (--resume), overwrite it (--overwrite), or choose another folder"
         if has_run
-        else "It holds no run that could be resumed or overwritten; pass another --out"
+        else "It holds no run that could be resumed or overwritten; choose another folder"
     )
     raise ValueError(f"{str(out)!r} is not empty. {advice}.")
 
@@ -179,7 +180,7 @@ def report(out: Path, title: str, lines: Sequence[str], evaluations: Mapping[str
         text += ["## Skipped", "", *(f"- `{_cell(file)}`: {why}" for file, why in files.items()), ""]
     if data.leaks:
         leaks = (f"- {' = '.join(f'`{_cell(str(file))}`' for file in same)}" for same in data.leaks)
-        text += ["## On two sides of the split", "", "Validation flatters by these.", "", *leaks, ""]
+        text += ["## On two sides of the split", "", "What is measured flatters by these.", "", *leaks, ""]
     text += ["## Use", "", "```sh", f"keras-resnet predict {MODEL} PICTURE", "```", ""]
     write_text(out / REPORT, "\n".join(text))
 

@@ -68,6 +68,8 @@ class Recipe:
                 least = "from 0 up" if field == "weight_decay" else "above 0"
                 raise ValueError(f"`Recipe.{field}` must be None or a number {least}; received {value!r}.")
         check_rate("Recipe.label_smoothing", self.label_smoothing)
+        if type(self.seed) is not int or self.seed < 0:
+            raise ValueError(f"`Recipe.seed` must be an int from 0 up; received {self.seed!r}.")
 
     def filled(self, steps: int) -> "Recipe":
         """With the defaults that depend on other fields and on the steps in an epoch."""

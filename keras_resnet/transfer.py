@@ -85,8 +85,8 @@ def suggest(shorter_side: int, pretrained: bool = False) -> tuple[str, str]:
     return "ResNet50V2", f"it has ImageNet weights, and the pictures' shorter side is {shorter_side} pixels (median)"
 
 
-def suggest_size(network: str, shorter_side: int, pretrained: bool) -> tuple[int, str]:
-    """The height and width that suit a network and pictures, and the reason."""
+def suggest_size(network: str, shorter_side: int, imagenet: bool) -> tuple[int, str]:
+    """The height and width that suit a network, with ImageNet's weights or others, and pictures, and the reason."""
     side = getattr(variants, network.upper()).image_side
     if side == 32 and shorter_side > _SMALL:
         return 64, "quick, and the network halves it three times"
@@ -94,7 +94,7 @@ def suggest_size(network: str, shorter_side: int, pretrained: bool) -> tuple[int
         return max(16, min(shorter_side, _SMALL) // 4 * 4), f"near the pictures' own, {shorter_side} pixels (median)"
     if shorter_side < side:
         return max(64, shorter_side // 32 * 32), f"near the pictures' own, {shorter_side} pixels (median)"
-    return side, "what its ImageNet weights are for" if pretrained else "what the network is for"
+    return side, "what its ImageNet weights are for" if imagenet else "what the network is for"
 
 
 def freeze(model: keras.Model, before: str | None = None) -> None:

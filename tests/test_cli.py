@@ -131,7 +131,7 @@ def test_a_missing_backend_is_a_sentence(monkeypatch: pytest.MonkeyPatch, refuse
         (("train", "digits", "--model", "resnet50", "--image-size", "16"), "Did you mean 'ResNet50'"),
         (("train", "digits", "--model", "ResNet50", "--image-size", "16"), "at least 32x32"),
         (("train", "digits", "--epochs", "0"), "must be a positive int; received '0'"),
-        (("train", "digits", "--out", "file"), "--out must be a folder that can be written; 'file'"),
+        (("train", "digits", "--out", "file"), "`out` must be a folder that can be written; 'file'"),
         (("train", "digits", "--learning-rate", "nan"), "must be a number above 0"),
         (("train", "digits", "--validation-split", "1"), "between 0 and 1"),
         (("train", "digits", "--seed", "-1"), "must be an int from 0 up to 2**31 - 1; received '-1'"),
@@ -396,6 +396,7 @@ def test_pretrained_weights_are_the_default_where_they_can_be_had(
     assert found == {"network": "ResNet50", "weights": None, "image_size": 224}
     assert "no pretrained weights can be had: no network" in said
     assert choose()[0] == {"network": "ResNet20", "weights": None, "image_size": 64}
+    assert choose("--weights", "none")[0] == {"network": "ResNet20", "weights": None, "image_size": 64}
     assert choose("--weights", "imagenet")[0]["weights"] == "imagenet"  # and loading says what is missing
 
 
@@ -473,7 +474,7 @@ def test_a_run_that_is_interrupted_and_killed_goes_on_to_the_same_weights(
         "stopped: the best model so far is run/model.keras. To go on:\n  KERAS_BACKEND=torch keras-resnet train shapes "
         "--image-size 16 --model ResNet20 --epochs 4 --dropout 0.2 --augment strong --batch-size 4 --out run --resume\n"
     )
-    assert "is not empty. Pass --resume" in refused(*typed)
+    assert "is not empty. Resume its run (--resume)" in refused(*typed)
     assert "recipe learning_rate was 0.001 and is 0.5." in refused(*typed, "--resume", "--learning-rate", "0.5")
     stop(signal.SIGKILL, tmp_path, 2, *typed, "--resume")
     assert not (tmp_path / "run" / "report.md").exists()
@@ -499,6 +500,9 @@ def test_train_val_and_test_folders_are_used_as_they_are(tmp_path: Path, printed
     assert re.search(r"test accuracy: \d+\.\d%", text)
     assert "## Test" in (tmp_path / "runs" / "shapes" / "report.md").read_text()
     assert "of 3 pictures" in printed("evaluate", "runs/shapes/model.keras", "shapes")
+    shutil.rmtree(tmp_path / "shapes" / "test")
+    shutil.rmtree(tmp_path / "shapes" / "train")
+    assert "of 6 pictures" in printed("evaluate", "runs/shapes/model.keras", "shapes")
 
 
 @once
@@ -518,6 +522,8 @@ def test_too_little_memory_is_a_sentence(error: Exception, monkeypatch: pytest.M
 
     monkeypatch.setattr(commands, "train", exhausted)
     assert "out of memory; make --batch-size or --image-size smaller" in refused("train", "digits")
+    monkeypatch.setattr(commands, "predict", exhausted)
+    assert "out of memory; free some of it" in refused("predict", "a.keras", "b.png")
     monkeypatch.setattr(commands, "train", lambda arguments: [][1])
     with pytest.raises(IndexError):
         cli.main(("train", "digits"))

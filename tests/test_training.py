@@ -6,6 +6,7 @@ import errno
 import functools
 import json
 import os
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,7 @@ def test_a_run_killed_in_an_epoch_and_again_while_writing_ends_with_the_same_wei
 
 
 WRITES = {"run.json": 3, "labels.txt": 1, "model.keras": 1, "history.csv": 1, ".state.npz": 3, "curves.png": 1} | {
+    "confusion.png": 1,
     "predictions.png": 1,
     "report.md": 1,
 }
@@ -150,7 +152,10 @@ def test_a_kill_while_any_file_is_written_changes_nothing(
     assert_killed(functools.partial(kill_at_write, name=name, times=times), out)
     assert (out / f".part.{name}").is_file()
     weights = run(out)
-    trained = name in ("curves.png", "predictions.png", "report.md") or (name, times) == ("run.json", 3)
+    trained = name in ("curves.png", "confusion.png", "predictions.png", "report.md") or (name, times) == (
+        "run.json",
+        3,
+    )
     assert_same_run(out, whole[1] if trained else weights, whole)
 
 
@@ -201,9 +206,11 @@ def test_a_folder_with_something_in_it_is_refused_and_its_run_can_be_deleted(
     assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", ".part.mine"}
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / ".part.model.keras").write_text("being written by another process")
-    with pytest.raises(ValueError, match="is not empty. Pass --resume .* --overwrite"):
+    with pytest.raises(ValueError, match="is not empty. Resume its run .--resume., overwrite it"):
         run(tmp_path, resume=False)
     assert (tmp_path / ".part.model.keras").is_file()
+    with pytest.raises(ValueError, match="`resume` and `overwrite` exclude each other"):
+        training.train(build(), splits(), tmp_path, Recipe(epochs=3), resume=True, overwrite=True)
     training.train(build(), splits(), tmp_path, Recipe(epochs=3), overwrite=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert_equal(best(tmp_path), best(whole[0]))
@@ -273,13 +280,14 @@ def test_a_users_own_fit_resumes_to_the_same_weights(tmp_path: Path) -> None:
         model, pictures = build(), splits(augment="light", one_hot=False).training
         model.compile("adam", "sparse_categorical_crossentropy")
         resume = Resume(path, pictures, seed=5)
+        np.random.seed(None)
         arguments = {"epochs": epochs, "shuffle": False, "verbose": 0, "callbacks": [resume]}
         model.fit(pictures, initial_epoch=resume.restore(model), **arguments)
         return [np.array(weight) for weight in model.get_weights()], resume.logs
 
     expected, logs = fit(3, tmp_path / "whole.npz")
     assert fit(2, tmp_path / "cut.npz")[1] == logs[:2]
-    np.random.default_rng()
+    random.random(), np.random.rand(7), keras.random.uniform((3,))
     weights, again = fit(3, tmp_path / "cut.npz")
     assert_equal(weights, expected)
     assert again == logs
@@ -385,7 +393,9 @@ def test_balance_weighs_the_pictures_that_train_and_no_others(tmp_path: Path) ->
 
 @once
 def test_a_loss_that_is_no_number_ends_the_run_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="The loss of epoch 1 is nan: the rate is too high.*--learning-rate"):
+    with pytest.raises(
+        ValueError, match="The loss of epoch 1 is nan: the rate is too high. Start again with a lower learning rate"
+    ):
         run(tmp_path / "run", Recipe(epochs=3, optimizer="sgd", learning_rate=1e30))
     assert not (tmp_path / "run" / "model.keras").exists()
     logs = [{"val_accuracy": 0.5, "val_loss": float("nan")}, {"val_accuracy": 0.4, "val_loss": 0.3}]
@@ -416,6 +426,8 @@ def test_a_recipes_fields_are_checked() -> None:
         ("clip_norm", -1.0),
         ("weight_decay", -0.1),
         ("label_smoothing", 1.0),
+        ("seed", -1),
+        ("seed", 1.5),
     ]
     for field, value in fields:
         with pytest.raises(ValueError, match=f"`Recipe.{field}` must .*; received"):

@@ -156,6 +156,9 @@ def test_the_notebook_on_your_own_images_runs(
         exec(compile(cell.replace("EPOCHS = 20", "EPOCHS = 2"), "notebook", "exec"), names)
     assert "few/train/5/notes.png: no image" in capsys.readouterr().out
     assert len(names["both"]["loss"]) == 2
+    history, (cell,) = names["both"], [cell for cell in cells if "unfrozen = fit" in cell]
+    exec(cell.replace("EPOCHS = 20", "EPOCHS = 2"), names)  # again: there is nothing left to do
+    assert names["both"] == history
     assert keras_resnet.labels.class_names(names["again"]) == tuple("56789")
     for picture in ("scratch", "transferred", "confusion", "predictions"):
         assert (tmp_path / f"{picture}.png").is_file()

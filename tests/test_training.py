@@ -174,6 +174,26 @@ def test_two_phases_and_early_stopping_go_on_after_a_kill(tmp_path: Path) -> Non
 
 
 @once
+def test_the_model_that_is_kept_is_the_best_epochs(tmp_path: Path) -> None:
+    model, resume = build(), Resume(tmp_path / "state.npz")
+    keeper = history.Keeper(tmp_path, resume, epochs=9, patience=2)
+    keeper.phase = 1
+    model.compile("sgd", "mse")
+    for callback in (keeper, resume):
+        callback.set_model(model)
+    stops = []
+    for epoch, (accuracy, loss) in enumerate([(0.5, 1.0), (0.9, 0.4), (0.9, 0.5), (0.7, 0.1)]):
+        model.get_layer("predictions").bias.assign([epoch, 0, 0])
+        log = {"loss": 1.0, "val_accuracy": accuracy, "val_loss": loss}
+        keeper.on_epoch_end(epoch, log)
+        resume.on_epoch_end(epoch, log)
+        stops.append(model.stop_training)
+    kept = keras.models.load_model(tmp_path / "model.keras").get_layer("predictions").bias
+    assert keras.ops.convert_to_numpy(kept).tolist() == [1, 0, 0]
+    assert stops == [False, False, False, True]
+
+
+@once
 def test_another_version_of_a_library_is_said(
     tmp_path: Path, whole: tuple[Path, list[Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +208,7 @@ def test_another_version_of_a_library_is_said(
 @once
 def test_a_resumed_run_that_was_complete_is_shown_again(tmp_path: Path, whole: tuple[Path, list[Any]]) -> None:
     before = {path.name: path.read_bytes() for path in whole[0].iterdir()}
+    (whole[0] / ".part.model.keras").write_text("half of a model that a kill left")
     found = training.train(build(), splits(), whole[0], Recipe(epochs=3), resume=True)
     assert {path.name: path.read_bytes() for path in whole[0].iterdir()} == before
     assert found["validation"].accuracy() == json.loads(before["run.json"])["results"]["validation"]["accuracy"]

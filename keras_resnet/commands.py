@@ -35,8 +35,6 @@ def train(arguments: argparse.Namespace) -> None:
     chosen = earlier.get("chosen") or _choose(arguments, shorter)
     for part in runs.sides(pictures).values():
         part.image_size = chosen["image_size"]
-    if arguments.unfreeze_from:
-        check_choice("--unfreeze-from", arguments.unfreeze_from, transfer.stages(chosen["network"]))
     recipe = training.Recipe(**{field.name: getattr(arguments, field.name) for field in fields(training.Recipe)})
     if chosen["weights"] and not (recipe.freeze or recipe.unfreeze_from) and recipe.learning_rate is None:
         recipe = training.fine_tuning(recipe)
@@ -50,6 +48,8 @@ def train(arguments: argparse.Namespace) -> None:
         dropout=arguments.dropout,
         dtype=arguments.dtype,
     )
+    if arguments.unfreeze_from:
+        check_choice("--unfreeze-from", arguments.unfreeze_from, transfer.stages(model))
     try:
         found = training.train(
             model,

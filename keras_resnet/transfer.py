@@ -60,9 +60,14 @@ def networks() -> tuple[str, ...]:
     return tuple(name for name in builders.__all__ if name != "ResNet")
 
 
-def stages(network: str) -> tuple[str, ...]:
-    """The names of a network's stages, its stem's first."""
-    return tuple(f"conv{1 + index}" for index in range(1 + len(getattr(variants, network.upper()).units)))
+def stages(model: keras.Model) -> tuple[str, ...]:
+    """The names of a model's stages, its stem's first, as its layers have them."""
+    return tuple(f"conv{stage}" for stage in sorted({_stage(layer) for layer in model.layers} - {0}))
+
+
+def _stage(layer: keras.Layer) -> int:
+    found = _STAGE.match(layer.name)
+    return int(found[1]) if found else 0
 
 
 def is_published(network: str) -> bool:
@@ -114,18 +119,17 @@ def freeze(model: keras.Model, before: str | None = None) -> None:
     Raises:
         ValueError: if the model has no such stage, or no classifier.
     """
-    stages = {layer.name: int(found[1]) for layer in model.layers if (found := _STAGE.match(layer.name))}
-    known = tuple(f"conv{stage}" for stage in sorted(set(stages.values())))
-    if not stages or not any(layer.name == "predictions" for layer in model.layers):
+    known = stages(model)
+    if not known or not any(layer.name == "predictions" for layer in model.layers):
         raise ValueError(
             f"`model` must have stages, of layers such as 'conv2_block1_1_conv', and a classifier, 'predictions'; "
             f"{model.name!r} has none."
         )
     if before is not None and before not in known:
         raise choice_error("before", before, known)
-    last = int(before.removeprefix("conv")) if before else max(stages.values()) + 1
+    learning = known[known.index(before) :] if before else ()
     for layer in model.layers:
-        learns = layer.name == "predictions" or stages.get(layer.name, 0) >= last
+        learns = layer.name == "predictions" or f"conv{_stage(layer)}" in learning
         layer.trainable = learns and not isinstance(layer, keras.layers.BatchNormalization)
 
 

@@ -142,10 +142,6 @@ def test_a_missing_backend_is_a_sentence(monkeypatch: pytest.MonkeyPatch, refuse
         (("train", "digits", "--weights", "none", "--unfreeze-from", "conv4"), "worth keeping; --weights is none"),
         (("train", "digits", "--weights", "file"), "must be a file of Keras"),
         (("train", "digits", "--model", "ResNet20", "--weights", "imagenet"), "there are no such weights for resnet20"),
-        (
-            ("train", "digits", "--weights", "file", "--unfreeze-from", "conv5"),
-            "`--unfreeze-from` must be one of 'conv1'",
-        ),
         (("train", "digits", "--over"), "unrecognized arguments: --over"),
         (("train", ".", "--out", "runs/x"), "--out must not lie in DATA"),
         (("train", "digits", "--resume", "--overwrite"), "exclude each other"),
@@ -401,7 +397,9 @@ def test_pretrained_weights_are_the_default_where_they_can_be_had(
 
 
 @once
-def test_every_option_of_a_run_reaches_it_and_weights_come_from_a_file(tmp_path: Path, printed: Printed) -> None:
+def test_every_option_of_a_run_reaches_it_and_weights_come_from_a_file(
+    tmp_path: Path, printed: Printed, refused: Refused
+) -> None:
     draw_folder(tmp_path / "shapes", 6)
     size = ("--image-size", "8", "--validation-split", "0.5", "--epochs", "1", "--model", "ResNet20")
     printed("train", "shapes", *size, "--optimizer", "sgd", "--augment", "none", "--out", "first")
@@ -435,6 +433,9 @@ def test_every_option_of_a_run_reaches_it_and_weights_come_from_a_file(tmp_path:
     model = keras.models.load_model(tmp_path / "b" / "model.keras")
     assert model.get_layer("top_dropout").rate == 0.1
     assert model.get_layer("conv2_block1_1_conv").dtype_policy.name == "mixed_bfloat16"
+    said = refused("train", "shapes", *size, *weights, "--unfreeze-from", "conv5", "--out", "none")
+    assert "`--unfreeze-from` must be one of 'conv1', 'conv2', 'conv3', 'conv4'; received 'conv5'" in said
+    assert not (tmp_path / "none").exists()
     whole = printed("train", "shapes", *size, *weights, "--out", "c")
     assert "learning rate: 0.0001, a tenth of the usual, since all pretrained weights learn" in whole
 

@@ -495,5 +495,5 @@ def test_a_run_leaves_a_model_numbers_pictures_and_a_report_that_shows_them(tmp_
     assert "| a\\|b |" in report
 
 
-def test_the_summary_of_a_run_lists_what_it_leaves() -> None:
+def test_overwriting_deletes_what_a_run_leaves_and_no_more() -> None:
     assert set(runs.FILES) == {*LEFT, ".state.npz"}

@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     from keras_resnet import resnet50 as resnet50
     from keras_resnet import resnet_v2 as resnet_v2
     from keras_resnet import resume as resume
+    from keras_resnet import slim as slim
     from keras_resnet import training as training
     from keras_resnet import transfer as transfer
     from keras_resnet import variants as variants
     from keras_resnet.features import *
+    from keras_resnet.loading import *
     from keras_resnet.models import *
     from keras_resnet.variants import *
 else:
-    _EXPORTING = ("variants", "models", "features")  # what their __all__ names is public here, too
+    _EXPORTING = ("variants", "models", "features", "loading")  # what their __all__ names is public here, too
 
     def __getattr__(name):
         if name == "__all__":

@@ -1,5 +1,6 @@
 """What a builder's arguments may be, beyond closed lists: shapes, tensors, policies; checked at the boundary."""
 
+import re
 from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any
@@ -114,11 +115,17 @@ def check_published(include_top: bool, classes: int, channels: set[int | None]) 
         )
 
 
-def check_tensor(tensor: Tensor) -> None:
+def check_name(argument: str, name: object) -> None:
+    """Raises unless the value can stand in a layer's name, before or after a "__"."""
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w-]*", name, re.ASCII) or "__" in name:
+        raise ValueError(f"`{argument}` must be made of letters, digits, '_' and '-', without '__'; received {name!r}.")
+
+
+def check_tensor(argument: str, tensor: Tensor) -> None:
     """Raises unless it is symbolic and of rank 4."""
     if not keras.backend.is_keras_tensor(tensor) or len(tensor.shape) != 4:
         shape = getattr(tensor, "shape", None)
         raise ValueError(
-            "`input_tensor` must be a Keras tensor of rank 4, such as keras.Input((224, 224, 3)); "
+            f"`{argument}` must be a Keras tensor of rank 4, such as keras.Input((224, 224, 3)); "
             f"received {type(tensor).__name__} of shape {shape}. To run on data, build the model and call it."
         )

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import keras
-from keras import layers
 
 from keras_resnet import weights as weight_files
 from keras_resnet.arguments import (
@@ -62,8 +61,9 @@ def ResNet(
     Args:
         variant: the network, such as `keras_resnet.variants.RESNET50`, or a row of your own.
         include_top: whether the model ends in global average pooling and a classifier.
-        weights: None (random), "imagenet", or the path of a `.keras`, `.weights.h5` or `.h5` file of the same network.
-            ImageNet weights exist for ResNet 50, 101, 152, v1 and v2, in the style "keras".
+        weights: None (random), "imagenet", or the path of a `.keras`, `.weights.h5` or `.h5` file of the same network,
+            or of a checkpoint of TF-Slim's: a prefix (`model.ckpt` for `model.ckpt.index`) or a file. ImageNet weights
+            exist for ResNet 50, 101, 152, v1 and v2, in the style "keras".
         input_tensor: a Keras tensor of rank 4 to use as the image; what it was computed from becomes part of the model.
         input_shape: (height, width, channels), or (channels, height, width) where Keras' image data format says so.
             Height and width may be None. The default is 224x224x3 with top (32x32x3 if the stem does not pool, as in
@@ -81,8 +81,8 @@ def ResNet(
         global_pool: False, with top: fully convolutional, the classifier is applied at each position of the last
             feature map.
         style: whose layout to follow, "keras" (keras.applications), "torch" (torchvision, timm) or "slim" (TF-Slim):
-            where strides, biases and padding sit, epsilon, momentum and initialisation. None: the network's own,
-            "torch" for the CIFAR nets, "keras" for the others.
+            where strides, biases and padding sit, epsilon, momentum and initialisation. None: "slim" with a checkpoint
+            of TF-Slim's, else the network's own: "torch" for the CIFAR nets, "keras" for the others.
         include_preprocessing: whether the graph begins with what the style's weights expect, so that raw RGB in
             [0, 255] goes in. False: preprocess images yourself.
         data_format: "channels_last", (N, H, W, C), or "channels_first", (N, C, H, W), for images, `input_shape` and
@@ -107,6 +107,10 @@ def ResNet(
     """
     if not isinstance(variant, Variant):
         raise ValueError(f"`variant` must be a Variant, such as keras_resnet.variants.RESNET50; received {variant!r}.")
+    told = weight_files.style_of(weights)
+    if told and style not in (None, told):
+        raise ValueError(f"`style` must be None or {told!r} with a checkpoint of TF-Slim's; received {style!r}.")
+    style = style or told
     if style is not None:
         styles = tuple(known for known, version in LINEAGES if version == variant.version)
         check_choice("style", style, (None, *styles))
@@ -146,7 +150,7 @@ def ResNet(
         default = (side, side, 3) if data_format == "channels_last" else (3, side, side)
         image = keras.Input(input_shape or default, dtype=policy.variable_dtype if dtype else None)
     else:
-        check_tensor(input_tensor)
+        check_tensor("input_tensor", input_tensor)
         image = input_tensor
     channels = image.shape[kit.channel_axis]
     layout = plan(variant, output_stride, channels)
@@ -159,29 +163,11 @@ def ResNet(
     if include_top:
         pooling = "avg" if global_pool else None
     if pooling:
-        pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
-        x = pool(data_format, dtype=kit.dtype, name=f"{pooling}_pool")(x)
+        x = kit.global_pool(x, pooling)
     if include_top:
-        x = _classifier(x, kit, classes, classifier_activation, dropout)
+        x = kit.classifier(x, classes, classifier_activation, dropout)
     inputs = image if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
     model = keras.Model(inputs, x, name=variant.name if name is None else name)
     if source:
         weight_files.load(model, source, variant)
     return model
-
-
-def _classifier(
-    x: Tensor, kit: Kit, classes: int, activation: str | Callable[..., Any] | None, dropout: float
-) -> Tensor:
-    """Applies one dense layer, in float32 under a mixed policy, to a vector or at each position of a map."""
-    if dropout:
-        x = layers.Dropout(dropout, dtype=kit.dtype, name="top_dropout")(x)
-    dtype = "float32" if kit.dtype.startswith("mixed") else kit.dtype
-    moves = len(x.shape) == 4 and kit.data_format == "channels_first"  # a dense layer works on the last axis
-    if moves:
-        x = layers.Permute((2, 3, 1), dtype=dtype, name="predictions_last")(x)
-    dense = layers.Dense(
-        classes, activation, kernel_regularizer=kit.kernel_regularizer, dtype=dtype, name="predictions"
-    )
-    x = dense(x)
-    return layers.Permute((3, 1, 2), dtype=dtype, name="predictions_first")(x) if moves else x

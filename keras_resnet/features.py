@@ -1,20 +1,24 @@
-"""What other tasks take of a network: its feature pyramid, and the backbone face of other Keras packages.
+"""What other tasks take of a network: its feature pyramid, TF-Slim's end points, other packages' backbone faces.
 
 Everything is read from the layers of a model, so a model that came from a file serves as well as one just built.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
 
-from keras_resnet.errors import check_choice, optional
+from keras_resnet import names
+from keras_resnet.errors import check_choice, choice_error, optional
 from keras_resnet.layers import Tensor
+from keras_resnet.layouts import plan
+from keras_resnet.lineages import LINEAGES
+from keras_resnet.networks import Network, networks, no_network
+from keras_resnet.plans import Unit
+from keras_resnet.variants import SLIM_NETS
 
-__all__ = ["backbone", "feature_pyramid"]
-
-_CONV = re.compile(r"conv(\d+)_block(\d+)_([1-9])_conv")
+__all__ = ["backbone", "end_points", "feature_pyramid"]
 
 
 def feature_pyramid(model: keras.Model, levels: Iterable[str] | str | None = None) -> keras.Model:
@@ -86,45 +90,126 @@ def backbone(model: keras.Model, package: str) -> keras.Model:
     return cv.Backbone(network, levels, name=model.name)
 
 
+def end_points(model: keras.Model, scope: str | None = None) -> dict[str, Tensor]:
+    """Returns the tensors of a network under the keys of TF-Slim's `end_points`, in its order.
+
+    Example:
+
+        net = keras_resnet.ResNet50(style="slim", weights=None)
+        points = keras_resnet.end_points(net)
+        dense = keras.Model(net.input, points["resnet_v1_50/block2"])  # (N, 28, 28, 512) of 224x224 pixels
+
+    These are `<scope>/conv1`; `<scope>/block1/unit_1/bottleneck_v1/shortcut` (where it projects), `conv1`, `conv2`,
+    `conv3` and the unit itself; `<scope>/block1`; `global_pool`, `<scope>/logits`, `<scope>/spatial_squeeze` and
+    `predictions`, as far as the network has them: a builder's pools to rank 2, and has logits instead of predictions
+    with `classifier_activation=None`. In v2 the last block stands before the last norm. (A network that was cut inside
+    a block takes its last unit for the block's end.)
+
+    Args:
+        model: a network of style "slim", from a builder, from `keras_resnet.slim` or from a file.
+        scope: what the keys begin with, and which network is meant if the model holds several. None: the scope that it
+            was built with; for a builder's "resnet_v1_50" etc. where it is that network, else the model's name.
+
+    Raises:
+        ValueError: if the model holds no network of style "slim" at its surface, or several and `scope` names none.
+    """
+    network = _only(model, scope)
+    if not network.slim:
+        raise ValueError(
+            f"`model` must be laid out as TF-Slim's networks, for others have other tensors where these have end "
+            f"points; received {model.name!r}. Build it with style='slim', or take `feature_pyramid(model)`."
+        )
+    outputs = {name: layer.output for name, layer in network.layers.items()}
+    scope = scope or network.scope or _published(network) or model.name
+    points: dict[str, Tensor] = {}
+    if network.plan.stem:
+        points[f"{scope}/conv1"] = end_point(outputs, "conv1")
+    for stage in network.plan.stages:
+        for unit in stage:
+            key = f"{scope}/{names.slim_unit(unit.name, network.plan.version)}"
+            points |= unit_end_points(outputs, unit, key)
+        points[f"{scope}/{names.slim_block(stage[0].stage)}"] = outputs.get(f"{stage[-1].name}_out")
+    points["global_pool"] = outputs.get("avg_pool")
+    logits = outputs.get("predictions_first", outputs.get("predictions"))
+    activation = getattr(network.layers.get("predictions"), "activation", None)
+    if activation is keras.activations.softmax:
+        points["predictions"] = logits
+    elif activation is keras.activations.linear:
+        points[f"{scope}/logits"] = logits
+    points[f"{scope}/spatial_squeeze"] = outputs.get("spatial_squeeze")
+    points.setdefault("predictions", outputs.get("predictions_softmax"))
+    return {key: tensor for key, tensor in points.items() if tensor is not None}
+
+
+def unit_end_points(outputs: Mapping[str, Tensor], unit: Unit, scope: str) -> dict[str, Tensor]:
+    """A unit's tensors in TF-Slim's order, from what its layers put out."""
+    points = {key: end_point(outputs, name) for name, key in names.slim_convs(unit, scope).items()}
+    return points | {scope: outputs.get(f"{unit.name}_out")}
+
+
+def end_point(outputs: Mapping[str, Tensor], conv: str) -> Tensor:
+    """What TF-Slim takes for a convolution's output: its activation, its norm or itself, the last that it has."""
+    return next(outputs[name] for layer in ("relu", "bn", "conv") if (name := f"{conv}_{layer}") in outputs)
+
+
+def _published(network: Network) -> str | None:
+    """TF-Slim's name of the network, if it is one of its own."""
+    version, kernels = network.plan.version, [conv.kernel_shape for conv in network.plan.convs()]
+    for depth, rows in SLIM_NETS.items():
+        row = replace(rows[version - 1], lineage=LINEAGES["slim", version])
+        if kernels == [conv.kernel_shape for conv in plan(row, channels=kernels[0][2]).convs()]:
+            return f"resnet_v{version}_{depth}"
+    return None
+
+
+def _only(model: keras.Model, scope: str | None = None) -> Network:
+    """The network at the surface of a model that a scope names, if there are several."""
+    found = networks(model, nested=False)
+    if not found:
+        raise no_network(model)
+    chosen = found if len(found) == 1 else [network for network in found if network.scope == scope]
+    if not chosen:
+        raise choice_error("scope", scope, tuple(network.scope for network in found), " The model holds several.")
+    return chosen[0]
+
+
 def _maps(model: keras.Model) -> dict[str, Tensor]:
     """The feature map of each level that the model has, finest first."""
-    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
-        raise ValueError(f"`model` must be a functional keras.Model; received {model!r}.")
-    layers = {layer.name: layer for layer in model.layers}
-    convs = {
-        tuple(map(int, match.groups())): layers[match[0]] for match in map(_CONV.fullmatch, layers) if match is not None
-    }
+    network = _only(model)
+    layers, units = network.layers, network.plan.units
+    if "conv2_block1_1_conv" not in layers:
+        raise no_network(model)
+    if any(f"{stage[0].stage}_pool" in layers for stage in network.plan.stages):
+        raise ValueError(
+            f"`model` must stride inside its units; {model.name!r} was built with store_non_strided_activations=True: "
+            "take its end points."
+        )
 
     # A unit strides where a convolution does, or where one gave its stride up: the next one's dilation has grown.
-    striding: list[tuple[int, ...]] = []
-    previous: tuple[int, ...] = (0, 0, 0)
-    dilation = 1
-    for place, conv in sorted(convs.items()):
-        if max(conv.strides) > 1:
-            striding.append(place)
-        if max(conv.dilation_rate) > dilation:
-            striding.append(previous)
-            dilation = max(conv.dilation_rate)
-        previous = place
+    striding: list[str] = []
+    previous, dilation = units[0].name, 1
+    for unit in units:
+        for conv in unit.convs:
+            if conv.stride > 1:
+                striding.append(unit.name)
+            if conv.dilation > dilation:
+                striding.append(previous)
+                dilation = conv.dilation
+            previous = unit.name
 
-    preactivated = "conv2_block1_preact_relu" in layers
+    preactivated = network.plan.version == 2
     maps: dict[str, Tensor] = {}
     stem = layers.get("conv1_conv" if preactivated else "conv1_relu")
     if stem is not None:
         maps["C1"] = stem.output
-    for level, (stage, unit, _) in enumerate(striding, 2):
-        name = f"conv{stage}_block{unit}"
+    for level, name in enumerate(striding, 2):
         if preactivated:
             maps[f"C{level}"] = layers[f"{name}_preact_relu"].output
         else:
             maps[f"C{level}"] = layers.get(f"{name}_1_pad", layers[f"{name}_1_conv"]).input
-    end = layers.get("post_relu" if preactivated else f"conv{previous[0]}_block{previous[1]}_out")
+    end = layers.get("post_relu" if preactivated else f"{previous}_out")
     if end is not None:
         maps[f"C{2 + len(striding)}"] = end.output
-    if "C2" not in maps or "conv2_block1_1_conv" not in layers:
-        nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
-        hint = f" Is it model.get_layer({nested[0]!r})?" if nested else ""
-        raise ValueError(
-            f"`model` must be one of our networks; received {model.name!r}, which has no such units.{hint}"
-        )
+    if "C2" not in maps:
+        raise no_network(model)
     return maps

@@ -1,6 +1,7 @@
 """The stock Keras layers of a residual network: what they share bound once, the two units, and their stack."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -22,6 +23,9 @@ class Kit:
     kernel_regularizer: keras.Regularizer | None = None
     drop_path: float = 0.0
     zero_init_residual: bool = False
+    training: bool | None = None  # True: norms use the batch's statistics; False: they are frozen; None: as called
+    prefix: str = ""  # in front of every layer's name
+    outputs: dict[str, Tensor] = field(default_factory=dict)  # of every layer so far, by name without prefix
 
     @property
     def channel_axis(self) -> int:
@@ -32,9 +36,17 @@ class Kit:
         """The kit of a unit so far down the network: units drop the more, the deeper they are."""
         return replace(self, drop_path=self.drop_path * fraction)
 
+    def put(
+        self, kind: type[keras.Layer], x: Tensor, name: str, *args: Any, training: bool | None = None, **kwargs: Any
+    ) -> Tensor:
+        """Calls a new layer of this name."""
+        layer = kind(*args, **{"dtype": self.dtype} | kwargs, name=f"{self.prefix}{name}")
+        self.outputs[name] = layer(x) if training is None else layer(x, training=training)
+        return self.outputs[name]
+
     def pad(self, x: Tensor, zeros: int, name: str) -> Tensor:
         """Puts zeros on each side of the map."""
-        return layers.ZeroPadding2D(zeros, data_format=self.data_format, dtype=self.dtype, name=name)(x)
+        return self.put(layers.ZeroPadding2D, x, name, zeros, data_format=self.data_format)
 
     def conv(self, x: Tensor, conv: Conv, *, ends_residual: bool = False) -> Tensor:
         """Convolves, after zeros from a layer of their own where the plan says so."""
@@ -42,7 +54,10 @@ class Kit:
             x = self.pad(x, conv.pad, f"{conv.name}_pad")
         initializer = self.lineage.initializer
         initial = initializers.VarianceScaling(*initializer) if initializer else "glorot_uniform"
-        return layers.Conv2D(
+        return self.put(
+            layers.Conv2D,
+            x,
+            f"{conv.name}_conv",
             conv.filters,
             conv.kernel,
             strides=conv.stride,
@@ -53,28 +68,29 @@ class Kit:
             use_bias=conv.bias,
             kernel_initializer="zeros" if ends_residual and self.zero_init_residual else initial,
             kernel_regularizer=self.kernel_regularizer,
-            dtype=self.dtype,
-            name=f"{conv.name}_conv",
-        )(x)
+        )
 
     def norm(self, x: Tensor, name: str, *, ends_residual: bool = False) -> Tensor:
         """Normalises over the batch."""
-        return layers.BatchNormalization(
+        return self.put(
+            layers.BatchNormalization,
+            x,
+            f"{name}_bn",
+            training=self.training or None,
             axis=self.channel_axis,
             momentum=self.lineage.momentum,
             epsilon=self.lineage.epsilon,
             gamma_initializer="zeros" if ends_residual and self.zero_init_residual else "ones",
-            dtype=self.dtype,
-            name=f"{name}_bn",
-        )(x)
+            trainable=self.training is not False,  # fit's `training=True` would override a call's False
+        )
 
     def relu(self, x: Tensor, name: str) -> Tensor:
         """Applies max(x, 0)."""
-        return layers.Activation("relu", dtype=self.dtype, name=name)(x)
+        return self.put(layers.Activation, x, name, "relu")
 
     def pool(self, x: Tensor, size: int, stride: int, name: str, padding: str = "valid") -> Tensor:
         """Takes the maximum of each window; size 1 subsamples."""
-        return layers.MaxPooling2D(size, stride, padding, self.data_format, dtype=self.dtype, name=name)(x)
+        return self.put(layers.MaxPooling2D, x, name, size, stride, padding, self.data_format)
 
     def stem_pool(self, x: Tensor) -> Tensor:
         """Takes the maximum of 3x3 windows around, or, on even sizes in style "slim", behind every second pixel."""
@@ -100,21 +116,43 @@ class Kit:
         """Appends zero channels (option A): to a padding layer of the other data_format, channels are the width."""
         name, first = f"{unit.name}_0", self.data_format == "channels_first"
         if first:
-            x = layers.Permute((2, 3, 1), dtype=self.dtype, name=f"{name}_last")(x)
+            x = self.put(layers.Permute, x, f"{name}_last", (2, 3, 1))
         zeros = ((0, 0), (0, unit.filters - unit.inputs))
-        x = layers.ZeroPadding2D(zeros, "channels_first", dtype=self.dtype, name=f"{name}_pad")(x)
-        return layers.Permute((3, 1, 2), dtype=self.dtype, name=f"{name}_first")(x) if first else x
+        x = self.put(layers.ZeroPadding2D, x, f"{name}_pad", zeros, "channels_first")
+        return self.put(layers.Permute, x, f"{name}_first", (3, 1, 2)) if first else x
 
     def add(self, skip: Tensor | None, x: Tensor, unit: Unit, name: str) -> Tensor:
         """skip + x, where training may drop an image's x; a plain net has no skip."""
         if skip is None:
             return x
         if self.drop_path:
-            per_image = (None, 1, 1, 1)
-            x = layers.Dropout(self.drop_path, per_image, dtype=self.dtype, name=f"{unit.name}_drop")(x)
+            x = self.put(layers.Dropout, x, f"{unit.name}_drop", self.drop_path, (None, 1, 1, 1))  # per image
             if isinstance(unit.shortcut, Conv):  # Keras orders weights by depth, so both branches grow by a layer
-                skip = layers.Identity(dtype=self.dtype, name=f"{unit.name}_0_keep")(skip)
-        return layers.Add(dtype=self.dtype, name=name)([skip, x])
+                skip = self.put(layers.Identity, skip, f"{unit.name}_0_keep")
+        return self.put(layers.Add, [skip, x], name)
+
+    def global_pool(self, x: Tensor, pooling: str, *, keepdims: bool = False) -> Tensor:
+        """The average ("avg") or maximum ("max") over height and width: (N, C), or, with keepdims, a 1x1 map."""
+        layer = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
+        return self.put(layer, x, f"{pooling}_pool", self.data_format, keepdims)
+
+    def classifier(
+        self, x: Tensor, classes: int, activation: str | Callable[..., Any] | None = None, dropout: float = 0.0
+    ) -> Tensor:
+        """Applies one dense layer, in float32 under a mixed policy, to a vector or at each position of a map."""
+        if dropout:
+            x = self.put(layers.Dropout, x, "top_dropout", dropout)
+        moves = len(x.shape) == 4 and self.data_format == "channels_first"  # a dense layer works on the last axis
+        if moves:
+            x = self.put(layers.Permute, x, "predictions_last", (2, 3, 1), dtype=self.top_dtype)
+        rest: dict[str, Any] = {"kernel_regularizer": self.kernel_regularizer, "dtype": self.top_dtype}
+        x = self.put(layers.Dense, x, "predictions", classes, activation, **rest)
+        return self.put(layers.Permute, x, "predictions_first", (3, 1, 2), dtype=self.top_dtype) if moves else x
+
+    @property
+    def top_dtype(self) -> str:
+        """The policy of the classifier."""
+        return "float32" if self.dtype.startswith("mixed") else self.dtype
 
 
 def unit_v1(x: Tensor, unit: Unit, kit: Kit) -> Tensor:
@@ -139,15 +177,26 @@ def unit_v2(x: Tensor, unit: Unit, kit: Kit) -> Tensor:
     return kit.add(skip, x, unit, f"{unit.name}_out")
 
 
+UNITS = {1: unit_v1, 2: unit_v2}
+
+
+def root(x: Tensor, stem: Conv, kit: Kit) -> Tensor:
+    """The stem without its pool; in v1 with norm and activation."""
+    x = kit.conv(x, stem)
+    return kit.relu(kit.norm(x, stem.name), f"{stem.name}_relu") if kit.lineage.version == 1 else x
+
+
+def end(x: Tensor, kit: Kit) -> Tensor:
+    """In v2 the last norm and activation."""
+    return x if kit.lineage.version == 1 else kit.relu(kit.norm(x, "post"), "post_relu")
+
+
 def body(x: Tensor, plan: Plan, kit: Kit) -> Tensor:
-    """Stem, units and, in v2, the last norm and activation."""
+    """Stem, units and end."""
     if plan.stem:
-        x = kit.conv(x, plan.stem)
-        if plan.version == 1:
-            x = kit.relu(kit.norm(x, plan.stem.name), f"{plan.stem.name}_relu")
+        x = root(x, plan.stem, kit)
     if plan.pool:
         x = kit.stem_pool(x)
-    unit_fn = unit_v1 if plan.version == 1 else unit_v2
     for number, unit in enumerate(plan.units, 1):
-        x = unit_fn(x, unit, kit.at_depth(number / len(plan.units)))
-    return x if plan.version == 1 else kit.relu(kit.norm(x, "post"), "post_relu")
+        x = UNITS[plan.version](x, unit, kit.at_depth(number / len(plan.units)))
+    return end(x, kit)

@@ -151,10 +151,10 @@ def plan(variant: Variant, output_stride: int | None = None, channels: int = 3) 
             rootless net with shortcut "A" can take.
     """
     check_positive("channels", channels)
-    stem, stages = None, []
+    root, stages = None, []
     if variant.stem:
-        stem = _conv(variant, "conv1", channels, variant.stem.width, variant.stem.kernel, variant.stem.stride)
-        channels = stem.filters
+        root = stem(variant.lineage, variant.stem, channels)
+        channels = root.filters
     _check_padding(variant, channels)
     for stage, (count, width) in enumerate(zip(variant.units, variant.widths, strict=True)):
         units: list[Unit] = []
@@ -162,58 +162,89 @@ def plan(variant: Variant, output_stride: int | None = None, channels: int = 3) 
             units.append(_unit(variant, stage, index, channels, width))
             channels = units[-1].filters
         stages.append(tuple(units))
-    nominal = Plan(variant.version, stem, bool(variant.stem and variant.stem.pool), tuple(stages))
+    nominal = Plan(variant.version, root, bool(variant.stem and variant.stem.pool), tuple(stages))
     return nominal.dense(output_stride)
+
+
+def stem(lineage: Lineage, stem: Stem, channels: int) -> Conv:
+    """The convolution in front of the units."""
+    return _conv(lineage, "conv1", channels, stem.width, stem.kernel, stem.stride)
 
 
 def _unit(variant: Variant, stage: int, index: int, inputs: int, width: int) -> Unit:
     """The unit `conv<stage+2>_block<index+1>`."""
-    lineage, name = variant.lineage, f"conv{stage + 2}_block{index + 1}"
     inner, out = variant.inner(width), variant.out(width)
-    kernels, filters = ((1, 3, 1), (inner, inner, out)) if variant.block == "bottleneck" else ((3, 3), (inner, out))
-
     first, last = index == 0, index == variant.units[stage] - 1
-    if lineage.stride_at == "last_3x3":
-        strides, striding = last and stage < len(variant.units) - 1, len(kernels) - 1 - kernels[::-1].index(3)
+    if variant.lineage.stride_at == "last_3x3":
+        strides = last and stage < len(variant.units) - 1
     else:
-        strides, striding = first and stage > 0, kernels.index(3) if lineage.stride_at == "first_3x3" else 0
+        strides = first and stage > 0
+    return unit(
+        variant.lineage,
+        f"conv{stage + 2}_block{index + 1}",
+        inputs,
+        (inner, inner, out) if variant.block == "bottleneck" else (inner, out),
+        stride=2 if strides else 1,
+        first=first,
+        shortcut=variant.shortcut,
+        groups=variant.groups,
+        splits=variant.first_activation == "split" and stage == index == 0,
+    )
 
+
+def unit(
+    lineage: Lineage,
+    name: str,
+    inputs: int,
+    filters: tuple[int, ...],
+    stride: int = 1,
+    *,
+    first: bool = False,
+    shortcut: Literal["A", "B", "C", None] = "B",
+    groups: int = 1,
+    splits: bool = False,
+) -> Unit:
+    """One residual unit of any widths: basic if it has two convolutions, a bottleneck if it has three.
+
+    `first`: it begins a stage; `splits`: its shortcut reads the activated input, whatever it does with it.
+    """
+    kernels = (1, 3, 1) if len(filters) == 3 else (3, 3)
+    places = {"first_conv": 0, "first_3x3": kernels.index(3), "last_3x3": 1}
     convs: list[Conv] = []
-    for i, (kernel, width_out) in enumerate(zip(kernels, filters, strict=True)):
+    for i, (kernel, width) in enumerate(zip(kernels, filters, strict=True)):
         convs.append(
             _conv(
-                variant,
+                lineage,
                 f"{name}_{i + 1}",
                 convs[-1].filters if convs else inputs,
-                width_out,
+                width,
                 kernel,
-                stride=2 if strides and i == striding else 1,
-                groups=variant.groups if kernel == 3 else 1,
+                stride=stride if i == places[lineage.stride_at] else 1,
+                groups=groups if kernel == 3 else 1,
                 precedes_norm=i < len(kernels) - 1,
             )
         )
 
-    changes = inputs != out
+    changes, out = inputs != filters[-1], filters[-1]
     match lineage.project:
         case "channels":
             projects = changes
         case "first_unit":
-            projects = changes or (first and (strides or variant.block == "bottleneck"))
+            projects = changes or (first and (stride > 1 or len(filters) == 3))
         case "strided":
-            projects = changes or strides
-    shortcut: Conv | Literal["identity", "pad", None]
-    if variant.shortcut == "C" or (variant.shortcut == "B" and projects):
-        shortcut = _conv(variant, f"{name}_0", inputs, out, 1, stride=2 if strides else 1)
-    elif variant.shortcut is None:
-        shortcut = None
+            projects = changes or stride > 1
+    branch: Conv | Literal["identity", "pad", None]
+    if shortcut == "C" or (shortcut == "B" and projects):
+        branch = _conv(lineage, f"{name}_0", inputs, out, 1, stride)
+    elif shortcut is None:
+        branch = None
     else:
-        shortcut = "pad" if changes else "identity"
-    splits = variant.first_activation == "split" and stage == index == 0
-    return Unit(name, tuple(convs), shortcut, reads_activation=splits or isinstance(shortcut, Conv))
+        branch = "pad" if changes else "identity"
+    return Unit(name, tuple(convs), branch, reads_activation=splits or isinstance(branch, Conv))
 
 
 def _conv(
-    variant: Variant,
+    lineage: Lineage,
     name: str,
     inputs: int,
     filters: int,
@@ -223,8 +254,7 @@ def _conv(
     precedes_norm: bool = False,
 ) -> Conv:
     """A convolution with the bias and the padding that the lineage gives it."""
-    lineage = variant.lineage
-    normed = precedes_norm or variant.version == 1
+    normed = precedes_norm or lineage.version == 1
     bias = lineage.bias == "all" or (lineage.bias == "no_norm" and not normed)
     pad = (kernel - 1) // 2 if stride > 1 or lineage.pad_always else 0
     return Conv(name, inputs, filters, kernel, stride, 1, groups, bias, pad)

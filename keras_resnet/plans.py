@@ -1,6 +1,6 @@
 """What a plan is: the convolutions of a network, unit by unit, and what they cost. Imports no Keras."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import prod
@@ -25,9 +25,14 @@ class Conv:
     pad: int  # zeros on each side, from a layer of their own; 0: the convolution pads itself
 
     @property
+    def kernel_shape(self) -> tuple[int, int, int, int]:
+        """Height, width, channels in, channels out."""
+        return self.kernel, self.kernel, self.inputs // self.groups, self.filters
+
+    @property
     def parameters(self) -> int:
         """Kernel and bias."""
-        return self.kernel**2 * self.inputs // self.groups * self.filters + self.bias * self.filters
+        return prod(self.kernel_shape) + self.bias * self.filters
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,11 @@ class Unit:
     convs: tuple[Conv, ...]
     shortcut: Conv | Literal["identity", "pad", None]
     reads_activation: bool  # v2: the shortcut reads norm and ReLU of the input
+
+    @property
+    def stage(self) -> str:
+        """The name of its stage, such as `conv4`."""
+        return self.name.rpartition("_block")[0]
 
     @property
     def inputs(self) -> int:
@@ -69,6 +79,28 @@ class Unit:
             dilation, marked = dilation * conv.stride, conv.stride > 1
         shortcut = replace(self.shortcut, stride=1) if isinstance(self.shortcut, Conv) else self.shortcut
         return replace(self, convs=tuple(convs), shortcut=shortcut)
+
+
+def dilations(strides: Iterable[int], stride: int, target: int | None) -> list[int | None]:
+    """For each stride None while it is kept, or, once the map is `target` times smaller, the dilation in its place.
+
+    `stride`: by how much the map is smaller before the first of them. The dilation is what the strides given up
+    before make: the unit that gives one up keeps the dilation it had, and all later ones have it multiplied.
+
+    Raises:
+        ValueError: if the strides step over `target` or don't get to it.
+    """
+    dilation, rates = 1, list[int | None]()
+    for each in strides:
+        if target is None or stride < target:
+            stride *= each
+            rates.append(None)
+        else:
+            rates.append(dilation)
+            dilation *= each
+    if target not in (None, stride):
+        raise ValueError(f"`output_stride`: the target output_stride {target} cannot be reached, {stride} can.")
+    return rates
 
 
 @dataclass(frozen=True)
@@ -108,17 +140,11 @@ class Plan:
         if output_stride is None:
             return self
         check_choice("output_stride", output_stride, (None, *self.output_strides))
-        stride, dilation, stages = self.output_strides[0], 1, []
-        for stage in self.stages:
-            units = []
-            for unit in stage:
-                if stride < output_stride:
-                    stride *= unit.stride
-                    units.append(unit)
-                else:
-                    units.append(unit.dense(dilation))
-                    dilation *= unit.stride
-            stages.append(tuple(units))
+        rates = iter(dilations((unit.stride for unit in self.units), self.output_strides[0], output_stride))
+        stages = [
+            tuple(unit if (rate := next(rates)) is None else unit.dense(rate) for unit in stage)
+            for stage in self.stages
+        ]
         return replace(self, stages=tuple(stages))
 
     def convs(self) -> Iterator[Conv]:
@@ -149,7 +175,7 @@ class Plan:
         total = self.channels * (classes or 0)
 
         def cost(conv: Conv, size: tuple[int, ...]) -> int:
-            return prod(size) * conv.kernel**2 * conv.inputs // conv.groups * conv.filters
+            return prod(size) * prod(conv.kernel_shape)
 
         def strided(size: tuple[int, ...], stride: int) -> tuple[int, ...]:
             return tuple(-(-side // stride) for side in size)

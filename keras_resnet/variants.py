@@ -80,6 +80,14 @@ RESNET101, RESNET101V2 = _imagenet("resnet101", "bottleneck", 3, 4, 23, 3)
 RESNET152, RESNET152V2 = _imagenet("resnet152", "bottleneck", 3, 8, 36, 3)
 RESNET200, RESNET200V2 = _imagenet("resnet200", "bottleneck", 3, 24, 36, 3)  # 200: arXiv:1603.05027 Table 5
 
+# By depth, v1 and v2: the networks of TF-Slim.
+SLIM_NETS = {
+    50: (RESNET50, RESNET50V2),
+    101: (RESNET101, RESNET101V2),
+    152: (RESNET152, RESNET152V2),
+    200: (RESNET200, RESNET200V2),
+}
+
 RESNET20, RESNET20V2 = _cifar("resnet20", "basic", 3, "A")
 RESNET32, RESNET32V2 = _cifar("resnet32", "basic", 5, "A")
 RESNET44, RESNET44V2 = _cifar("resnet44", "basic", 7, "A")

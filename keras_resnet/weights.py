@@ -13,10 +13,18 @@ from keras_resnet.checkpoints import Checkpoint, imagenet
 from keras_resnet.downloads import fetch
 from keras_resnet.errors import choice_error
 from keras_resnet.layouts import Variant
+from keras_resnet.loading import load_checkpoint
+from keras_resnet.networks import networks
+from keras_resnet.tf_checkpoints import is_checkpoint
 
 Weights = str | os.PathLike[str] | None
 
 _SUFFIXES = (".keras", ".h5", ".hdf5")  # ".weights.h5" is one of them
+
+
+def style_of(weights: Weights) -> str | None:
+    """The style that a file's format tells: a TensorFlow checkpoint is TF-Slim's."""
+    return "slim" if isinstance(weights, (str, os.PathLike)) and is_checkpoint(weights) else None
 
 
 def find(weights: Weights, variant: Variant, include_top: bool) -> Path | Checkpoint | None:
@@ -31,20 +39,27 @@ def find(weights: Weights, variant: Variant, include_top: bool) -> Path | Checkp
                 f"{variant.lineage.style!r} style. Pass weights=None for random initialisation, or the path of a file."
             )
         return published
+    if style_of(weights):
+        return Path(weights)
     if not isinstance(weights, (str, os.PathLike)) or not os.path.isfile(weights):
         raise choice_error("weights", weights, (None, "imagenet"), " Or pass the path of an existing weights file.")
     path = Path(weights)
     if path.suffix not in _SUFFIXES:
         raise ValueError(
-            f"`weights` must be a file of Keras, named .keras, .weights.h5 or .h5; received {str(path)!r}."
+            "`weights` must be a file of Keras, named .keras, .weights.h5 or .h5, or a checkpoint of TF-Slim's; "
+            f"received {str(path)!r}."
         )
     return path
 
 
 def load(model: keras.Model, source: Path | Checkpoint, variant: Variant) -> None:
-    """Loads a Keras file, or raises and leaves every weight of the model as it was."""
+    """Loads a file, or raises and leaves every weight of the model as it was."""
     if isinstance(source, Checkpoint):
         source = fetch(source.url, source.md5, "pass weights=None for random initialisation")
+    if style_of(source):
+        network = next(network for network in networks(model, nested=False) if not network.scope)
+        load_checkpoint(model, network, source, argument="weights", whole=True)
+        return
     before = model.get_weights()
     try:
         _check_count(model, source)

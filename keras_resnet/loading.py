@@ -250,7 +250,7 @@ def _cause(network: Network, lines: set[str], held: dict[str, Shape], scope: str
         if not classes:
             return "It has no classifier: pass allow_missing=('predictions',) to leave the model's as it is."
         return (
-            f"It was trained for {classes} classes: pass classes={classes} (in keras_resnet.slim num_classes={classes}) "
+            f"It has {classes} classes: pass classes={classes} (in keras_resnet.slim num_classes={classes}) "
             "or build without top; allow_missing=('predictions',) leaves your classifier as it is."
         )
     if all(part.startswith("conv1/") for part in parts):

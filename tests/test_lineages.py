@@ -122,9 +122,9 @@ CASES += ["v1_3463/fcn_65_os8", "v2_3463/gp_64", "v1_2222/noroot64_fcn_15x12", "
 
 @pytest.mark.parametrize("case", CASES)
 def test_style_slim_gives_the_numbers_of_tf_slim(case: str) -> None:
-    """Logits and the output of every block of a builder's network, from a checkpoint. (All cases: test_slim_goldens.)"""
+    """Logits and every block of a builder's network, filled from a checkpoint. (All cases: test_slim_goldens.)"""
     expected = np.load(GOLDENS / "slim" / f"{case}.npz")
-    checkpoint, arguments = case.split("/")
+    checkpoint = case.split("/")[0]
     variant = variants.RESNET50 if checkpoint.startswith("v1") else variants.RESNET50V2
     variant = dataclasses.replace(variant, units=tuple(map(int, checkpoint[3:])), widths=(4, 8, 16, 32))
     if "noroot" in case:

@@ -88,7 +88,7 @@ def load_weights(
     chosen = found if len(found) == 1 else [network for network in found if network.scope == scope]
     if not chosen:
         raise choice_error("scope", scope, tuple(network.scope for network in found), " The model holds several.")
-    if not is_checkpoint(source):
+    if not isinstance(source, (str, os.PathLike)) or not is_checkpoint(source):
         raise ValueError(
             f"`source` must be the prefix of a TensorFlow checkpoint or a checkpoint of one file; received {source!r}. "
             "Files of Keras go into a builder's `weights=` or `model.load_weights`."
@@ -113,7 +113,7 @@ def load_checkpoint(
     if not network.slim:
         raise ValueError(f"`{argument}` is a checkpoint of TF-Slim's; {model.name!r} is not built with style='slim'.")
     bundle = Bundle.open(source)
-    scope = _scope(bundle, source, scope or network.scope)
+    scope = _scope(bundle, source, scope or network.scope or None)
     held = {name: shape for name, shape in bundle.shapes.items() if _is_variable(name, scope)}
 
     wanted, left = dict[str, Any](), set[str]()

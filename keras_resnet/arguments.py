@@ -117,8 +117,10 @@ def check_published(include_top: bool, classes: int, channels: set[int | None]) 
 
 def check_name(argument: str, name: object) -> None:
     """Raises unless the value can stand in a layer's name, before or after a "__"."""
-    if not isinstance(name, str) or not re.fullmatch(r"\w[\w-]*", name, re.ASCII) or "__" in name:
-        raise ValueError(f"`{argument}` must be made of letters, digits, '_' and '-', without '__'; received {name!r}.")
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name, re.ASCII) or "__" in f"_{name}_":
+        raise ValueError(
+            f"`{argument}` must be made of letters, digits, '-' and single '_' between them; received {name!r}."
+        )
 
 
 def check_tensor(argument: str, tensor: Tensor) -> None:

@@ -20,7 +20,7 @@ def crc32c(data: Any) -> int:
         import google_crc32c
     except ImportError:
         return of_lanes(data)
-    return int(google_crc32c.value(bytes(data)))
+    return int(google_crc32c.value(np.frombuffer(data, np.uint8)))
 
 
 def of_lanes(data: Any) -> int:

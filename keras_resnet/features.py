@@ -4,19 +4,15 @@ Everything is read from the layers of a model, so a model that came from a file 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import keras
 
 from keras_resnet import names
-from keras_resnet.errors import check_choice, choice_error, optional
+from keras_resnet.errors import check_choice, optional
 from keras_resnet.layers import Tensor
-from keras_resnet.layouts import plan
-from keras_resnet.lineages import LINEAGES
-from keras_resnet.networks import Network, networks, no_network
+from keras_resnet.networks import choose, no_network
 from keras_resnet.plans import Unit
-from keras_resnet.variants import SLIM_NETS
 
 __all__ = ["backbone", "end_points", "feature_pyramid"]
 
@@ -103,24 +99,24 @@ def end_points(model: keras.Model, scope: str | None = None) -> dict[str, Tensor
     `conv3` and the unit itself; `<scope>/block1`; `global_pool`, `<scope>/logits`, `<scope>/spatial_squeeze` and
     `predictions`, as far as the network has them: a builder's pools to rank 2, and has logits instead of predictions
     with `classifier_activation=None`. In v2 the last block stands before the last norm. (A network that was cut inside
-    a block takes its last unit for the block's end.)
+    a block takes its last unit for the block's end; units of your own, and what they make of ours, are not known here.)
 
     Args:
         model: a network of style "slim", from a builder, from `keras_resnet.slim` or from a file.
-        scope: what the keys begin with, and which network is meant if the model holds several. None: the scope that it
-            was built with; for a builder's "resnet_v1_50" etc. where it is that network, else the model's name.
+        scope: what the keys begin with, and which network is meant if the model holds several. None: the prefix of the
+            layers' names, else "resnet_v1_50" etc. where it is that network, else the model's name.
 
     Raises:
         ValueError: if the model holds no network of style "slim" at its surface, or several and `scope` names none.
     """
-    network = _only(model, scope)
+    network = choose(model, scope, nested=False)
     if not network.slim:
         raise ValueError(
             f"`model` must be laid out as TF-Slim's networks, for others have other tensors where these have end "
             f"points; received {model.name!r}. Build it with style='slim', or take `feature_pyramid(model)`."
         )
     outputs = {name: layer.output for name, layer in network.layers.items()}
-    scope = scope or network.scope or _published(network) or model.name
+    scope = scope or network.scope
     points: dict[str, Tensor] = {}
     if network.plan.stem:
         points[f"{scope}/conv1"] = end_point(outputs, "conv1")
@@ -152,30 +148,9 @@ def end_point(outputs: Mapping[str, Tensor], conv: str) -> Tensor:
     return next(outputs[name] for layer in ("relu", "bn", "conv") if (name := f"{conv}_{layer}") in outputs)
 
 
-def _published(network: Network) -> str | None:
-    """TF-Slim's name of the network, if it is one of its own."""
-    version, kernels = network.plan.version, [conv.kernel_shape for conv in network.plan.convs()]
-    for depth, rows in SLIM_NETS.items():
-        row = replace(rows[version - 1], lineage=LINEAGES["slim", version])
-        if kernels == [conv.kernel_shape for conv in plan(row, channels=kernels[0][2]).convs()]:
-            return f"resnet_v{version}_{depth}"
-    return None
-
-
-def _only(model: keras.Model, scope: str | None = None) -> Network:
-    """The network at the surface of a model that a scope names, if there are several."""
-    found = networks(model, nested=False)
-    if not found:
-        raise no_network(model)
-    chosen = found if len(found) == 1 else [network for network in found if network.scope == scope]
-    if not chosen:
-        raise choice_error("scope", scope, tuple(network.scope for network in found), " The model holds several.")
-    return chosen[0]
-
-
 def _maps(model: keras.Model) -> dict[str, Tensor]:
     """The feature map of each level that the model has, finest first."""
-    network = _only(model)
+    network = choose(model, None, nested=False)
     layers, units = network.layers, network.plan.units
     if "conv2_block1_1_conv" not in layers:
         raise no_network(model)
@@ -185,31 +160,19 @@ def _maps(model: keras.Model) -> dict[str, Tensor]:
             "take its end points."
         )
 
-    # A unit strides where a convolution does, or where one gave its stride up: the next one's dilation has grown.
-    striding: list[str] = []
-    previous, dilation = units[0].name, 1
-    for unit in units:
-        for conv in unit.convs:
-            if conv.stride > 1:
-                striding.append(unit.name)
-            if conv.dilation > dilation:
-                striding.append(previous)
-                dilation = conv.dilation
-            previous = unit.name
-
     preactivated = network.plan.version == 2
     maps: dict[str, Tensor] = {}
     stem = layers.get("conv1_conv" if preactivated else "conv1_relu")
     if stem is not None:
         maps["C1"] = stem.output
-    for level, name in enumerate(striding, 2):
+    for level, name in enumerate(network.striding, 2):
         if preactivated:
             maps[f"C{level}"] = layers[f"{name}_preact_relu"].output
         else:
             maps[f"C{level}"] = layers.get(f"{name}_1_pad", layers[f"{name}_1_conv"]).input
-    end = layers.get("post_relu" if preactivated else f"{previous}_out")
+    end = layers.get("post_relu" if preactivated else f"{units[-1].name}_out")
     if end is not None:
-        maps[f"C{2 + len(striding)}"] = end.output
+        maps[f"C{2 + len(network.striding)}"] = end.output
     if "C2" not in maps:
         raise no_network(model)
     return maps

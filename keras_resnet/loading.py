@@ -2,8 +2,7 @@
 
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +10,15 @@ import keras
 import numpy as np
 
 from keras_resnet import names
-from keras_resnet.errors import choice_error
-from keras_resnet.networks import Network, networks, no_network
+from keras_resnet.errors import check_choice, choice_error
+from keras_resnet.mismatches import UNIT, below, explain
+from keras_resnet.networks import Network, choose
 from keras_resnet.tf_checkpoints import Bundle, is_checkpoint
-from keras_resnet.variants import SLIM_NETS
 
 __all__ = ["LoadReport", "load_weights"]
 
 Shape = tuple[int, ...]
 Source = str | os.PathLike[str]
-
-_UNIT = re.compile(r"(?:(.+)/)?([^/]+)/unit_(\d+)/bottleneck_v([12])/conv1/weights")
-_SHOWN = 20  # lines of a list in an error
 
 
 @dataclass(frozen=True)
@@ -35,9 +31,9 @@ class LoadReport:
         print(report)  # 270 weights loaded, 2 left as they were, 3 tensors unused
 
     Attributes:
-        loaded: the weights, by path, that have the file's numbers.
+        loaded: the weights, by path, that have the file's numbers; those of a nested model under its name.
         left: the weights, by path, that are as they were.
-        unused: the tensors of the file that no weight took: those of an optimizer, of parts that the model lacks.
+        unused: the numeric tensors of the file that no weight took: an optimizer's, those of parts the model lacks.
         adapted: which of those loaded had another shape in the file, and what it was.
     """
 
@@ -59,41 +55,38 @@ def load_weights(
 
     Example:
 
-        net, end_points = keras_resnet.slim.resnet_v1_50(keras.Input((None, None, 3)), 1000)
-        model = keras.Model(net)
+        images = keras.Input((None, None, 3))
+        net, end_points = keras_resnet.slim.resnet_v1_50(images, 1000)
+        model = keras.Model(images, net)
         keras_resnet.load_weights(model, "resnet_v1_50.ckpt")
 
     TensorFlow is not needed. Tensors are told by their exact names: an optimizer's slots, moving averages of weights
     and the global step are unused; so are parts that the model doesn't have, because it was built without root or
-    classifier or cut from a larger one.
+    classifier or cut from a larger one. (A v1 network that ends in its last block may be cut: the report tells.)
 
     Args:
         model: a model that is, or contains, a network of style "slim", from a builder, `keras_resnet.slim` or a file.
         source: the prefix of a checkpoint (`model.ckpt` for `model.ckpt.index` and `model.ckpt.data-00000-of-00001`),
             or a checkpoint of one file, as the public ones of 2016 are.
-        scope: which network is meant if the model, or the file, holds several.
+        scope: which network is meant if the model, or the file, holds several: the one it was built with.
         allow_missing: names of layers, such as "predictions", that stay as they are if the file lacks them or has them
-            in another shape.
+            in another shape. (A classifier of as many classes is loaded.)
 
     Returns:
         A `LoadReport`.
 
     Raises:
-        ValueError: if a tensor is missing, left over, of another shape or not finite, or the file is damaged; the model
-            is as it was.
+        ValueError: if a tensor is missing, left over, of another shape, not finite or too large for the model's dtype,
+            or the file is damaged. The model is as it was.
+        OSError: if the file can't be read. The model is as it was.
     """
-    found = networks(model)
-    if not found:
-        raise no_network(model)
-    chosen = found if len(found) == 1 else [network for network in found if network.scope == scope]
-    if not chosen:
-        raise choice_error("scope", scope, tuple(network.scope for network in found), " The model holds several.")
+    network = choose(model, scope)
     if not isinstance(source, (str, os.PathLike)) or not is_checkpoint(source):
         raise ValueError(
             f"`source` must be the prefix of a TensorFlow checkpoint or a checkpoint of one file; received {source!r}. "
             "Files of Keras go into a builder's `weights=` or `model.load_weights`."
         )
-    return load_checkpoint(model, chosen[0], source, scope=scope, allow_missing=allow_missing)
+    return load_checkpoint(model, network, source, scope=scope, allow_missing=allow_missing)
 
 
 def load_checkpoint(
@@ -107,77 +100,112 @@ def load_checkpoint(
     whole: bool = False,
 ) -> LoadReport:
     """Loads a checkpoint into one network of a model; `whole`: it was not cut from a larger one."""
-    allowed = {allow_missing} if isinstance(allow_missing, str) else set(allow_missing)
-    for name in allowed - network.layers.keys():
-        raise choice_error("allow_missing", name, tuple(name for name, each in network.layers.items() if each.weights))
+    weighted = tuple(name for name, layer in network.layers.items() if layer.weights)
+    allowed = set[str]()
+    for name in [allow_missing] if isinstance(allow_missing, str) else allow_missing or ():
+        plain = str(name).removeprefix(f"{network.prefix}__")
+        check_choice("allow_missing", plain, weighted)
+        allowed.add(plain)
+    bundle = Bundle.open(source)
+    scopes = sorted({match[1] or "" for match in map(UNIT.fullmatch, bundle.shapes) if match})
+    scope = _scope(bundle, scopes, scope, network.scope)
     if not network.slim:
         raise ValueError(f"`{argument}` is a checkpoint of TF-Slim's; {model.name!r} is not built with style='slim'.")
-    bundle = Bundle.open(source)
-    scope = _scope(bundle, source, scope or network.scope or None)
-    held = {name: shape for name, shape in bundle.shapes.items() if _is_variable(name, scope)}
 
+    held = {name: shape for name, shape in bundle.shapes.items() if _is_variable(name, scope, scopes)}
     wanted, left = dict[str, Any](), set[str]()
     for ours, theirs in names.slim(network.plan).items():
-        layer = network.layers.get(ours)
-        variables = (
-            {f"{scope}/{theirs}/{names.SLIM_VARIABLES[each.name]}": each for each in layer.weights} if layer else {}
-        )
+        variables = {
+            below(scope, f"{theirs}/{_variable(each)}"): each
+            for each in (network.layers[ours].weights if ours in network.layers else ())
+        }
         if ours in allowed and any(held.get(name) != _shape(each) for name, each in variables.items()):
             left |= variables.keys()
         else:
             wanted |= variables
-    spare = {name for name in held if _is_spare(name.removeprefix(f"{scope}/"), network, whole)}
-    lines = {
-        f"{sign} {name} {shape}"
-        for sign, mine, others in (
-            ("-", {name: _shape(each) for name, each in wanted.items()}, held),
-            ("+", {name: held[name] for name in held.keys() - left - spare}, {n: _shape(w) for n, w in wanted.items()}),
-        )
-        for name, shape in mine.items()
-        if others.get(name) != shape
-    }
+    extra = held.keys() - left - {name for name in held if _is_spare(name[len(below(scope, "")) :], network, whole)}
+    shapes = {name: _shape(each) for name, each in wanted.items()}
+    lines = {f"- {name} {shape}" for name, shape in shapes.items() if held.get(name) != shape}
+    lines |= {f"+ {name} {held[name]}" for name in extra if shapes.get(name) != held[name]}
     values: dict[str, Any] = {}
     if not lines:
         values = {name: bundle.read(name) for name in wanted}
-        lines = {
-            f"+ {name} {value.shape}: not finite" for name, value in values.items() if not np.isfinite(value).all()
-        }
+        faults = {name: _fault(value, wanted[name].dtype) for name, value in values.items()}
+        lines = {f"+ {name} {held[name]}: {fault}" for name, fault in faults.items() if fault}
     if lines:
-        raise ValueError(_explain(argument, source, model, network, lines, held, scope))
+        raise ValueError(explain(argument, str(source), model.name, network.plan, lines, held, scope))
     _assign({name: (each, values[name]) for name, each in wanted.items()})
-    loaded = {id(each): name for name, each in wanted.items()}
+    loaded, paths = {id(each) for each in wanted.values()}, dict(_paths(model))
     return LoadReport(
-        tuple(weight.path for weight in model.weights if id(weight) in loaded),
-        tuple(weight.path for weight in model.weights if id(weight) not in loaded),
+        tuple(path for each, path in paths.items() if each in loaded),
+        tuple(path for each, path in paths.items() if each not in loaded),
         tuple(sorted(bundle.shapes.keys() - wanted.keys())),
         tuple(
-            f"{each.path} {tuple(each.shape)}, {held[name]} in the file"
+            f"{paths[id(each)]} {tuple(each.shape)}, {held[name]} in the file"
             for name, each in wanted.items()
             if tuple(each.shape) != held[name]
         ),
     )
 
 
-def _scope(bundle: Bundle, source: Source, wanted: str | None) -> str:
-    """The scope of the network in a file; of several, the one that is wanted."""
-    scopes = sorted({match[1] or "" for match in map(_UNIT.fullmatch, bundle.shapes) if match})
+def _scope(bundle: Bundle, scopes: list[str], wanted: str | None, built: str) -> str:
+    """The scope of the network in a file; of several, the one that is wanted or that the network was built with."""
     if not scopes:
         some = ", ".join(list(bundle.shapes)[:3]) or "no tensor"
-        raise ValueError(f"{str(source)!r} holds no ResNet of TF-Slim's, but {some}.")
-    if len(scopes) > 1 and wanted not in scopes:
-        raise choice_error("scope", wanted, tuple(scopes), f" {str(source)!r} holds several networks.")
-    return scopes[0] if len(scopes) == 1 else str(wanted)
+        raise ValueError(f"{str(bundle.path)!r} holds no ResNet of TF-Slim's, but {some}.")
+    if wanted not in (None, built, *scopes):
+        raise choice_error(
+            "scope", wanted, (built, *scopes), f" The first is the model's, then {str(bundle.path)!r}'s."
+        )
+    for scope in (wanted, built):
+        if scope in scopes:
+            return str(scope)
+    if len(scopes) > 1:
+        raise choice_error("scope", wanted, tuple(scopes), f" {str(bundle.path)!r} holds several networks.")
+    return scopes[0]
 
 
-def _is_variable(name: str, scope: str) -> bool:
-    """Whether a tensor is a network's own: not an optimizer's, nor an average, which have a name below it."""
-    return name.startswith(f"{scope}/") and name.rpartition("/")[2] in names.SLIM_VARIABLES.values()
+def _is_variable(name: str, scope: str, scopes: list[str]) -> bool:
+    """Whether a tensor is this network's own: not an optimizer's, nor an average, which have a name below it."""
+    inner = [other for other in scopes if other != scope and other.startswith(below(scope, ""))]
+    within = name.startswith(below(scope, "")) and not any(name.startswith(f"{other}/") for other in inner)
+    return within and name.rpartition("/")[2] in names.SLIM_VARIABLES.values()
+
+
+def _variable(variable: Any) -> str:
+    """What TF-Slim calls one of a layer's variables."""
+    if variable.name not in names.SLIM_VARIABLES:
+        raise ValueError(
+            f"`model`: {variable.path!r} is of no file of TF-Slim's. Load weights before you quantize or enable LoRA."
+        )
+    return names.SLIM_VARIABLES[variable.name]
 
 
 def _shape(variable: Any) -> Shape:
     """The shape that TF-Slim gives a variable: its classifier is a 1x1 convolution."""
     shape = tuple(variable.shape)
     return (1, 1, *shape) if len(shape) == 2 else shape
+
+
+def _fault(value: Any, dtype: str) -> str | None:
+    """Why a variable of this dtype can't take an array, if it can't."""
+    if value.dtype.kind != "f":
+        return f"numbers of type {value.dtype}"
+    if not np.isfinite(value).all():
+        return "not finite"
+    if dtype == "float16" and np.abs(value).max(initial=0) > np.finfo("float16").max:
+        return "too large for float16"
+    return None
+
+
+def _paths(model: keras.Model, around: str = "") -> Iterator[tuple[int, str]]:
+    """Every weight of a model, by identity, and its path through the models that it is made of."""
+    for layer in model.layers:
+        inner = getattr(layer, "layer", layer)  # a wrapper's
+        if isinstance(inner, keras.Model):
+            yield from _paths(inner, f"{around}{layer.name}/")
+        else:
+            yield from ((id(weight), f"{around}{weight.path}") for weight in layer.weights)
 
 
 def _is_spare(name: str, network: Network, whole: bool) -> bool:
@@ -208,51 +236,3 @@ def _assign(values: dict[str, tuple[Any, Any]]) -> None:
         for variable, value in before:
             variable.assign(value)
         raise
-
-
-def _explain(
-    argument: str,
-    source: Source,
-    model: keras.Model,
-    network: Network,
-    lines: set[str],
-    held: dict[str, Shape],
-    scope: str,
-) -> str:
-    """What doesn't fit, sorted by name, and the probable cause."""
-    ordered = sorted(lines, key=lambda line: (line[2:].split(" ")[0], line[0] == "+"))
-    shown = "\n".join(f"  {line}" for line in ordered[:_SHOWN])
-    rest = f"\n  and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
-    return (
-        f"`{argument}`: {str(source)!r} does not fit {model.name!r}, which is as it was. The model wants (-), and the "
-        f"file has (+):\n{shown}{rest}\n{_cause(network, lines, held, scope)}"
-    )
-
-
-def _cause(network: Network, lines: set[str], held: dict[str, Shape], scope: str) -> str:
-    """Why a file probably doesn't fit."""
-    plan, parts = network.plan, {line[2:].split(" ")[0].removeprefix(f"{scope}/") for line in lines}
-    if all("not finite" in line for line in lines):
-        return "The training that wrote it diverged: take an earlier checkpoint."
-    units = [match for match in map(_UNIT.fullmatch, held) if match]
-    version = int(units[0][4])
-    if version != plan.version:
-        return f"This looks like a v{version} file, and the model is a v{plan.version} network."
-    theirs = Counter(match[2] for match in units)
-    ours = Counter(names.slim_block(unit.stage) for unit in plan.units)
-    if theirs != ours and parts - {part for part in parts if part.startswith(("logits/", "conv1/"))}:
-        counts = tuple(theirs[block] for block in sorted(theirs))
-        known = [depth for depth, rows in SLIM_NETS.items() if rows[0].units == counts]
-        named = f", as resnet_v{version}_{known[0]} has" if known else ""
-        return f"Its blocks have {counts} units{named}; the model's have {tuple(ours[b] for b in sorted(ours))}."
-    if all(part.startswith("logits/") for part in parts):
-        classes = held.get(f"{scope}/logits/biases", (0,))[-1]
-        if not classes:
-            return "It has no classifier: pass allow_missing=('predictions',) to leave the model's as it is."
-        return (
-            f"It has {classes} classes: pass classes={classes} (in keras_resnet.slim num_classes={classes}) "
-            "or build without top; allow_missing=('predictions',) leaves your classifier as it is."
-        )
-    if all(part.startswith("conv1/") for part in parts):
-        return "The stems differ: in input channels, or because one of them has none or another one."
-    return "Are widths (depth_multiplier, base_depth), bias and stem the same?"

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import keras
 
+from keras_resnet.errors import choice_error
+from keras_resnet.layouts import plan
+from keras_resnet.lineages import LINEAGES
 from keras_resnet.plans import Conv, Plan, Unit
+from keras_resnet.variants import SLIM_NETS
 
 _CONV = re.compile(r"(.+)_block(\d+)_(\d+)_conv")
 
@@ -16,28 +20,58 @@ _CONV = re.compile(r"(.+)_block(\d+)_(\d+)_conv")
 class Network:
     """One of our networks inside a model."""
 
-    scope: str  # what tells it from others: the prefix of its layers' names, or the nested model that holds it
+    scope: str  # its name among others: the prefix, else that of TF-Slim's network, else that of the model around it
+    prefix: str  # of its layers' names, without the "__"
     plan: Plan  # as far as it can be read: a shortcut without weights is "identity"
     layers: dict[str, keras.Layer]  # by name without prefix
+
+    @property
+    def striding(self) -> list[str]:
+        """The units in which a convolution strides or gave its stride up: the dilation of the next one has grown."""
+        found: list[str] = []
+        previous, dilation = self.plan.units[0].name, 1
+        for unit in self.plan.units:
+            for conv in unit.convs:
+                if conv.stride > 1:
+                    found.append(unit.name)
+                if conv.dilation > dilation:
+                    found.append(previous)
+                    dilation = conv.dilation
+                previous = unit.name
+        return found
 
     @property
     def slim(self) -> bool:
         """Whether it is laid out as TF-Slim's networks are."""
         if self.plan.pool:
             return bool(self.layers["pool1_pool"].pool_size == (3, 3) and self.layers["pool1_pool"].padding == "same")
-        return all(unit is stage[-1] for stage in self.plan.stages for unit in stage if unit.stride > 1)
+        return set(self.striding) <= {stage[-1].name for stage in self.plan.stages}
 
 
 def networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
     """The networks of ours at the surface of a model and, if asked for, in the models that it is made of."""
-    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+    if not isinstance(model, keras.Model) or not (nested or getattr(model, "inputs", None)):
         raise ValueError(f"`model` must be a functional keras.Model; received {model!r}.")
     found = []
-    for scope, layers in _scopes(model, "", nested):
+    for around, prefix, layers in _scopes(model, nested):
         read = _read(layers)
         if read:
-            found.append(Network(scope, read, layers))
+            name = around.name if around is not model else published(read) or model.name
+            found.append(Network(prefix.replace("__", "/") or name, prefix, read, layers))
     return found
+
+
+def choose(model: keras.Model, scope: str | None, *, nested: bool = True) -> Network:
+    """The network of a model; the one that a scope names, if there are several."""
+    found = networks(model, nested=nested)
+    if not found:
+        raise no_network(model)
+    chosen = found if len(found) == 1 else [network for network in found if network.scope == scope]
+    if len(chosen) != 1:
+        scopes = tuple(network.scope for network in found)
+        note = " Two have the same: take the models inside, `model.get_layer(...)`." if chosen else ""
+        raise choice_error("scope", scope, scopes, f" The model holds several networks.{note}")
+    return chosen[0]
 
 
 def no_network(model: keras.Model) -> ValueError:
@@ -47,18 +81,28 @@ def no_network(model: keras.Model) -> ValueError:
     return ValueError(f"`model` must be one of our networks; received {model.name!r}, which has no such units.{hint}")
 
 
-def _scopes(model: keras.Model, around: str, nested: bool) -> Iterator[tuple[str, dict[str, keras.Layer]]]:
+def published(network: Plan) -> str | None:
+    """TF-Slim's name of a network, if it is one of its own."""
+    version, kernels = network.version, [conv.kernel_shape for conv in network.convs()]
+    for depth, rows in SLIM_NETS.items():
+        row = replace(rows[version - 1], lineage=LINEAGES["slim", version])
+        if kernels == [conv.kernel_shape for conv in plan(row, channels=kernels[0][2]).convs()]:
+            return f"resnet_v{version}_{depth}"
+    return None
+
+
+def _scopes(model: keras.Model, nested: bool) -> Iterator[tuple[keras.Model, str, dict[str, keras.Layer]]]:
     """The layers of a model by prefix, then those of each model inside."""
     scopes: dict[str, dict[str, keras.Layer]] = {}
     for layer in model.layers:
         prefix, _, name = layer.name.rpartition("__")
         scopes.setdefault(prefix, {})[name] = layer
     for prefix, layers in scopes.items():
-        yield prefix.replace("__", "/") or around, layers
+        yield model, prefix, layers
     for layer in model.layers if nested else ():
         inner = getattr(layer, "layer", layer)  # a wrapper's, such as TimeDistributed's
         if isinstance(inner, keras.Model):
-            yield from _scopes(inner, inner.name, nested)
+            yield from _scopes(inner, nested)
 
 
 def _read(layers: dict[str, keras.Layer]) -> Plan | None:
@@ -67,11 +111,11 @@ def _read(layers: dict[str, keras.Layer]) -> Plan | None:
     for name, layer in layers.items():
         match = _CONV.fullmatch(name)
         if match and isinstance(layer, keras.layers.Conv2D):
-            units = stages.setdefault(match[1], {})
-            units.setdefault(int(match[2]), {})[int(match[3])] = _conv(name, layers)
-    if not any(convs.keys() - {0} for units in stages.values() for convs in units.values()):
+            stages.setdefault(match[1], {}).setdefault(int(match[2]), {})[int(match[3])] = _conv(name, layers)
+    units = [f"{stage}_block{index}" for stage, units in stages.items() for index in units]
+    if not any(f"{unit}_{end}" in layers for unit in units for end in ("out", "preact_bn")):  # DenseNet's have neither
         return None
-    version: Literal[1, 2] = 2 if any(name.endswith("_preact_bn") for name in layers) else 1
+    version: Literal[1, 2] = 2 if any(f"{unit}_preact_bn" in layers for unit in units) else 1
     return Plan(
         version,
         _conv("conv1_conv", layers) if "conv1_conv" in layers else None,

@@ -72,9 +72,10 @@ def resnet_v1(
 
     Example:
 
-        blocks = [resnet_v1_block("block1", base_depth=64, num_units=3, stride=2), ...]
-        net, end_points = resnet_v1(keras.Input((224, 224, 3)), blocks, num_classes=10)
-        model = keras.Model(inputs, net)  # logits (N, 10); end_points["predictions"] are probabilities
+        blocks = [resnet_v1_block("block1", base_depth=64, num_units=3, stride=2)]
+        images = keras.Input((224, 224, 3))
+        net, end_points = resnet_v1(images, blocks, num_classes=10)
+        model = keras.Model(images, net)  # logits (N, 10); end_points["predictions"] are probabilities
 
     Args:
         inputs: a Keras tensor (N, height, width, channels); without root block a feature map (in v2 one that has no
@@ -83,8 +84,9 @@ def resnet_v1(
         num_classes: channels of the logits; None or 0: no logits, the network ends in its last feature map (in v2
             after the last norm and ReLU), pooled with `global_pool`, and always of rank 4.
         is_training: None leaves the norms to Keras: batch statistics in `fit`, moving ones in `predict`. False freezes
-            them in `fit`, too: moving statistics, and neither these nor gamma and beta are trained. True: batch
-            statistics in every call that doesn't say otherwise; `predict` and `evaluate` do.
+            them in `fit`, too: moving statistics, and neither these nor gamma and beta are trained, as long as nobody
+            sets their `trainable`. True: batch statistics in every call that doesn't say otherwise; `predict` and
+            `evaluate` do.
         global_pool: whether the last feature map is averaged over height and width to 1x1.
         output_stride: by how much the last feature map is smaller than `inputs`; None for as much as the blocks stride.
             Once it is reached, units dilate instead of striding, and every k-th pixel of the denser map is the map of
@@ -228,8 +230,9 @@ def _bind(build: Callable[Concatenate[int, P], T], version: Version, depth: int)
 
     Example:
 
-        net, end_points = {name}(keras.Input((224, 224, 3)), num_classes=1000)
-        model = keras.Model(net)  # logits (N, 1000); end_points["predictions"] are probabilities
+        images = keras.Input((224, 224, 3))
+        net, end_points = {name}(images, num_classes=1000)
+        model = keras.Model(images, net)  # logits (N, 1000); end_points["predictions"] are probabilities
 
     Arguments, results and errors are those of `resnet_v{version}`, with a root block, and
 

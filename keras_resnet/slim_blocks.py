@@ -80,7 +80,7 @@ def bottleneck_v1(
         stride: of the 3x3 convolution and the shortcut: the map becomes so much smaller.
         rate: dilation of the 3x3 convolution.
         outputs_collections: None: Keras has no collections; end points come from the networks' functions.
-        scope: the unit's name, if it isn't "bottleneck_v1".
+        scope: the unit's name, if it isn't "bottleneck_v1". Two outside a network, but in one model, need two names.
 
     Returns:
         A Keras tensor (N, ceil(height / stride), ceil(width / stride), depth).
@@ -154,7 +154,7 @@ def stack(
             with _at(replace(place, given_up=stride if rate else 1)):
                 x = block.unit_fn(x, rate=rate or 1, **args)
             check_tensor("Block.unit_fn", x)
-            ends.setdefault(f"{place.scope}/{_name(block.unit_fn)}", x)
+            ends[f"{place.scope}/{_name(block.unit_fn)}"] = x
         ends[f"{scope}/{block.scope}"] = x
         if moved and not rate and stride > 1:
             x = kit.pool(x, 1, stride, f"{stage}_pool")
@@ -237,9 +237,11 @@ def _bottleneck(
     kit = replace(place.kit, lineage=lineage)
     channels = inputs.shape[kit.channel_axis]
     check_positive("inputs: channels", channels)
-    built = unit(lineage, name, channels, (depth_bottleneck, depth_bottleneck, depth), stride * place.given_up)
-    if stride == 1:
-        built = built.dense(rate)
+    filters = (depth_bottleneck, depth_bottleneck, depth)
+    if stride > 1:
+        built = unit(lineage, name, channels, filters, stride)
+    else:
+        built = unit(lineage, name, channels, filters, place.given_up).dense(rate)
     x = UNITS[version](inputs, built, kit)
     place.end_points.update(unit_end_points(kit.outputs, built, f"{place.scope}/{own}"))
     return x

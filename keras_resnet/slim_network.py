@@ -34,8 +34,8 @@ def resnet(
 ) -> tuple[Tensor, Ends]:
     """Checks the arguments, then builds root, blocks, end and logits."""
     check_tensor("inputs", inputs)
-    if num_classes is not None and num_classes != 0:
-        check_positive("num_classes", num_classes)
+    if num_classes is not None and (type(num_classes) is not int or num_classes < 0):
+        raise ValueError(f"`num_classes` must be None, 0 or a positive int; received {num_classes!r}.")
     check_choice("is_training", is_training, (None, True, False))
     flags = {
         "global_pool": global_pool,
@@ -45,7 +45,7 @@ def resnet(
     }
     for argument, flag in flags.items():
         check_bool(argument, flag)
-    if reuse not in (None, False):
+    if reuse is not None and reuse is not False:
         raise ValueError(
             f"`reuse` must be None or False; received {reuse!r}. To use a network again, call the Keras model that it "
             "is part of: `model(x2)` shares every weight."
@@ -75,7 +75,9 @@ def resnet(
     )
     x, ends = inputs, Ends()
     if include_root_block:
-        x = ends[f"{scope}/conv1"] = root(x, stem(kit.lineage, Stem(), x.shape[kit.channel_axis]), kit)
+        channels = x.shape[kit.channel_axis]
+        check_positive("inputs: channels", channels)
+        x = ends[f"{scope}/conv1"] = root(x, stem(kit.lineage, Stem(), channels), kit)
         x = kit.stem_pool(x)
     x = end(stack(x, blocks, kit, ends, scope, rates, store_non_strided_activations), kit)
     if global_pool:

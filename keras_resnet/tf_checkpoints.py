@@ -51,7 +51,7 @@ class Bundle:
                 raise ValueError("it has no header")
             header, prefix = Message(value), file.removesuffix(_INDEX)
             tensors = tf_v1.tensors(table, header) if file == prefix else tf_v2.tensors(table, header, prefix)
-            return cls(Path(path), dict(tensors))
+            return cls(Path(os.fsdecode(path)), dict(tensors))
 
     def read(self, name: str) -> Array:
         """Reads a tensor and checks it; returns a new array.

@@ -66,7 +66,7 @@ def stages(model: keras.Model) -> tuple[str, ...]:
 
 
 def _stage(layer: keras.Layer) -> int:
-    found = _STAGE.match(layer.name)
+    found = _STAGE.match(layer.name.rpartition("__")[2])
     return int(found[1]) if found else 0
 
 

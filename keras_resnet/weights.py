@@ -57,7 +57,7 @@ def load(model: keras.Model, source: Path | Checkpoint, variant: Variant) -> Non
     if isinstance(source, Checkpoint):
         source = fetch(source.url, source.md5, "pass weights=None for random initialisation")
     if style_of(source):
-        network = next(network for network in networks(model, nested=False) if not network.scope)
+        network = next(network for network in networks(model, nested=False) if not network.prefix)
         load_checkpoint(model, network, source, argument="weights", whole=True)
         return
     before = model.get_weights()

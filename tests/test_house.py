@@ -40,6 +40,7 @@ ROOMS = (
     "checkpoints",
     "downloads",
     "labels",
+    "mismatches",
     "loading",
     "weights",
     "builder",
@@ -71,7 +72,7 @@ ROOMS = (
     "__main__",
 )
 EXPORTING = ("variants", "models", "features", "loading")
-WITHOUT_KERAS = ("errors", "lineages", "plans", "layouts", "variants", "names", "checkpoints")
+WITHOUT_KERAS = ("errors", "lineages", "plans", "layouts", "variants", "names", "checkpoints", "mismatches")
 
 
 def imported(room: str) -> set[str]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet import end_points, feature_pyramid, slim, variants
+from keras_resnet import end_points, feature_pyramid, slim, transfer, variants
 from keras_resnet.layers import Kit
 from keras_resnet.layouts import Stem, stem
 from keras_resnet.lineages import SLIM_V1
@@ -87,11 +87,8 @@ def test_every_function_has_slims_parameters_positions_and_defaults() -> None:
         assert [each.name for each in parameters if each.kind is each.KEYWORD_ONLY] == keyword.split(), name
         for each in parameters:
             if each.default is not each.empty:
-                named = each.name == "scope" and name in ("resnet_v1_50", "resnet_v2_200")
-                assert each.default == (name if named else DEFAULTS[each.name]) or (each.name, each.default) == (
-                    "scope",
-                    name,
-                )
+                own = each.name == "scope" and name.rpartition("_")[2].isdigit()  # resnet_v1_50's is its name
+                assert each.default == (name if own else DEFAULTS[each.name]), name
 
 
 @once
@@ -326,14 +323,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"output_stride": 16, "include_root_block": False}, "output_stride 16 cannot be reached"),
     ({"output_stride": 3, "include_root_block": False}, "output_stride 3 cannot be reached"),
     *(({"output_stride": value}, "`output_stride` must be a positive int") for value in (True, 8.0, "8", 0, -4)),
-    ({"num_classes": -1}, "`num_classes` must be a positive int; received -1"),
-    ({"num_classes": True}, "`num_classes` must be a positive int"),
+    *(({"num_classes": value}, "`num_classes` must be None, 0 or a positive int") for value in (-1, True, False, 0.0)),
     ({"is_training": "yes"}, "`is_training` must be one of None, True, False; received 'yes'"),
     ({"global_pool": None}, "`global_pool` must be True or False"),
     ({"spatial_squeeze": 1}, "`spatial_squeeze` must be True or False"),
     ({"reuse": True}, "`reuse` must be None or False; .* `model\\(x2\\)`"),
     ({"scope": "a b"}, "`scope` must be made of letters"),
     ({"scope": "a__b"}, "`scope` must be made of letters"),
+    ({"scope": "a_/b"}, "`scope` must be made of letters"),
     ({"scope": 5}, "`scope` must be made of letters"),
     ({"weight_decay": -1}, "`weight_decay` must be a number from 0 up"),
     ({"batch_norm_decay": 1.0}, "`batch_norm_decay` must lie in"),
@@ -357,6 +354,8 @@ def test_wrong_tensors_blocks_and_units_are_told() -> None:
             slim.resnet_v1_50(wrong)
         with pytest.raises(ValueError, match="`inputs` must be a Keras tensor of rank 4"):
             slim.bottleneck_v2(wrong, 4, 1, 1)
+    with pytest.raises(ValueError, match="`inputs: channels` must be a positive int; received None"):
+        slim.resnet_v1_50(keras.Input((64, 64, None)))
     others: list[Any] = [[], None, [("block1", slim.bottleneck_v1, [])]]
     for other in others:
         with pytest.raises(ValueError, match="`blocks` must be a list of Block"):
@@ -443,6 +442,10 @@ def test_two_networks_in_one_model() -> None:
     for none in (None, "three"):
         with pytest.raises(ValueError, match=f"`scope` must be one of 'tower/one', 'two'; received {none!r}"):
             end_points(model, none)
+    plain = keras_resnet.ResNet50V2(False, None, x, style="slim")  # beside one with a scope it has its default's name
+    model = keras.Model(x, [plain.output, one])
+    assert next(iter(end_points(model, "resnet_v2_50"))) == "resnet_v2_50/conv1"
+    assert transfer.stages(keras.Model(x, one)) == ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
 @once
@@ -453,6 +456,7 @@ def test_end_points_of_a_loaded_file(version: int, tmp_path: Path) -> None:
     for rest in ({}, dense):
         _, points = tiny(version, x, 5, **rest)
         model = keras.Model(x, points["predictions"])
+        assert {type(layer).__module__.partition(".")[0] for layer in model.layers} == {"keras"}  # opens without us
         model.save(tmp_path / "net.keras")
         loaded = end_points(keras.models.load_model(tmp_path / "net.keras"))
         assert {key: point.shape for key, point in loaded.items()} == {key: p.shape for key, p in points.items()}
@@ -473,11 +477,15 @@ def test_end_points_of_a_builders_model() -> None:
     assert list(end_points(logits, "mine"))[-1] == "mine/logits"
     assert "resnet18/block4" in end_points(logits)
     assert "predictions" not in end_points(logits)
-    for other in (keras_resnet.ResNet50(weights=None), keras_resnet.ResNet50V2(weights=None, style="torch")):
+    others = [keras_resnet.ResNet(thin(row), style="torch") for row in (variants.RESNET50, variants.RESNET50V2)]
+    others += [keras_resnet.ResNet20(), keras_resnet.ResNet20(output_stride=1)]
+    for other in others:
         with pytest.raises(ValueError, match="Build it with style='slim'"):
             end_points(other)
-    with pytest.raises(ValueError, match="`model` must be one of our networks; received 'mine'"):
-        end_points(keras.Model(x := keras.Input((4,)), keras.layers.Dense(2)(x), name="mine"))
+    mine = keras.Model(x := keras.Input((4,)), keras.layers.Dense(2)(x), name="mine")
+    for foreign in (mine, keras.applications.DenseNet121(weights=None, include_top=False, name="mine")):
+        with pytest.raises(ValueError, match="`model` must be one of our networks; received 'mine'"):
+            end_points(foreign)
 
 
 def plain(inputs: Any, depth: int, stride: int, rate: int = 1) -> Any:
@@ -510,7 +518,7 @@ def test_units_of_ones_own() -> None:
         slim.resnet_v1_block("block10", 4, 2, 1),
     ]
     net, points = slim.resnet_v1(x, own, 3, output_stride=16, scope="net")
-    assert calls == [(1, 1), (2, 1), (1, 1), (1, 1)]
+    assert calls == [(1, 1), (2, 1), (1, 1), (1, 1)]  # the third and fourth after 4 * 2 * 2 is reached
     assert args == [{"depth": 8, "stride": 1}, {"depth": 8, "stride": 2}]
     keys = [key for key in points if "block9" in key or not key.startswith("net/block")]
     assert keys[:4] == ["net/conv1", "net/mine/unit_1/plain", "net/mine", "net/last/unit_1/noting"]
@@ -521,6 +529,28 @@ def test_units_of_ones_own() -> None:
     assert model.get_layer("net__conv10_block1_first_2_conv").dilation_rate == (2, 2)
     assert model.get_layer("net__conv11_block1_2_conv").dilation_rate == (4, 4)
     assert run(model, images()).shape == (2, 3)
+
+
+@once
+def test_a_unit_that_strides_by_itself_strides_as_it_says() -> None:
+    def stubborn(inputs: Any, depth: int, stride: int, rate: int = 1) -> Any:
+        return slim.bottleneck_v1(inputs, depth, 4, 2)
+
+    x = keras.Input((64, 64, 3))
+    _, points = slim.resnet_v1(x, [slim.Block("block1", stubborn, [{"depth": 16, "stride": 2}])], output_stride=4)
+    assert points["resnet_v1/block1"].shape == (None, 8, 8, 16)
+
+
+@once
+def test_a_v1_block_in_a_v2_network() -> None:
+    """Each unit has its own version's biases, and the network's settings."""
+    x = keras.Input((64, 64, 3))
+    mixed = [slim.resnet_v2_block("block1", 4, 1, 2), slim.resnet_v1_block("block2", 8, 1, 1)]
+    net, _ = slim.resnet_v2(x, mixed, batch_norm_decay=0.5)
+    model = keras.Model(x, net)
+    assert model.get_layer("conv2_block1_3_conv").use_bias
+    assert not model.get_layer("conv3_block1_3_conv").use_bias
+    assert {model.get_layer(f"{name}_bn").momentum for name in ("conv2_block1_1", "conv3_block1_3", "post")} == {0.5}
 
 
 @once

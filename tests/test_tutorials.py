@@ -1,5 +1,6 @@
 """The tutorials run, and compute what they say."""
 
+import dataclasses
 import functools
 import importlib.util
 import json
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import matplotlib.pyplot
 import numpy as np
 import pytest
 import sklearn.datasets
@@ -18,7 +20,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 import keras_resnet
-from keras_resnet.variants import RESNET18V2, RESNET20, RESNET50, Stem
+from keras_resnet.variants import RESNET18V2, RESNET20, RESNET50, SLIM_V1, Stem, plan
 from tests.nets import assert_close, images, randomise, run, thin
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
@@ -164,17 +166,52 @@ def test_the_notebook_on_your_own_images_runs(
         assert (tmp_path / f"{picture}.png").is_file()
 
 
-@once
-def test_the_notebook_holds_its_outputs_and_pictures() -> None:
-    content = json.loads((TUTORIALS / "01_train_on_your_images.ipynb").read_text(encoding="utf-8"))
+def outputs_of(notebook: str, pictures: int) -> str:
+    """What a notebook printed, when it ran from top to bottom without an error and drew so many pictures."""
+    content = json.loads((TUTORIALS / f"{notebook}.ipynb").read_text(encoding="utf-8"))
     cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in cells] == list(range(1, 1 + len(cells)))
     outputs = [output for cell in cells for output in cell["outputs"]]
     assert not any(output["output_type"] == "error" or output.get("name") == "stderr" for output in outputs)
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 5
-    said = "".join("".join(output.get("text", "")) for output in outputs)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == pictures
+    return "".join("".join(output.get("text", "")) for output in outputs)
+
+
+@once
+def test_the_notebook_holds_its_outputs_and_pictures() -> None:
+    said = outputs_of("01_train_on_your_images", pictures=5)
     scratch, transferred = re.findall(r"from scratch (\d+\.\d)%, transferred (\d+\.\d)%", said)[0]
     assert float(transferred) > float(scratch)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="half a minute")
+def test_the_notebook_on_dense_features_runs() -> None:
+    """With few pictures: what it learns is told by its outputs, below."""
+    names: dict[str, Any] = {}
+    for cell in code_of("02_dense_features"):
+        for full, short in (
+            ("EPOCHS = 2", "EPOCHS = 1"),
+            ("draw_shapes(1200", "draw_shapes(16"),
+            ("assert mean_iou", "#"),
+        ):
+            cell = cell.replace(full, short)
+        exec(compile(cell, "notebook", "exec"), names)
+    assert set(names["mean_iou"]) == {32, 8}
+    matplotlib.pyplot.close("all")
+
+
+@once
+def test_the_notebook_on_dense_features_holds_its_outputs_and_pictures() -> None:
+    said = outputs_of("02_dense_features", pictures=5)
+    (_, coarse), (_, dense) = re.findall(r"output_stride +(32|8): mean IoU (\d\.\d+) on 200 pictures", said)
+    assert float(dense) >= 0.8
+    assert float(dense) > float(coarse)
+    costs = re.findall(r"^ +(\d+) +(\d+x\d+) +(\d+\.\d) G", said, re.MULTILINE)
+    slim = dataclasses.replace(RESNET50, lineage=SLIM_V1)
+    for stride, side, giga in costs:
+        assert side == f"{320 // int(stride) + 1}x{320 // int(stride) + 1}"
+        assert float(giga) == round(plan(slim, int(stride)).multiply_adds(321, 321, classes=None) / 1e9, 1)
+    assert len(costs) == 4
 
 
 @once

@@ -35,14 +35,16 @@ class Classifier:
         """A model whose weights, but for the logits', are restored."""
         images = keras.Input((size, size, 3))
         model = keras.Model(images, self.network(images)[0])
-        # slim.assign_from_checkpoint_fn(checkpoint, slim.get_variables_to_restore(exclude=["resnet_v1_50/logits"]))
+        # slim.assign_from_checkpoint_fn(checkpoint, slim.get_variables_to_restore(exclude=["resnet_v1_50/logits"])),
+        # where the file's classes are others
         keras_resnet.load_weights(model, checkpoint, allow_missing=["predictions"])
         return model
 
     def train(self, model: keras.Model, images: Any, labels: Any, epochs: int, logits_only: bool) -> list[float]:
         """The loss of each epoch."""
-        for layer in model.layers:  # trainable_scopes
-            layer.trainable = layer.name == "predictions" or not logits_only
+        for layer in model.layers:  # trainable_scopes; is_training=False has frozen the norms
+            if not isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = layer.name == "predictions" or not logits_only
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.Adam(0.01), loss)
         history = model.fit(images, labels, batch_size=8, epochs=epochs, verbose=0)

@@ -1,0 +1,67 @@
+"""What a checkpoint that does not fit is told: which tensors, and why, probably. Imports no Keras."""
+
+import re
+from collections import Counter
+
+from keras_resnet import names
+from keras_resnet.plans import Plan
+from keras_resnet.variants import SLIM_NETS
+
+# A tensor that every unit of TF-Slim's networks has: scope, block, unit and version.
+UNIT = re.compile(r"(?:(.+)/)?([^/]+)/unit_(\d+)/bottleneck_v([12])/conv1/weights")
+_SHOWN = 20  # lines of a list
+
+
+def below(scope: str, name: str) -> str:
+    """A name in a scope; a file may have none."""
+    return f"{scope}/{name}" if scope else name
+
+
+def explain(
+    argument: str,
+    source: str,
+    model: str,
+    plan: Plan,
+    lines: set[str],
+    held: dict[str, tuple[int, ...]],
+    scope: str,
+) -> str:
+    """What doesn't fit, sorted by name, and the probable cause."""
+    ordered = sorted(lines, key=lambda line: (line[2:].split(" ")[0], line[0] == "+"))
+    shown = "\n".join(f"  {line}" for line in ordered[:_SHOWN])
+    rest = f"\n  and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
+    return (
+        f"`{argument}`: {source!r} does not fit {model!r}, which is as it was. The model wants (-), and the "
+        f"file has (+):\n{shown}{rest}\n{_cause(plan, lines, held, scope)}"
+    )
+
+
+def _cause(plan: Plan, lines: set[str], held: dict[str, tuple[int, ...]], scope: str) -> str:
+    """Why a file probably doesn't fit."""
+    parts = {line[2:].split(" ")[0].removeprefix(below(scope, "")) for line in lines}
+    if all("not finite" in line for line in lines):
+        return "The training that wrote it diverged: take an earlier checkpoint."
+    if all(": " in line for line in lines):
+        return "The model's dtype can't hold these numbers."
+    units = [match for match in map(UNIT.fullmatch, held) if match]
+    version = int(units[0][4])
+    if version != plan.version:
+        return f"This looks like a v{version} file, and the model is a v{plan.version} network."
+    theirs = Counter(match[2] for match in units)
+    ours = Counter(names.slim_block(unit.stage) for unit in plan.units)
+    if theirs != ours and parts - {part for part in parts if part.startswith(("logits/", "conv1/"))}:
+        counts = tuple(theirs[block] for block in sorted(theirs))
+        known = [depth for depth, rows in SLIM_NETS.items() if rows[0].units == counts]
+        named = f", as resnet_v{version}_{known[0]} has" if known else ""
+        return f"Its blocks have {counts} units{named}; the model's have {tuple(ours[b] for b in sorted(ours))}."
+    if all(part.startswith("logits/") for part in parts):
+        classes = held.get(below(scope, "logits/biases"), (0,))[-1]
+        if not classes:
+            return "It has no classifier: pass allow_missing=('predictions',) to leave the model's as it is."
+        return (
+            f"It has {classes} classes: pass classes={classes} (in keras_resnet.slim num_classes={classes}) "
+            "or build without top; allow_missing=('predictions',) leaves your classifier as it is."
+        )
+    if all(part.startswith("conv1/") for part in parts):
+        return "The stems differ: in input channels, or because one of them has none or another one."
+    return "Are widths (depth_multiplier, base_depth), bias and stem the same?"

@@ -310,6 +310,12 @@ def test_a_builder_takes_a_checkpoint_and_its_style(tmp_path: Path) -> None:
             keras_resnet.ResNet(variant(version), weights=source, style="keras", **rest)
         body = keras_resnet.ResNet(variant(version), False, source, input_shape=(65, 65, 3), pooling="avg")
         assert body.output_shape == (None, 128)
+    image = keras.Input((65, 65, 3))
+    before, _ = slim.resnet_v1_50(image, scope="before", depth_multiplier=1 / 16, min_base_depth=1, global_pool=False)
+    picture = keras.layers.UpSampling2D(16)(keras.layers.Conv2D(3, 1)(before))
+    behind = keras_resnet.ResNet(variant(1), True, V1, picture, classes=10)
+    kernel = keras.ops.convert_to_numpy(behind.get_layer("conv2_block1_1_conv").kernel)
+    np.testing.assert_array_equal(kernel, arrays()[f"{SCOPE}/block1/unit_1/bottleneck_v1/conv1/weights"])
     with pytest.raises(
         ValueError, match="(?s)`weights`: .*v2_2222.* does not fit 'resnet50'.*This looks like a v2 file"
     ):

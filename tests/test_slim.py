@@ -570,6 +570,8 @@ def test_settings_of_keras_hold() -> None:
     with data_format("channels_first"):
         net, points = tiny(2, keras.Input((3, 64, 64)), 5, global_pool=False, spatial_squeeze=False)
         assert net.shape == points["predictions"].shape == (None, 5, 2, 2)
+        scores = run(keras.Model(points["resnet/logits"], points["predictions"]), images(5, 2, 2))
+        np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
         assert tiny(2, keras.Input((3, 64, 64)), 5)[0].shape == (None, 5)
     with dtype_policy("mixed_bfloat16"):
         x = keras.Input((64, 64, 3))

@@ -108,9 +108,9 @@ def ResNet(
     if not isinstance(variant, Variant):
         raise ValueError(f"`variant` must be a Variant, such as keras_resnet.variants.RESNET50; received {variant!r}.")
     told = weight_files.style_of(weights)
-    if told and style not in (None, told):
-        raise ValueError(f"`style` must be None or {told!r} with a checkpoint of TF-Slim's; received {style!r}.")
-    style = style or told
+    if told:
+        check_choice("style", style, (None, told), " The weights are a checkpoint of TF-Slim's.")
+        style = told
     if style is not None:
         styles = tuple(known for known, version in LINEAGES if version == variant.version)
         check_choice("style", style, (None, *styles))

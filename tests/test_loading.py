@@ -306,7 +306,7 @@ def test_a_builder_takes_a_checkpoint_and_its_style(tmp_path: Path) -> None:
         explicit = keras_resnet.ResNet(variant(version), style="slim", **rest)
         load_weights(explicit, source)
         np.testing.assert_array_equal(run(model, x), run(explicit, x))
-        with pytest.raises(ValueError, match="`style` must be None or 'slim' with a checkpoint of TF-Slim's"):
+        with pytest.raises(ValueError, match="`style` must be one of None, 'slim'; received 'keras'. The weights are a"):
             keras_resnet.ResNet(variant(version), weights=source, style="keras", **rest)
         body = keras_resnet.ResNet(variant(version), False, source, input_shape=(65, 65, 3), pooling="avg")
         assert body.output_shape == (None, 128)

@@ -18,6 +18,7 @@ import numpy as np
 from keras_resnet import data, evaluation, figures, folders, labels, models, runs, training, transfer
 from keras_resnet.decoding import Size
 from keras_resnet.errors import check_choice, optional
+from keras_resnet.tf_checkpoints import is_checkpoint
 
 _BATCH = 32  # pictures that predict and evaluate take at once
 
@@ -30,7 +31,9 @@ def train(arguments: argparse.Namespace) -> None:
     pictures, shorter = _pictures(arguments)
     asked = {name: getattr(arguments, name) for name in ("model", "weights", "image_size", "dropout", "dtype")}
     if arguments.weights not in (None, "none", "imagenet"):
-        asked["weights_hash"] = hashlib.sha256(Path(arguments.weights).read_bytes()).hexdigest()
+        path = Path(arguments.weights)
+        index = path if path.is_file() else Path(f"{path}.index")  # of a checkpoint: it holds the data's checksums
+        asked["weights_hash"] = hashlib.sha256(index.read_bytes()).hexdigest()
     earlier = runs.read(out)["arguments"] if arguments.resume and (out / runs.RUN).is_file() else {}
     chosen = earlier.get("chosen") or _choose(arguments, shorter)
     for part in runs.sides(pictures).values():
@@ -80,8 +83,9 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
     runs.check_free(out, arguments.resume, arguments.overwrite)
     if arguments.model:
         check_choice("--model", arguments.model, transfer.networks())
-    if arguments.weights not in (None, "none", "imagenet") and not Path(arguments.weights).is_file():
-        raise ValueError(f"--weights must be 'imagenet', 'none' or the path of a file; received {arguments.weights!r}.")
+    weights = arguments.weights
+    if weights not in (None, "none", "imagenet") and not Path(weights).is_file() and not is_checkpoint(weights):
+        raise ValueError(f"--weights must be 'imagenet', 'none' or the path of a file; received {weights!r}.")
     if arguments.dtype != "float32":
         print(
             f"{arguments.dtype}: quick on GPUs and TPUs; a CPU computes with halves in software, up to 8 times slower"

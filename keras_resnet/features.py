@@ -11,7 +11,7 @@ import keras
 from keras_resnet import names
 from keras_resnet.errors import check_choice, optional
 from keras_resnet.layers import Tensor
-from keras_resnet.networks import choose, no_network
+from keras_resnet.networks import choose, networks, no_network
 from keras_resnet.plans import Unit
 
 __all__ = ["backbone", "end_points", "feature_pyramid"]
@@ -93,7 +93,7 @@ def end_points(model: keras.Model, scope: str | None = None) -> dict[str, Tensor
 
         net = keras_resnet.ResNet50(style="slim", weights=None)
         points = keras_resnet.end_points(net)
-        dense = keras.Model(net.input, points["resnet_v1_50/block2"])  # (N, 28, 28, 512) of 224x224 pixels
+        dense = keras.Model(net.input, points["resnet_v1_50/block2"])  # (N, 14, 14, 512) of 224x224 pixels
 
     These are `<scope>/conv1`; `<scope>/block1/unit_1/bottleneck_v1/shortcut` (where it projects), `conv1`, `conv2`,
     `conv3` and the unit itself; `<scope>/block1`; `global_pool`, `<scope>/logits`, `<scope>/spatial_squeeze` and
@@ -150,6 +150,10 @@ def end_point(outputs: Mapping[str, Tensor], conv: str) -> Tensor:
 
 def _maps(model: keras.Model) -> dict[str, Tensor]:
     """The feature map of each level that the model has, finest first."""
+    found = networks(model, nested=False)
+    if len(found) > 1:
+        scopes = ", ".join(repr(network.scope) for network in found)
+        raise ValueError(f"`model` must be one network; {model.name!r} holds {scopes}: take a keras.Model of one.")
     network = choose(model, None, nested=False)
     layers, units = network.layers, network.plan.units
     if "conv2_block1_1_conv" not in layers:

@@ -22,9 +22,18 @@ def written(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
+        if _interrupted(error):  # zipfile's close complains of what Ctrl-C left open
+            raise KeyboardInterrupt from error
         if isinstance(error, Exception) and any(code in str(error) for code in _FULL):  # h5py's RuntimeErrors say so
             raise OSError(f"The disk is full, or the quota: {str(path)!r} could not be written.") from error
         raise
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether an error is a consequence of Ctrl-C."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 _FULL = tuple(

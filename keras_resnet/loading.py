@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from keras_resnet import names
 from keras_resnet.errors import check_choice, choice_error
 from keras_resnet.mismatches import UNIT, below, explain
-from keras_resnet.networks import Network, choose
+from keras_resnet.networks import Network, choose, models
 from keras_resnet.tf_checkpoints import Bundle, is_checkpoint
 
 __all__ = ["LoadReport", "load_weights"]
@@ -68,7 +68,9 @@ def load_weights(
         model: a model that is, or contains, a network of style "slim", from a builder, `keras_resnet.slim` or a file.
         source: the prefix of a checkpoint (`model.ckpt` for `model.ckpt.index` and `model.ckpt.data-00000-of-00001`),
             or a checkpoint of one file, as the public ones of 2016 are.
-        scope: which network is meant if the model, or the file, holds several: the one it was built with.
+        scope: which network is meant if the model, or the file, holds several: the scope that it was built with, in the
+            model else the name of TF-Slim's network or of the model that holds it. Where both hold several, of other
+            names, load into the models inside, one by one.
         allow_missing: names of layers, such as "predictions", that stay as they are if the file lacks them or has them
             in another shape. (A classifier of as many classes is loaded.)
 
@@ -83,8 +85,8 @@ def load_weights(
     network = choose(model, scope)
     if not isinstance(source, (str, os.PathLike)) or not is_checkpoint(source):
         raise ValueError(
-            f"`source` must be the prefix of a TensorFlow checkpoint or a checkpoint of one file; received {source!r}. "
-            "Files of Keras go into a builder's `weights=` or `model.load_weights`."
+            f"`source` must be the prefix of a TensorFlow checkpoint or a checkpoint of one file; received {source!r}, "
+            "which is none, or not there. Files of Keras go into a builder's `weights=` or `model.load_weights`."
         )
     return load_checkpoint(model, network, source, scope=scope, allow_missing=allow_missing)
 
@@ -135,7 +137,7 @@ def load_checkpoint(
     if lines:
         raise ValueError(explain(argument, str(source), model.name, network.plan, lines, held, scope))
     _assign({name: (each, values[name]) for name, each in wanted.items()})
-    loaded, paths = {id(each) for each in wanted.values()}, dict(_paths(model))
+    loaded, paths = {id(each) for each in wanted.values()}, _paths(model)
     return LoadReport(
         tuple(path for each, path in paths.items() if each in loaded),
         tuple(path for each, path in paths.items() if each not in loaded),
@@ -190,7 +192,7 @@ def _shape(variable: Any) -> Shape:
 def _fault(value: Any, dtype: str) -> str | None:
     """Why a variable of this dtype can't take an array, if it can't."""
     if value.dtype.kind != "f":
-        return f"numbers of type {value.dtype}"
+        return f"{value.dtype}, no floats"
     if not np.isfinite(value).all():
         return "not finite"
     if dtype == "float16" and np.abs(value).max(initial=0) > np.finfo("float16").max:
@@ -198,14 +200,16 @@ def _fault(value: Any, dtype: str) -> str | None:
     return None
 
 
-def _paths(model: keras.Model, around: str = "") -> Iterator[tuple[int, str]]:
-    """Every weight of a model, by identity, and its path through the models that it is made of."""
-    for layer in model.layers:
-        inner = getattr(layer, "layer", layer)  # a wrapper's
-        if isinstance(inner, keras.Model):
-            yield from _paths(inner, f"{around}{layer.name}/")
-        else:
-            yield from ((id(weight), f"{around}{weight.path}") for weight in layer.weights)
+def _paths(model: keras.Model) -> dict[int, str]:
+    """The path of every weight of a model, by identity, through the models that it is made of."""
+    found = {
+        id(weight): f"{path}{weight.path}"
+        for path, each in models(model).items()
+        for layer in each.layers
+        if not isinstance(getattr(layer, "layer", layer), keras.Model)
+        for weight in layer.weights
+    }
+    return {id(weight): found.get(id(weight), weight.path) for weight in model.weights}
 
 
 def _is_spare(name: str, network: Network, whole: bool) -> bool:

@@ -41,8 +41,10 @@ def _cause(plan: Plan, lines: set[str], held: dict[str, tuple[int, ...]], scope:
     parts = {line[2:].split(" ")[0].removeprefix(below(scope, "")) for line in lines}
     if all("not finite" in line for line in lines):
         return "The training that wrote it diverged: take an earlier checkpoint."
-    if all(": " in line for line in lines):
+    if all(": too large" in line for line in lines):
         return "The model's dtype can't hold these numbers."
+    if all(": " in line for line in lines):
+        return "A network's weights are finite floats."
     units = [match for match in map(UNIT.fullmatch, held) if match]
     version = int(units[0][4])
     if version != plan.version:
@@ -57,10 +59,10 @@ def _cause(plan: Plan, lines: set[str], held: dict[str, tuple[int, ...]], scope:
     if all(part.startswith("logits/") for part in parts):
         classes = held.get(below(scope, "logits/biases"), (0,))[-1]
         if not classes:
-            return "It has no classifier: pass allow_missing=('predictions',) to leave the model's as it is."
+            return "It has no classifier: load_weights(..., allow_missing=['predictions']) leaves the model's as it is."
         return (
-            f"It has {classes} classes: pass classes={classes} (in keras_resnet.slim num_classes={classes}) "
-            "or build without top; allow_missing=('predictions',) leaves your classifier as it is."
+            f"It has {classes} classes: pass classes={classes} (in keras_resnet.slim num_classes={classes}) or build "
+            "without top; load_weights(..., allow_missing=['predictions']) leaves a classifier as it is."
         )
     if all(part.startswith("conv1/") for part in parts):
         return "The stems differ: in input channels, or because one of them has none or another one."

@@ -1,7 +1,6 @@
 """Finds our networks in a model, built or loaded, and reads their plan from its layers."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -45,19 +44,38 @@ class Network:
         """Whether it is laid out as TF-Slim's networks are."""
         if self.plan.pool:
             return bool(self.layers["pool1_pool"].pool_size == (3, 3) and self.layers["pool1_pool"].padding == "same")
-        return set(self.striding) <= {stage[-1].name for stage in self.plan.stages}
+        striding = set(self.striding)
+        padded = {unit.name for unit in self.plan.units if any(conv.pad for conv in unit.convs)}  # keras' v2: all
+        return padded <= striding <= {stage[-1].name for stage in self.plan.stages}
 
 
 def networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
     """The networks of ours at the surface of a model and, if asked for, in the models that it is made of."""
     if not isinstance(model, keras.Model) or not (nested or getattr(model, "inputs", None)):
-        raise ValueError(f"`model` must be a functional keras.Model; received {model!r}.")
+        raise ValueError(f"`model` must be a {'' if nested else 'functional '}keras.Model; received {model!r}.")
     found = []
-    for around, prefix, layers in _scopes(model, nested):
-        read = _read(layers)
-        if read:
-            name = around.name if around is not model else published(read) or model.name
-            found.append(Network(prefix.replace("__", "/") or name, prefix, read, layers))
+    for around in list(models(model).values()) if nested else [model]:
+        scopes: dict[str, dict[str, keras.Layer]] = {}
+        for layer in around.layers:
+            prefix, _, name = layer.name.rpartition("__")
+            scopes.setdefault(prefix, {})[name] = layer
+        for prefix, layers in scopes.items():
+            if read := _read(layers):
+                name = around.name if around is not model else published(read) or model.name
+                found.append(Network(prefix.replace("__", "/") or name, prefix, read, layers))
+    return found
+
+
+def models(model: keras.Model, path: str = "") -> dict[str, keras.Model]:
+    """A model and those that it is made of, each once, by path."""
+    found = {path: model}
+    for layer in model.layers:
+        inner = getattr(layer, "layer", layer)  # a wrapper's, such as TimeDistributed's
+        if isinstance(inner, keras.Model):
+            more = models(inner, f"{path}{layer.name}/")
+            found |= {
+                deeper: each for deeper, each in more.items() if not any(each is known for known in found.values())
+            }
     return found
 
 
@@ -67,11 +85,15 @@ def choose(model: keras.Model, scope: str | None, *, nested: bool = True) -> Net
     if not found:
         raise no_network(model)
     chosen = found if len(found) == 1 else [network for network in found if network.scope == scope]
-    if len(chosen) != 1:
-        scopes = tuple(network.scope for network in found)
-        note = " Two have the same: take the models inside, `model.get_layer(...)`." if chosen else ""
-        raise choice_error("scope", scope, scopes, f" The model holds several networks.{note}")
-    return chosen[0]
+    if len(chosen) == 1:
+        return chosen[0]
+    if chosen:
+        raise ValueError(
+            f"`scope` {scope!r} names {len(chosen)} networks in {model.name!r}: take the models that hold them, "
+            "`model.get_layer(...)`."
+        )
+    scopes = tuple(network.scope for network in found)
+    raise choice_error("scope", scope, scopes, f" These are the networks in {model.name!r}.")
 
 
 def no_network(model: keras.Model) -> ValueError:
@@ -89,20 +111,6 @@ def published(network: Plan) -> str | None:
         if kernels == [conv.kernel_shape for conv in plan(row, channels=kernels[0][2]).convs()]:
             return f"resnet_v{version}_{depth}"
     return None
-
-
-def _scopes(model: keras.Model, nested: bool) -> Iterator[tuple[keras.Model, str, dict[str, keras.Layer]]]:
-    """The layers of a model by prefix, then those of each model inside."""
-    scopes: dict[str, dict[str, keras.Layer]] = {}
-    for layer in model.layers:
-        prefix, _, name = layer.name.rpartition("__")
-        scopes.setdefault(prefix, {})[name] = layer
-    for prefix, layers in scopes.items():
-        yield model, prefix, layers
-    for layer in model.layers if nested else ():
-        inner = getattr(layer, "layer", layer)  # a wrapper's, such as TimeDistributed's
-        if isinstance(inner, keras.Model):
-            yield from _scopes(inner, nested)
 
 
 def _read(layers: dict[str, keras.Layer]) -> Plan | None:

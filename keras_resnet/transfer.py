@@ -13,6 +13,7 @@ from keras_resnet import models as builders
 from keras_resnet.decoding import Size, both
 from keras_resnet.downloads import fetch
 from keras_resnet.errors import choice_error
+from keras_resnet.weights import style_of
 
 _STAGE = re.compile(r"conv(\d+)_")
 _SMALL = 48  # pixels; below, the CIFAR nets' three halvings do better than ImageNet's five
@@ -35,7 +36,8 @@ def classifier(
         build: a builder, such as `keras_resnet.ResNet50V2`, or `functools.partial(keras_resnet.ResNet, variant)`.
         classes: how many.
         image_size: (height, width) in pixels, or one int for both.
-        weights: None (random), "imagenet", or the path of a file of the same network, with or without a top.
+        weights: None (random), "imagenet", or the path of a file of the same network, with or without a top; a
+            checkpoint of TF-Slim's makes it one of style "slim".
         **arguments: further keywords of the builder, such as `dropout`.
 
     Raises:
@@ -45,6 +47,9 @@ def classifier(
     first = (arguments.get("data_format") or keras.config.image_data_format()) == "channels_first"
     shape = (3, *both(image_size)) if first else (*both(image_size), 3)
     shared = {"input_shape": shape, "include_preprocessing": True} | arguments
+    told = style_of(weights)
+    if told:
+        shared = {"style": told} | shared
     model = build(weights=None, classes=classes, **shared)
     if weights is not None:
         of_the_top = ("dropout", "classifier_activation", "global_pool")
@@ -66,8 +71,13 @@ def stages(model: keras.Model) -> tuple[str, ...]:
 
 
 def _stage(layer: keras.Layer) -> int:
-    found = _STAGE.match(layer.name.rpartition("__")[2])
+    found = _STAGE.match(_name(layer))
     return int(found[1]) if found else 0
+
+
+def _name(layer: keras.Layer) -> str:
+    """Its name without the prefix that a scope of `keras_resnet.slim` gives."""
+    return str(layer.name).rpartition("__")[2]
 
 
 def is_published(network: str) -> bool:
@@ -120,7 +130,10 @@ def freeze(model: keras.Model, before: str | None = None) -> None:
         ValueError: if the model has no such stage, or no classifier.
     """
     known = stages(model)
-    if not known or not any(layer.name == "predictions" for layer in model.layers):
+    nets = {layer.name.removesuffix(_name(layer)) for layer in model.layers if _stage(layer)}
+    if len(nets) > 1:
+        raise ValueError(f"`model` must be one network; {model.name!r} holds {len(nets)}.")
+    if not known or not any(_name(layer) == "predictions" for layer in model.layers):
         raise ValueError(
             f"`model` must have stages, of layers such as 'conv2_block1_1_conv', and a classifier, 'predictions'; "
             f"{model.name!r} has none."
@@ -129,7 +142,7 @@ def freeze(model: keras.Model, before: str | None = None) -> None:
         raise choice_error("before", before, known)
     learning = known[known.index(before) :] if before else ()
     for layer in model.layers:
-        learns = layer.name == "predictions" or f"conv{_stage(layer)}" in learning
+        learns = _name(layer) == "predictions" or f"conv{_stage(layer)}" in learning
         layer.trainable = learns and not isinstance(layer, keras.layers.BatchNormalization)
 
 

@@ -1,6 +1,7 @@
 """load_weights: every tensor accounted for, all of it or nothing, and what a mismatch is told."""
 
 import dataclasses
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet import LoadReport, load_weights, slim, variants
+from keras_resnet import LoadReport, load_weights, slim, transfer, variants
 from keras_resnet.tf_checkpoints import Bundle
 from tests.checkpoints import write_v1, write_v2
 from tests.nets import assert_close, dtype_policy, images, randomise, run, thin
@@ -137,7 +138,7 @@ def test_numbers_that_a_variable_cannot_hold_are_refused(tmp_path: Path) -> None
     with dtype_policy("mixed_float16"):
         assert load_weights(build(), source).left == ()
     whole = write_v2(tmp_path / "b", values | {name: np.ones(64, "i4")})
-    assert refused(build(), whole, "can't hold") == [f"+ {name} (64,): numbers of type int32"]
+    assert refused(build(), whole, "weights are finite floats") == [f"+ {name} (64,): int32, no floats"]
 
 
 @once
@@ -151,11 +152,11 @@ def test_the_probable_cause_is_named(tmp_path: Path) -> None:
         build(), deep, r"Its blocks have \(3, 4, 6, 3\) units, as resnet_v1_50 has; the model's have \(2, 2, 2, 2\)"
     )
     refused(build(units=(3, 4, 23, 3)), deep, r"as resnet_v1_50 has; the model's have \(3, 4, 23, 3\)")
-    told = r"It has 10 classes: pass classes=10 \(in keras_resnet.slim num_classes=10\)"
+    told = r"It has 10 classes: pass classes=10 \(in keras_resnet.slim num_classes=10\) or build without top"
     lines = refused(build(classes=12), V1, told)
     assert [line.split(" ", 2)[2] for line in lines] == ["(12,)", "(10,)", "(1, 1, 128, 12)", "(1, 1, 128, 10)"]
     headless = {name: value for name, value in arrays().items() if "logits" not in name}
-    refused(build(), write_v2(tmp_path / "a", headless), "It has no classifier: pass allow_missing=")
+    refused(build(), write_v2(tmp_path / "a", headless), "It has no classifier: load_weights.*allow_missing=")
     refused(build(channels=1), V1, "The stems differ: in input channels")
     refused(build(channels=64, include_root_block=False, units=(2, 2, 2)), V1, "Its blocks have")
 
@@ -241,16 +242,21 @@ def test_a_network_inside_a_larger_model() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.body, self.other = build(classes=None), build(classes=None, name="other")
+            self.scale = self.add_weight(name="scale")
 
     assert {path.split("/")[0] for path in load_weights(Own(), V1, scope="other").loaded} == {"other"}
     report = load_weights(Own(), V1, scope="net")
-    assert len(set(report.loaded + report.left)) == len(report.loaded + report.left) == 2 * len(net.weights)
+    assert len(set(report.loaded + report.left)) == len(report.loaded + report.left) == 2 * len(net.weights) + 1
 
     one, two = build(classes=None, scope="one"), build(2, classes=None, scope="two", name="net2")
     both = keras.Model(image := keras.Input((33, 33, 3)), [one(image), two(image)])
     refused(both, V1, "`scope` must be one of 'one', 'two'; received None")
     same = keras.Model(image, [build(classes=None, scope="one", name=name)(image) for name in ("a", "b")])
-    refused(same, V1, "Two have the same", scope="one")
+    refused(same, V1, "`scope` 'one' names 2 networks in", scope="one")
+    twice = keras.Model(
+        image, [(shared := build(classes=None, name="shared"))(image), shared(keras.layers.ReLU()(image))]
+    )
+    assert load_weights(twice, V1).left == ()
     report = load_weights(both, V2, scope="two")
     assert len(report.loaded) == len(two.weights)
     assert len(report.left) == len(one.weights)
@@ -290,6 +296,8 @@ def test_what_is_no_checkpoint_or_no_network_is_refused(tmp_path: Path) -> None:
     refused(mine, V1, "`model` must be one of our networks; received 'mine'")
     keras_style = keras_resnet.ResNet(thin(variants.RESNET50V2), input_shape=(64, 64, 3))
     refused(keras_style, V2, "is a checkpoint of TF-Slim's; 'resnet50v2' is not built with style='slim'")
+    rootless = dataclasses.replace(thin(variants.RESNET50V2), stem=None)
+    refused(keras_resnet.ResNet(rootless, input_shape=(64, 64, 64)), V2, "is not built with style='slim'")
 
 
 def variant(version: int) -> variants.Variant:
@@ -306,7 +314,7 @@ def test_a_builder_takes_a_checkpoint_and_its_style(tmp_path: Path) -> None:
         explicit = keras_resnet.ResNet(variant(version), style="slim", **rest)
         load_weights(explicit, source)
         np.testing.assert_array_equal(run(model, x), run(explicit, x))
-        with pytest.raises(ValueError, match="`style` must be one of None, 'slim'; received 'keras'. The weights are a"):
+        with pytest.raises(ValueError, match="`style` must be one of None, 'slim'; received 'keras'. The weights"):
             keras_resnet.ResNet(variant(version), weights=source, style="keras", **rest)
         body = keras_resnet.ResNet(variant(version), False, source, input_shape=(65, 65, 3), pooling="avg")
         assert body.output_shape == (None, 128)
@@ -324,6 +332,18 @@ def test_a_builder_takes_a_checkpoint_and_its_style(tmp_path: Path) -> None:
     for top in (True, False):  # a builder's network was not cut from a larger one
         with pytest.raises(ValueError, match="Its blocks have"):
             keras_resnet.ResNet(fewer, top, V1, input_shape=(65, 65, 3), classes=10)
+
+
+@once
+def test_transfer_from_a_checkpoint_builds_its_style() -> None:
+    x = np.random.default_rng(0).integers(0, 256, (2, 65, 65, 3)).astype("float32")
+    for version, source in ((1, V1), (2, V2)):
+        build = functools.partial(keras_resnet.ResNet, variant(version))
+        model = transfer.classifier(build, 3, 65, weights=source)
+        body = build(False, source, input_shape=(65, 65, 3), pooling="avg", include_preprocessing=True)
+        np.testing.assert_array_equal(
+            run(keras.Model(model.input, model.get_layer("avg_pool").output), x), run(body, x)
+        )
 
 
 @once

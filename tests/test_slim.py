@@ -445,7 +445,17 @@ def test_two_networks_in_one_model() -> None:
     plain = keras_resnet.ResNet50V2(False, None, x, style="slim")  # beside one with a scope it has its default's name
     model = keras.Model(x, [plain.output, one])
     assert next(iter(end_points(model, "resnet_v2_50"))) == "resnet_v2_50/conv1"
-    assert transfer.stages(keras.Model(x, one)) == ("conv1", "conv2", "conv3", "conv4", "conv5")
+    with pytest.raises(
+        ValueError, match="`model` must be one network; .* holds 'tower/one', 'resnet_v2_50'|'resnet_v2_50', 'tower"
+    ):
+        feature_pyramid(model)
+    with pytest.raises(ValueError, match="`model` must be one network; .* holds 2"):
+        transfer.freeze(model)
+    transfer.freeze(alone := keras.Model(x, one))
+    assert {weight.path for weight in alone.trainable_weights} == {
+        f"tower__one__predictions/{w}" for w in ("kernel", "bias")
+    }
+    assert transfer.stages(alone) == ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
 @once

@@ -280,6 +280,21 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_file_that_was_there(tmp_path: 
 
 
 @once
+def test_an_interrupt_stays_one_whatever_a_library_makes_of_it(tmp_path: Path) -> None:
+    def write() -> None:
+        with files.written(tmp_path / "a") as part:
+            try:
+                part.write_text("half")
+                raise KeyboardInterrupt
+            finally:
+                raise ValueError("Can't close the ZIP file while there is an open writing handle on it.")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+@once
 def test_a_disk_that_fills_up_in_training_keeps_the_last_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writes = iter([None] * 7)  # run.json twice, labels.txt, .state.npz, model.keras, history.csv, .state.npz
 

@@ -11,13 +11,12 @@ import numpy as np
 
 from keras_resnet import names
 from keras_resnet.errors import check_choice, choice_error
-from keras_resnet.mismatches import UNIT, below, explain
+from keras_resnet.mismatches import NOT_FINITE, UNIT, Difference, Shape, below, explain
 from keras_resnet.networks import Network, choose, models
 from keras_resnet.tf_checkpoints import Bundle, is_checkpoint
 
 __all__ = ["LoadReport", "load_weights"]
 
-Shape = tuple[int, ...]
 Source = str | os.PathLike[str]
 
 
@@ -115,27 +114,14 @@ def load_checkpoint(
         raise ValueError(f"`{argument}` is a checkpoint of TF-Slim's; {model.name!r} is not built with style='slim'.")
 
     held = {name: shape for name, shape in bundle.shapes.items() if _is_variable(name, scope, scopes)}
-    wanted, left = dict[str, Any](), set[str]()
-    for ours, theirs in names.slim(network.plan).items():
-        variables = {
-            below(scope, f"{theirs}/{_variable(each)}"): each
-            for each in (network.layers[ours].weights if ours in network.layers else ())
-        }
-        if ours in allowed and any(held.get(name) != _shape(each) for name, each in variables.items()):
-            left |= variables.keys()
-        else:
-            wanted |= variables
-    extra = held.keys() - left - {name for name in held if _is_spare(name[len(below(scope, "")) :], network, whole)}
-    shapes = {name: _shape(each) for name, each in wanted.items()}
-    lines = {f"- {name} {shape}" for name, shape in shapes.items() if held.get(name) != shape}
-    lines |= {f"+ {name} {held[name]}" for name in extra if shapes.get(name) != held[name]}
+    wanted, differences = _compare(network, held, scope, allowed, whole)
     values: dict[str, Any] = {}
-    if not lines:
-        values = {name: bundle.read(name) for name in wanted}
+    if not differences:
+        values = {name: bundle.read(name) for name in sorted(wanted)}
         faults = {name: _fault(value, wanted[name].dtype) for name, value in values.items()}
-        lines = {f"+ {name} {held[name]}: {fault}" for name, fault in faults.items() if fault}
-    if lines:
-        raise ValueError(explain(argument, str(source), model.name, network.plan, lines, held, scope))
+        differences = [Difference(name, None, held[name], fault) for name, fault in faults.items() if fault]
+    if differences:
+        raise ValueError(explain(argument, str(source), model.name, network.plan, differences, held, scope))
     _assign({name: (each, values[name]) for name, each in wanted.items()})
     loaded, paths = {id(each) for each in wanted.values()}, _paths(model)
     return LoadReport(
@@ -148,6 +134,26 @@ def load_checkpoint(
             if tuple(each.shape) != held[name]
         ),
     )
+
+
+def _compare(
+    network: Network, held: dict[str, Shape], scope: str, allowed: set[str], whole: bool
+) -> tuple[dict[str, Any], list[Difference]]:
+    """The variables to be filled, by TF-Slim's names, and where a file of these tensors doesn't fit them."""
+    wanted, left = dict[str, Any](), set[str]()
+    for ours, theirs in names.slim(network.plan).items():
+        variables = {
+            below(scope, f"{theirs}/{_variable(each)}"): each
+            for each in (network.layers[ours].weights if ours in network.layers else ())
+        }
+        if ours in allowed and any(held.get(name) != _shape(each) for name, each in variables.items()):
+            left |= variables.keys()
+        else:
+            wanted |= variables
+    extra = held.keys() - left - {name for name in held if _is_spare(name[len(below(scope, "")) :], network, whole)}
+    shapes = {name: _shape(each) for name, each in wanted.items()}
+    differing = sorted(name for name in shapes.keys() | extra if shapes.get(name) != held.get(name))
+    return wanted, [Difference(name, shapes.get(name), held.get(name)) for name in differing]
 
 
 def _scope(bundle: Bundle, scopes: list[str], wanted: str | None, built: str) -> str:
@@ -194,7 +200,7 @@ def _fault(value: Any, dtype: str) -> str | None:
     if value.dtype.kind != "f":
         return f"{value.dtype}, no floats"
     if not np.isfinite(value).all():
-        return "not finite"
+        return NOT_FINITE
     if dtype == "float16" and np.abs(value).max(initial=0) > np.finfo("float16").max:
         return "too large for float16"
     return None

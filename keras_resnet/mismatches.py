@@ -2,6 +2,8 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from keras_resnet import names
 from keras_resnet.plans import Plan
@@ -9,7 +11,10 @@ from keras_resnet.variants import SLIM_NETS
 
 # A tensor that every unit of TF-Slim's networks has: scope, block, unit and version.
 UNIT = re.compile(r"(?:(.+)/)?([^/]+)/unit_(\d+)/bottleneck_v([12])/conv1/weights")
+NOT_FINITE = "not finite"
 _SHOWN = 20  # lines of a list
+
+Shape = tuple[int, ...]
 
 
 def below(scope: str, name: str) -> str:
@@ -17,34 +22,48 @@ def below(scope: str, name: str) -> str:
     return f"{scope}/{name}" if scope else name
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A tensor that the model wants and the file lacks, or the other way round, or that they have in other shapes."""
+
+    name: str
+    wanted: Shape | None
+    held: Shape | None
+    fault: str = ""  # of its numbers
+
+    def lines(self) -> Iterator[str]:
+        """What the model wants, and what the file has instead."""
+        if self.wanted is not None:
+            yield f"  - {self.name} {self.wanted}"
+        if self.held is not None:
+            yield f"  + {self.name} {self.held}" + (f": {self.fault}" if self.fault else "")
+
+
 def explain(
     argument: str,
     source: str,
     model: str,
     plan: Plan,
-    lines: set[str],
-    held: dict[str, tuple[int, ...]],
+    differences: list[Difference],
+    held: dict[str, Shape],
     scope: str,
 ) -> str:
-    """What doesn't fit, sorted by name, and the probable cause."""
-    ordered = sorted(lines, key=lambda line: (line[2:].split(" ")[0], line[0] == "+"))
-    shown = "\n".join(f"  {line}" for line in ordered[:_SHOWN])
-    rest = f"\n  and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
-    return (
-        f"`{argument}`: {source!r} does not fit {model!r}, which is as it was. The model wants (-), and the "
-        f"file has (+):\n{shown}{rest}\n{_cause(plan, lines, held, scope)}"
-    )
+    """What doesn't fit, and the probable cause."""
+    lines = [line for difference in differences for line in difference.lines()]
+    more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    head = f"`{argument}`: {source!r} does not fit {model!r}, which is as it was."
+    legend = "The model wants (-), and the file has (+):"
+    return "\n".join((f"{head} {legend}", *lines[:_SHOWN], *more, _cause(plan, differences, held, scope)))
 
 
-def _cause(plan: Plan, lines: set[str], held: dict[str, tuple[int, ...]], scope: str) -> str:
+def _cause(plan: Plan, differences: list[Difference], held: dict[str, Shape], scope: str) -> str:
     """Why a file probably doesn't fit."""
-    parts = {line[2:].split(" ")[0].removeprefix(below(scope, "")) for line in lines}
-    if all("not finite" in line for line in lines):
+    parts = {each.name.removeprefix(below(scope, "")) for each in differences}
+    faults = {each.fault for each in differences}
+    if faults == {NOT_FINITE}:
         return "The training that wrote it diverged: take an earlier checkpoint."
-    if all(": too large" in line for line in lines):
-        return "The model's dtype can't hold these numbers."
-    if all(": " in line for line in lines):
-        return "A network's weights are finite floats."
+    if faults != {""}:
+        return "A network's weights are finite floats that its dtype can hold."
     units = [match for match in map(UNIT.fullmatch, held) if match]
     version = int(units[0][4])
     if version != plan.version:

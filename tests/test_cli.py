@@ -49,6 +49,7 @@ def command(*arguments: str, cwd: Path, backend: str = BACKEND) -> subprocess.Co
     )
 
 
+CHECKPOINT = str(Path(__file__).parent / "goldens" / "slim" / "v1_3463" / "model.ckpt")  # a prefix
 Refused = Callable[..., str]
 
 
@@ -142,6 +143,7 @@ def test_a_missing_backend_is_a_sentence(monkeypatch: pytest.MonkeyPatch, refuse
         (("train", "digits", "--weights", "none", "--unfreeze-from", "conv4"), "worth keeping; --weights is none"),
         (("train", "digits", "--weights", "file"), "must be a file of Keras"),
         (("train", "digits", "--model", "ResNet20", "--weights", "imagenet"), "there are no such weights for resnet20"),
+        (("train", "digits", "--model", "ResNet50", "--weights", CHECKPOINT), "does not fit 'resnet50'"),  # it is read
         (("train", "digits", "--over"), "unrecognized arguments: --over"),
         (("train", ".", "--out", "runs/x"), "--out must not lie in DATA"),
         (("train", "digits", "--resume", "--overwrite"), "exclude each other"),

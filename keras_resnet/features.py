@@ -154,10 +154,10 @@ def _maps(model: keras.Model) -> dict[str, Tensor]:
     if len(found) > 1:
         scopes = ", ".join(repr(network.scope) for network in found)
         raise ValueError(f"`model` must be one network; {model.name!r} holds {scopes}: take a keras.Model of one.")
-    network = choose(model, None, nested=False)
-    layers, units = network.layers, network.plan.units
-    if "conv2_block1_1_conv" not in layers:
+    if not found or "conv2_block1_1_conv" not in found[0].layers:
         raise no_network(model)
+    (network,) = found
+    layers, units = network.layers, network.plan.units
     if any(f"{stage[0].stage}_pool" in layers for stage in network.plan.stages):
         raise ValueError(
             f"`model` must stride inside its units; {model.name!r} was built with store_non_strided_activations=True: "

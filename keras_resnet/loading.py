@@ -208,14 +208,7 @@ def _fault(value: Any, dtype: str) -> str | None:
 
 def _paths(model: keras.Model) -> dict[int, str]:
     """The path of every weight of a model, by identity, through the models that it is made of."""
-    found = {
-        id(weight): f"{path}{weight.path}"
-        for path, each in models(model).items()
-        for layer in each.layers
-        if not isinstance(getattr(layer, "layer", layer), keras.Model)
-        for weight in layer.weights
-    }
-    return {id(weight): found.get(id(weight), weight.path) for weight in model.weights}
+    return {id(weight): f"{path}{weight.path}" for path, each in models(model).items() for weight in each.weights}
 
 
 def _is_spare(name: str, network: Network, whole: bool) -> bool:

@@ -72,7 +72,7 @@ def _cause(plan: Plan, differences: list[Difference], held: dict[str, Shape], sc
     ours = Counter(names.slim_block(unit.stage) for unit in plan.units)
     if theirs != ours and parts - {part for part in parts if part.startswith(("logits/", "conv1/"))}:
         counts = tuple(theirs[block] for block in sorted(theirs))
-        known = [depth for depth, rows in SLIM_NETS.items() if rows[0].units == counts]
+        known = [depth for (each, depth), row in SLIM_NETS.items() if each == version and row.units == counts]
         named = f", as resnet_v{version}_{known[0]} has" if known else ""
         return f"Its blocks have {counts} units{named}; the model's have {tuple(ours[b] for b in sorted(ours))}."
     if all(part.startswith("logits/") for part in parts):

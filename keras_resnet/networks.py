@@ -1,14 +1,13 @@
 """Finds our networks in a model, built or loaded, and reads their plan from its layers."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import keras
 
 from keras_resnet.errors import choice_error
 from keras_resnet.layouts import plan
-from keras_resnet.lineages import LINEAGES
 from keras_resnet.plans import Conv, Plan, Unit
 from keras_resnet.variants import SLIM_NETS
 
@@ -105,10 +104,10 @@ def no_network(model: keras.Model) -> ValueError:
 
 def published(network: Plan) -> str | None:
     """TF-Slim's name of a network, if it is one of its own."""
-    version, kernels = network.version, [conv.kernel_shape for conv in network.convs()]
-    for depth, rows in SLIM_NETS.items():
-        row = replace(rows[version - 1], lineage=LINEAGES["slim", version])
-        if kernels == [conv.kernel_shape for conv in plan(row, channels=kernels[0][2]).convs()]:
+    kernels = [conv.kernel_shape for conv in network.convs()]
+    for (version, depth), row in SLIM_NETS.items():
+        wanted = plan(row, channels=kernels[0][2])
+        if version == network.version and kernels == [conv.kernel_shape for conv in wanted.convs()]:
             return f"resnet_v{version}_{depth}"
     return None
 

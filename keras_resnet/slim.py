@@ -17,6 +17,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from keras_resnet.errors import check_positive
 from keras_resnet.layers import Tensor
+from keras_resnet.layouts import plan
+from keras_resnet.names import slim_block
 from keras_resnet.slim_blocks import (
     Block,
     Ends,
@@ -157,7 +159,7 @@ def _v1(
     batch_norm_decay: float = 0.997,
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
-    blocks = _blocks(depth, resnet_v1_block, min_base_depth, depth_multiplier)
+    blocks = _blocks(1, depth, min_base_depth, depth_multiplier)
     how = (num_classes, is_training, global_pool, output_stride, True, spatial_squeeze)
     more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
     return resnet(1, f"resnet_v1_{depth}", inputs, blocks, *how, *more)
@@ -181,7 +183,7 @@ def _v1_deep(
     batch_norm_decay: float = 0.997,
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
-    blocks = _blocks(depth, resnet_v1_block, min_base_depth, depth_multiplier)
+    blocks = _blocks(1, depth, min_base_depth, depth_multiplier)
     how = (num_classes, is_training, global_pool, output_stride, True, spatial_squeeze)
     more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
     return resnet(1, f"resnet_v1_{depth}", inputs, blocks, *how, *more)
@@ -205,7 +207,7 @@ def _v2(
     batch_norm_decay: float = 0.997,
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
-    blocks = _blocks(depth, resnet_v2_block, min_base_depth, depth_multiplier)
+    blocks = _blocks(2, depth, min_base_depth, depth_multiplier)
     how = (num_classes, is_training, global_pool, output_stride, True, spatial_squeeze)
     more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
     return resnet(2, f"resnet_v2_{depth}", inputs, blocks, *how, *more)
@@ -222,7 +224,7 @@ def _bind(build: Callable[Concatenate[int, P], T], version: Version, depth: int)
     def network(*args: P.args, **kwargs: P.kwargs) -> T:
         return build(depth, *args, **kwargs)
 
-    units = ", ".join(map(str, SLIM_NETS[depth][0].units))
+    units = ", ".join(map(str, SLIM_NETS[version, depth].units))
     network.__name__ = network.__qualname__ = name
     network.__annotations__ = {key: type_ for key, type_ in build.__annotations__.items() if key != "depth"}
     network.__signature__ = signature  # type: ignore[attr-defined]
@@ -244,17 +246,16 @@ def _bind(build: Callable[Concatenate[int, P], T], version: Version, depth: int)
     return network
 
 
-def _blocks(
-    depth: int, block: Callable[[str, int, int, int], Block], min_base_depth: int, depth_multiplier: float
-) -> list[Block]:
-    """The four blocks of a network of TF-Slim's."""
+def _blocks(version: Version, depth: int, min_base_depth: int, depth_multiplier: float) -> list[Block]:
+    """The four blocks of a network of TF-Slim's, as its plan has them."""
     check_positive("min_base_depth", min_base_depth)
     if type(depth_multiplier) not in (int, float) or not 0 <= depth_multiplier < inf:
         raise ValueError(f"`depth_multiplier` must be a number from 0 up; received {depth_multiplier!r}.")
-    row = SLIM_NETS[depth][0]
-    widths = [max(int(width * depth_multiplier), min_base_depth) for width in row.widths]
-    plans = enumerate(zip(widths, row.units, (2, 2, 2, 1), strict=True), 1)
-    return [block(f"block{i}", width, count, stride) for i, (width, count, stride) in plans]
+    block, blocks = (resnet_v1_block if version == 1 else resnet_v2_block), []
+    for stage in plan(SLIM_NETS[version, depth]).stages:
+        width = max(int(stage[0].convs[0].filters * depth_multiplier), min_base_depth)
+        blocks.append(block(slim_block(stage[0].stage), width, len(stage), stage[-1].stride))
+    return blocks
 
 
 resnet_v1_50, resnet_v1_101 = _bind(_v1, 1, 50), _bind(_v1, 1, 101)

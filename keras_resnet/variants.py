@@ -9,6 +9,7 @@ Nothing here imports Keras. The builder and the tests read the same plan:
     [2, 1, 1, 1]
 """
 
+from dataclasses import replace
 from typing import Literal
 
 from keras_resnet.layouts import Stem, Variant, plan
@@ -80,12 +81,16 @@ RESNET101, RESNET101V2 = _imagenet("resnet101", "bottleneck", 3, 4, 23, 3)
 RESNET152, RESNET152V2 = _imagenet("resnet152", "bottleneck", 3, 8, 36, 3)
 RESNET200, RESNET200V2 = _imagenet("resnet200", "bottleneck", 3, 24, 36, 3)  # 200: arXiv:1603.05027 Table 5
 
-# By depth, v1 and v2: the networks of TF-Slim.
+# The networks of TF-Slim, by version and depth.
 SLIM_NETS = {
-    50: (RESNET50, RESNET50V2),
-    101: (RESNET101, RESNET101V2),
-    152: (RESNET152, RESNET152V2),
-    200: (RESNET200, RESNET200V2),
+    (row.version, depth): replace(row, lineage=LINEAGES["slim", row.version])
+    for depth, rows in {
+        50: (RESNET50, RESNET50V2),
+        101: (RESNET101, RESNET101V2),
+        152: (RESNET152, RESNET152V2),
+        200: (RESNET200, RESNET200V2),
+    }.items()
+    for row in rows
 }
 
 RESNET20, RESNET20V2 = _cifar("resnet20", "basic", 3, "A")

@@ -112,6 +112,25 @@ def test_old_imports_and_positional_calls_work() -> None:
         assert points["predictions"].shape == (None, 1, 1, 5)  # not squeezed
 
 
+VARIABLES = {1: {50: 267, 101: 522, 152: 777, 200: 1017}, 2: {50: 272, 101: 544, 152: 816, 200: 1072}}  # TF-Slim's
+
+
+@once
+@pytest.mark.parametrize(
+    ("version", "depth"), [(version, depth) for version in VERSIONS for depth in VARIABLES[version]]
+)
+def test_a_named_network_has_as_many_variables_and_strides_as_slims(version: int, depth: int) -> None:
+    name, x = f"resnet_v{version}_{depth}", keras.Input((64, 64, 3))
+    net, points = getattr(slim, name)(x, 10, depth_multiplier=1 / 16, min_base_depth=1)
+    assert len(keras.Model(x, net).weights) == VARIABLES[version][depth]
+    assert [points[f"{name}/block{i}"].shape[1:] for i in range(1, 5)] == [
+        (8, 8, 16),
+        (4, 4, 32),
+        (2, 2, 64),
+        (2, 2, 128),
+    ]
+
+
 @once
 def test_a_block_is_slims() -> None:
     units = slim.resnet_v1_block("block1", 64, 3, 2)

@@ -1,37 +1,131 @@
-"""Published files, in Keras' own cache: fetched once, verified by their hash."""
+"""Published files in Keras' own cache: fetched once, proved, and there whole or not at all. Imports no Keras."""
 
+import hashlib
 import os
+import re
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-import keras
+from keras_resnet.notices import say
+from keras_resnet.parts import claimed, finish, forget
+from keras_resnet.receiving import receive
+from keras_resnet.web import bare, mirrored
+
+_NAME = re.compile(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", re.ASCII)  # neither "..", nor absolute, nor hidden
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{8,64}|md5:[0-9a-f]{8,32})?")
+_WHOLE = {"sha256": 64, "md5": 32}
+
+Check = Callable[[Path], object]
 
 
-def fetch(url: str, md5: str, otherwise: str) -> Path:
-    """Returns the path of a published file, downloading it unless the cache holds it.
+def fetch(url: str, name: str, digest: str = "", *, otherwise: str, check: Check | None = None) -> Path:
+    """Returns the path of a published file in Keras' cache, downloading it unless it is there and right.
+
+    What a killed or failed download left is continued. Of processes that want the same file one downloads it and the
+    others wait, where the system has locks. `KERAS_RESNET_MIRROR` may hold an http or https URL that takes the place
+    of scheme and host.
 
     Args:
-        url: where the file lies; its last part is the name in the cache.
-        md5: hexadecimal hash of the content, lower case.
+        url: where the file is published.
+        name: the path below the cache's folder `models`, with "/".
+        digest: "sha256:" or "md5:" and the first 8 hexadecimal digits or more; "" where none are published.
         otherwise: what a user without network can do instead, for the error.
+        check: raises ValueError if a file can't be read in its format. Every new file has to pass it, and without
+            a digest the file in the cache, too.
 
     Raises:
-        OSError: if the file cannot be had, or has another hash, in which case it is deleted. Names the URL and the
-            place for a file that was downloaded by other means.
+        OSError: if the file can't be had, or is another one: names the URL, the reason, and the place for a file
+            that was downloaded by other means. What was in the cache is still there.
+        ValueError: if `name`, `digest` or `KERAS_RESNET_MIRROR` is malformed.
     """
-    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    with suppress(OSError):  # get_file takes a folder that is not there for one that can't be written
-        home.mkdir(parents=True, exist_ok=True)
-    if not os.access(home, os.W_OK):
-        home = Path(tempfile.gettempdir()) / ".keras"  # as Keras does
-        home.mkdir(exist_ok=True)
-    path = home / "models" / url.rsplit("/", 1)[-1]
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"`name` must be a path below the cache, such as 'timm/resnet18.pth'; received {name!r}.")
+    proof, source = _Proof.of(digest, check), mirrored(url)
+    path = _home() / "models" / name
     try:
-        keras.utils.get_file(path.name, url, cache_dir=home, cache_subdir=path.parent.name, file_hash=md5)
-    except Exception as error:  # get_file raises bare Exceptions
-        path.unlink(missing_ok=True)
+        if not proof.trusts(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with claimed(path) as part:
+                if not proof.trusts(path):  # another process may have been quicker
+                    _download(source, part, proof)
+                    finish(part, path)
+    except OSError as error:
         raise OSError(
-            f"Could not get {url} ({error}). Download that file by other means and put it at {path}, or {otherwise}."
+            f"Could not get {bare(source)} ({error}). "
+            f"Download that file by other means and put it at {path}, or {otherwise}."
         ) from error
     return path
+
+
+@dataclass(frozen=True)
+class _Proof:
+    """What tells a published file from any other."""
+
+    algorithm: str
+    digits: str
+    check: Check | None
+
+    @classmethod
+    def of(cls, digest: str, check: Check | None) -> "_Proof":
+        """Reads a digest."""
+        if not _DIGEST.fullmatch(digest.lower()):
+            raise ValueError(
+                f"`digest` must be 'sha256:' or 'md5:' and 8 hexadecimal digits or more; received {digest!r}."
+            )
+        algorithm, _, digits = digest.lower().partition(":")
+        return cls(algorithm, digits, check)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the digits are known."""
+        return len(self.digits) == _WHOLE.get(self.algorithm)
+
+    def trusts(self, path: Path) -> bool:
+        """Whether a file of the cache is right; without digits, whether it can be read: only whole ones get there."""
+        needed = replace(self, check=None) if self.digits else self
+        with suppress(ValueError):
+            if path.is_file():
+                needed.test(path)
+                return True
+        return False
+
+    def test(self, path: Path) -> None:
+        """Raises a `ValueError` if a file is not the published one."""
+        if self.digits:
+            with path.open("rb") as file:
+                new = partial(hashlib.new, self.algorithm, usedforsecurity=False)  # some systems keep md5 from secrets
+                found = hashlib.file_digest(file, new).hexdigest()
+            if not found.startswith(self.digits):
+                raise ValueError(f"its {self.algorithm} hash is {found}, not {self.digits}")
+        if self.check:
+            self.check(path)
+
+
+def _home() -> Path:
+    """Keras' folder, or where that can't be written its fallback."""
+    home = Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))
+    with suppress(OSError):
+        home.mkdir(parents=True, exist_ok=True)
+    return home if os.access(home, os.W_OK) else Path(tempfile.gettempdir()) / ".keras"
+
+
+def _download(url: str, part: Path, proof: _Proof) -> None:
+    """Completes a file; begins it anew if what was there before turns out not to be its beginning."""
+    continued = part.stat().st_size > 0
+    while True:
+        receive(url, part, proven=proof.is_whole)
+        try:
+            proof.test(part)
+            break
+        except ValueError as error:
+            forget(part)
+            if not continued:
+                raise OSError(str(error)) from error
+            continued = False
+    if not proof.digits:
+        how = "format and length" if proof.check else "length"
+        say(f"No hash of {bare(url)} is published; the file was checked by its {how}.")

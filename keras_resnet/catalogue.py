@@ -1,0 +1,139 @@
+"""The facts about published weights files, as their sources state them: one line a file. Imports nothing."""
+
+# keras.applications: network, MD5 with and without classifier, top-1 (keras.src.applications.resnet, keras.io).
+KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
+KERAS = (
+    ("ResNet50", "2cb95161c43110f7111970584f804107", "4d473c1dd8becc155b73f8504c6f6626", 74.9),
+    ("ResNet101", "f1aeb4b969a6efcfb50fad2f0c20cfc5", "88cf7a10940856eca736dc7b7e228a21", 76.4),
+    ("ResNet152", "100835be76be38e30d865e96f2aaae62", "ee4c566cf9a93f14d82f913c2dc6dd0c", 76.6),
+    ("ResNet50V2", "3ef43a0b657b3be2300d5770ece849e0", "fac2f116257151a9d068a22e544a4917", 76.0),
+    ("ResNet101V2", "6343647c601c52e1368623803854d971", "c0ed64b8031c3730f411d2eb4eea35b5", 77.2),
+    ("ResNet152V2", "a49b44d1979771252814e80f8ec446f9", "ed17cf2e0169df9d443503ef94b23b33", 78.0),
+)
+
+# TF-Slim: version, depth, top-1 (its README).
+SLIM = ((1, 50, 75.2), (1, 101, 76.4), (1, 152, 76.8), (2, 50, 75.6), (2, 101, 77.0), (2, 152, 77.8))
+# By version: date, classes (v2: first a background), image size, resize, squash, preprocessing. v1 is evaluated as VGG
+# is; v2 as Inception: the middle 0.875 of the image, resized to 299x299 (floor(299 / 0.875) is 341).
+SLIM_VERSIONS = {
+    1: ("2016_08_28", 1000, 224, 256, False, "rgb_means"),
+    2: ("2017_04_14", 1001, 299, 341, True, "tf"),
+}
+
+# torchvision: architecture, recipe, the hash in the file's name, resize, top-1, whether it is torchvision's DEFAULT.
+TORCHVISION_URL = "https://download.pytorch.org/models/"
+TORCHVISION = (
+    ("resnet18", "v1", "f37072fd", 256, 69.758, True),
+    ("resnet34", "v1", "b627a593", 256, 73.314, True),
+    ("resnet50", "v1", "0676ba61", 256, 76.130, False),
+    ("resnet50", "v2", "11ad3fa6", 232, 80.858, True),
+    ("resnet101", "v1", "63fe2227", 256, 77.374, False),
+    ("resnet101", "v2", "cd907fc2", 232, 81.886, True),
+    ("resnet152", "v1", "394f9c45", 256, 78.312, False),
+    ("resnet152", "v2", "f82ba261", 232, 82.284, True),
+)
+
+# Semi-supervised and semi-weakly supervised (arXiv:1905.00546): architecture, recipe, file, top-1 (the README).
+FACEBOOK_URL = "https://dl.fbaipublicfiles.com/semiweaksupervision/model_files/"
+FACEBOOK = (
+    ("resnet18", "ssl", "semi_supervised_resnet18-d92f0530.pth", 72.8),
+    ("resnet18", "swsl", "semi_weakly_supervised_resnet18-118f1556.pth", 73.4),
+    ("resnet50", "ssl", "semi_supervised_resnet50-08389792.pth", 79.3),
+    ("resnet50", "swsl", "semi_weakly_supervised_resnet50-16a12f1b.pth", 81.2),
+)
+
+# Where timm's files were published first ("hub": nowhere else): URL, interpolation, preprocessing, licence.
+_GITHUB = "https://github.com/{}/releases/download/"
+TIMM_ORIGINS = {
+    "rw": (_GITHUB.format("rwightman/pytorch-image-models"), "bicubic", "torch", "apache-2.0"),
+    "hf": (_GITHUB.format("huggingface/pytorch-image-models"), "bicubic", "torch", "apache-2.0"),
+    "gluon": (_GITHUB.format("rwightman/pytorch-pretrained-gluonresnet"), "bicubic", "torch", "apache-2.0"),
+    "pt": (TORCHVISION_URL, "bilinear", "torch", "bsd-3-clause"),
+    "fb": (FACEBOOK_URL, "bilinear", "torch", "cc-by-nc-4.0"),
+    "hub": ("https://huggingface.co/timm/", "bicubic", "tf", "apache-2.0"),
+    "bamboo": ("https://huggingface.co/timm/", "bicubic", "torch", ""),
+}
+# timm: name, origin, file there, image size, crop_pct, top-1 (its table of results of 2026-08-08; None: a body).
+TIMM = (
+    ("resnet18.a1_in1k", "hf", "v0.1-rsb-weights/resnet18_a1_0-d63eafa0.pth", 224, 0.95, 71.504),
+    ("resnet18.a2_in1k", "hf", "v0.1-rsb-weights/resnet18_a2_0-b61bd467.pth", 224, 0.95, 70.634),
+    ("resnet18.a3_in1k", "hf", "v0.1-rsb-weights/resnet18_a3_0-40c531c8.pth", 160, 0.95, 65.67),
+    ("resnet18.tv_in1k", "pt", "resnet18-f37072fd.pth", 224, 0.875, 69.752),
+    ("resnet18.fb_ssl_yfcc100m_ft_in1k", "fb", "semi_supervised_resnet18-d92f0530.pth", 224, 0.875, 72.636),
+    ("resnet18.fb_swsl_ig1b_ft_in1k", "fb", "semi_weakly_supervised_resnet18-118f1556.pth", 224, 0.875, 73.286),
+    ("resnet18.gluon_in1k", "gluon", "v0.1/gluon_resnet18_v1b-0757602b.pth", 224, 0.875, 70.844),
+    ("resnet34.a1_in1k", "hf", "v0.1-rsb-weights/resnet34_a1_0-46f8f793.pth", 224, 0.95, 76.42),
+    ("resnet34.a2_in1k", "hf", "v0.1-rsb-weights/resnet34_a2_0-82d47d71.pth", 224, 0.95, 75.52),
+    ("resnet34.a3_in1k", "hf", "v0.1-rsb-weights/resnet34_a3_0-a20cabb6.pth", 160, 0.95, 70.58),
+    ("resnet34.bt_in1k", "rw", "v0.1-weights/resnet34-43635321.pth", 224, 0.875, 75.176),
+    ("resnet34.ra4_e3600_r224_in1k", "hub", "", 224, 0.9, 77.492),
+    ("resnet34.tv_in1k", "pt", "resnet34-b627a593.pth", 224, 0.875, 73.298),
+    ("resnet34.gluon_in1k", "gluon", "v0.1/gluon_resnet34_v1b-c6d82d59.pth", 224, 0.875, 74.574),
+    ("resnet26.bt_in1k", "rw", "v0.1-weights/resnet26-9aa10e23.pth", 224, 0.875, 75.298),
+    ("resnet50.a1_in1k", "rw", "v0.1-rsb-weights/resnet50_a1_0-14fe96d1.pth", 224, 0.95, 80.382),
+    ("resnet50.a1h_in1k", "hf", "v0.1-rsb-weights/resnet50_a1h2_176-001a1197.pth", 176, 0.9, 79.264),
+    ("resnet50.a2_in1k", "hf", "v0.1-rsb-weights/resnet50_a2_0-a2746f79.pth", 224, 0.95, 79.828),
+    ("resnet50.a3_in1k", "hf", "v0.1-rsb-weights/resnet50_a3_0-59cae1ef.pth", 160, 0.95, 75.994),
+    ("resnet50.b1k_in1k", "hf", "v0.1-rsb-weights/resnet50_b1k-532a802a.pth", 224, 0.95, 79.564),
+    ("resnet50.b2k_in1k", "hf", "v0.1-rsb-weights/resnet50_b2k-1ba180c1.pth", 224, 0.95, 79.388),
+    ("resnet50.c1_in1k", "hf", "v0.1-rsb-weights/resnet50_c1-5ba5e060.pth", 224, 0.95, 79.766),
+    ("resnet50.c2_in1k", "hf", "v0.1-rsb-weights/resnet50_c2-d01e05b2.pth", 224, 0.95, 79.868),
+    ("resnet50.d_in1k", "hf", "v0.1-rsb-weights/resnet50_d-f39db8af.pth", 224, 0.95, 79.904),
+    ("resnet50.ram_in1k", "hf", "v0.1-weights/resnet50_ram-a26f946b.pth", 224, 0.875, 79.034),
+    ("resnet50.am_in1k", "hf", "v0.1-weights/resnet50_am-6c502b37.pth", 224, 0.875, 79.004),
+    ("resnet50.ra_in1k", "hf", "v0.1-weights/resnet50_ra-85ebb6e5.pth", 224, 0.875, 78.82),
+    ("resnet50.bt_in1k", "hf", "v0.1-weights/rw_resnet50-86acaeed.pth", 224, 0.875, 78.444),
+    ("resnet50.tv_in1k", "pt", "resnet50-0676ba61.pth", 224, 0.875, 76.156),
+    ("resnet50.tv2_in1k", "pt", "resnet50-11ad3fa6.pth", 176, 0.875, 79.434),
+    ("resnet50.bamboo", "bamboo", "", 224, 1.0, None),
+    ("resnet50.fb_ssl_yfcc100m_ft_in1k", "fb", "semi_supervised_resnet50-08389792.pth", 224, 0.875, 79.252),
+    ("resnet50.fb_swsl_ig1b_ft_in1k", "fb", "semi_weakly_supervised_resnet50-16a12f1b.pth", 224, 0.875, 81.146),
+    ("resnet50.gluon_in1k", "gluon", "v0.1/gluon_resnet50_v1b-0ebe02e2.pth", 224, 0.875, 77.58),
+    ("resnet101.a1h_in1k", "rw", "v0.1-rsb-weights/resnet101_a1h-36d3f2aa.pth", 224, 0.95, 81.95),
+    ("resnet101.a1_in1k", "hf", "v0.1-rsb-weights/resnet101_a1_0-cdcb52a9.pth", 224, 0.95, 81.494),
+    ("resnet101.a2_in1k", "hf", "v0.1-rsb-weights/resnet101_a2_0-6edb36c7.pth", 224, 0.95, 81.344),
+    ("resnet101.a3_in1k", "hf", "v0.1-rsb-weights/resnet101_a3_0-1db14157.pth", 160, 0.95, 77.928),
+    ("resnet101.tv_in1k", "pt", "resnet101-63fe2227.pth", 224, 0.875, 77.404),
+    ("resnet101.tv2_in1k", "pt", "resnet101-cd907fc2.pth", 176, 0.875, 79.908),
+    ("resnet101.gluon_in1k", "gluon", "v0.1/gluon_resnet101_v1b-3b017079.pth", 224, 0.875, 79.306),
+    ("resnet152.a1h_in1k", "rw", "v0.1-rsb-weights/resnet152_a1h-dc400468.pth", 224, 0.95, 82.818),
+    ("resnet152.a1_in1k", "hf", "v0.1-rsb-weights/resnet152_a1_0-2eee8a7a.pth", 224, 0.95, 81.998),
+    ("resnet152.a2_in1k", "hf", "v0.1-rsb-weights/resnet152_a2_0-b4c6978f.pth", 224, 0.95, 81.764),
+    ("resnet152.a3_in1k", "hf", "v0.1-rsb-weights/resnet152_a3_0-134d4688.pth", 160, 0.95, 78.896),
+    ("resnet152.tv_in1k", "pt", "resnet152-394f9c45.pth", 224, 0.875, 78.33),
+    ("resnet152.tv2_in1k", "pt", "resnet152-f82ba261.pth", 176, 0.875, 80.222),
+    ("resnet152.gluon_in1k", "gluon", "v0.1/gluon_resnet152_v1b-c1edb0dd.pth", 224, 0.875, 79.712),
+    ("resnetv2_18.ra4_e3600_r224_in1k", "hub", "", 224, 0.9, 73.572),
+    ("resnetv2_34.ra4_e3600_r224_in1k", "hub", "", 224, 0.9, 77.626),
+    ("resnetv2_50.a1h_in1k", "hub", "", 224, 0.95, 80.41),
+    ("resnetv2_101.a1h_in1k", "hub", "", 224, 0.95, 82.042),
+)
+
+# Hugging Face transformers: timm's weights, with a preprocessing of their own, for which no accuracy is published.
+MICROSOFT = ("resnet-18", "resnet-26", "resnet-34", "resnet-50", "resnet-101", "resnet-152")
+
+# Self-supervised ResNet-50, by family: source, licence, interpolation, preprocessing.
+SELF_SUPERVISED_FAMILIES = {
+    "moco": ("https://github.com/facebookresearch/moco", "cc-by-nc-4.0 (README), mit (LICENSE)", "bilinear", "torch"),
+    "mocov3": ("https://github.com/facebookresearch/moco-v3", "cc-by-nc-4.0", "bilinear", "torch"),
+    "swav": ("https://github.com/facebookresearch/swav", "cc-by-nc-4.0", "bilinear", "swav"),
+    "dino": ("https://github.com/facebookresearch/dino", "apache-2.0", "bicubic", "torch"),
+    "barlowtwins": ("https://github.com/facebookresearch/barlowtwins", "mit", "bilinear", "torch"),
+    "vicreg": ("https://github.com/facebookresearch/vicreg", "mit", "bilinear", "torch"),
+}
+# Key, file, first digits of its MD5, top-1 (None: a body).
+SELF_SUPERVISED = (
+    ("moco/resnet50.v1_200ep", "moco/moco_checkpoints/moco_v1_200ep/moco_v1_200ep_pretrain.pth.tar", "b251726a", None),
+    ("moco/resnet50.v2_200ep", "moco/moco_checkpoints/moco_v2_200ep/moco_v2_200ep_pretrain.pth.tar", "59fd9945", None),
+    ("moco/resnet50.v2_800ep", "moco/moco_checkpoints/moco_v2_800ep/moco_v2_800ep_pretrain.pth.tar", "a04e12f8", None),
+    ("mocov3/resnet50.100ep", "moco-v3/r-50-100ep/r-50-100ep.pth.tar", "", None),
+    ("mocov3/resnet50.300ep", "moco-v3/r-50-300ep/r-50-300ep.pth.tar", "", None),
+    ("mocov3/resnet50.1000ep", "moco-v3/r-50-1000ep/r-50-1000ep.pth.tar", "", None),
+    ("mocov3/resnet50.100ep_linear", "moco-v3/r-50-100ep/linear-100ep.pth.tar", "", 68.9),
+    ("mocov3/resnet50.300ep_linear", "moco-v3/r-50-300ep/linear-300ep.pth.tar", "", 72.8),
+    ("mocov3/resnet50.1000ep_linear", "moco-v3/r-50-1000ep/linear-1000ep.pth.tar", "", 74.6),
+    ("swav/resnet50.800ep", "deepcluster/swav_800ep_pretrain.pth.tar", "", None),
+    ("dino/resnet50", "dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth", "", None),
+    ("barlowtwins/resnet50", "barlowtwins/ljng/resnet50.pth", "", None),
+    ("vicreg/resnet50", "vicreg/resnet50.pth", "", None),
+)

@@ -1,0 +1,158 @@
+"""What the web answers to a URL: from the user's mirror and by the user's proxies, along harmless redirects.
+
+Imports no Keras.
+"""
+
+import base64
+import os
+import re
+import socket
+import string
+from collections.abc import Mapping
+from http.client import HTTPResponse
+from ipaddress import IPv6Address, ip_address
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
+from urllib.request import (
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    getproxies,
+    proxy_bypass,
+)
+
+from keras_resnet import __version__
+
+_MIRROR = "KERAS_RESNET_MIRROR"
+_REDIRECTS = 10
+_REDIRECTING = (301, 302, 303, 307, 308)
+
+
+def mirrored(url: str) -> str:
+    """Returns the URL at which the mirror that `KERAS_RESNET_MIRROR` names, if it names one, holds a published file.
+
+    Raises:
+        ValueError: if the variable holds no http or https URL.
+    """
+    mirror = os.environ.get(_MIRROR, "").strip()
+    if not mirror:
+        return url
+    if not _is_base(mirror):
+        without_secrets = re.split("[?#]", mirror.rpartition("@")[2])[0]
+        raise ValueError(
+            f"{_MIRROR} must be an http or https URL, such as 'https://mirror.example/files', without a query; "
+            f"received {without_secrets!r}."
+        )
+    base, published = urlsplit(mirror), urlsplit(url)
+    return urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + published.path, published.query, ""))
+
+
+def _is_base(mirror: str) -> bool:
+    """Whether paths can be appended to a text so that http or https URLs result."""
+    try:
+        parts = urlsplit(mirror)
+        return _origin(mirror)[0] in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+    except ValueError:  # of the port, or of brackets
+        return False
+
+
+def bare(url: str) -> str:
+    """Returns a URL without the user's name and password, as it may stand in a message."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def answer(url: str, headers: Mapping[str, str], timeout: float) -> HTTPResponse:
+    """Asks for a URL, whose user name and password, if any, no other server gets to see.
+
+    A redirect from https to http is refused, and one to another host in a private network, wherever it comes from.
+
+    Args:
+        url: http or https, and trusted.
+        headers: to be sent to each server on the way.
+        timeout: seconds without a sign of life.
+
+    Returns:
+        An answer that is no redirect, of any status.
+
+    Raises:
+        OSError: if there is none, or a redirect is refused.
+        http.client.HTTPException: if what is answered is no HTTP.
+        ValueError: if a redirect leads to something that is no URL.
+    """
+    here, opener = bare(url), _opener()
+    for _ in range(_REDIRECTS + 1):
+        secret = _authorization(url) if _origin(here) == _origin(url) else {}
+        response: HTTPResponse = opener.open(Request(here, headers={**headers, **secret}), timeout=timeout)
+        if response.status not in _REDIRECTING:
+            return response
+        with response:
+            here = _redirected(here, response.headers.get("Location"))
+    raise OSError(f"it redirects more than {_REDIRECTS} times")
+
+
+def _opener() -> OpenerDirector:
+    """What speaks http and https, by the environment's proxies; neither follows redirects nor raises on a status."""
+    opener = OpenerDirector()
+    opener.addheaders = [("User-Agent", f"keras3-resnet/{__version__}")]
+    for handler in (ProxyHandler(), HTTPHandler(), HTTPSHandler()):
+        opener.add_handler(handler)
+    return opener
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """The server that a URL belongs to."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def _authorization(url: str) -> dict[str, str]:
+    """The header that holds a URL's user name and password."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _redirected(here: str, location: str | None) -> str:
+    """Where a redirect leads, if it may."""
+    if not location:
+        raise OSError("it redirects without saying where to")
+    target = bare(urljoin(here, quote(location, safe=string.punctuation, encoding="latin-1")))
+    there, _ = urlsplit(target), _origin(target)  # the port is no number: ValueError
+    if there.scheme not in ("http", "https") or not there.hostname:
+        raise OSError(f"it redirects to what is no http or https URL: {there.scheme!r}")
+    if there.scheme == "http" and urlsplit(here).scheme == "https":
+        raise OSError(f"it redirects from https to http, at {there.hostname!r}")
+    if there.hostname != urlsplit(here).hostname and not _is_public(there, there.hostname):
+        raise OSError(f"it redirects into a private network, to {there.hostname!r}")
+    return target
+
+
+def _is_public(url: SplitResult, host: str) -> bool:
+    """Whether a host has none but public addresses; a proxy may know one that has none here."""
+    name = host.rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return False
+    proxied = url.scheme in getproxies() and not proxy_bypass(url.netloc)
+    try:
+        return all(map(_is_public_address, _addresses(name, socket.AI_NUMERICHOST if proxied else 0)))
+    except socket.gaierror:
+        if not proxied:
+            raise
+        return True
+
+
+def _addresses(host: str, flags: int = 0) -> list[str]:
+    """The addresses of a host; also what stands for one in other ways, such as 127.1."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)]
+
+
+def _is_public_address(text: str) -> bool:
+    """Whether an address is reached over the internet; what stands for an IPv4 address is judged as that."""
+    address = ip_address(text)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_global and not address.is_multicast

@@ -27,12 +27,23 @@ if TYPE_CHECKING:
     from keras_resnet import training as training
     from keras_resnet import transfer as transfer
     from keras_resnet import variants as variants
+    from keras_resnet.checkpoints import *
     from keras_resnet.features import *
     from keras_resnet.loading import *
     from keras_resnet.models import *
+    from keras_resnet.saving import *
+    from keras_resnet.transforms import *
     from keras_resnet.variants import *
 else:
-    _EXPORTING = ("variants", "models", "features", "loading")  # what their __all__ names is public here, too
+    _EXPORTING = (
+        "variants",
+        "checkpoints",
+        "models",
+        "features",
+        "loading",
+        "saving",
+        "transforms",
+    )  # what their __all__ names is public here, too
 
     def __getattr__(name):
         if name == "__all__":

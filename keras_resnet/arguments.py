@@ -100,21 +100,6 @@ def check_activation(activation: str | Callable[..., Any] | None, pretrained: bo
         )
 
 
-def check_published(include_top: bool, classes: int, channels: set[int | None]) -> None:
-    """ImageNet's weights are for 1000 classes and 3 channels."""
-    if include_top and classes != 1000:
-        raise ValueError(
-            f"`classes` must be 1000 with weights='imagenet' and include_top=True; received {classes!r}. "
-            "For other classes pass include_top=False and add a classifier of your own."
-        )
-    if channels != {3}:
-        (other,) = channels - {3}
-        raise ValueError(
-            f"`input_shape` must have 3 channels with weights='imagenet'; received {other!r}. "
-            "Repeat gray images three times along the channels, or pass weights=None."
-        )
-
-
 def check_name(argument: str, name: object) -> None:
     """Raises unless the value can stand in a layer's name, before or after a "__"."""
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name, re.ASCII) or "__" in f"_{name}_":

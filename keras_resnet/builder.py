@@ -10,7 +10,6 @@ from keras_resnet import weights as weight_files
 from keras_resnet.arguments import (
     check_activation,
     check_bool,
-    check_published,
     check_rate,
     check_tensor,
     standardize_data_format,
@@ -18,11 +17,10 @@ from keras_resnet.arguments import (
     standardize_regularizer,
     standardize_shape,
 )
-from keras_resnet.checkpoints import Checkpoint
 from keras_resnet.errors import check_choice, check_positive
 from keras_resnet.layers import Kit, Tensor, body
 from keras_resnet.layouts import Variant, plan
-from keras_resnet.lineages import LINEAGES
+from keras_resnet.lineages import LINEAGES, TORCH_V1
 from keras_resnet.preprocessing import preprocessing_layers
 
 
@@ -61,13 +59,16 @@ def ResNet(
     Args:
         variant: the network, such as `keras_resnet.variants.RESNET50`, or a row of your own.
         include_top: whether the model ends in global average pooling and a classifier.
-        weights: None (random), "imagenet", or the path of a `.keras`, `.weights.h5` or `.h5` file of the same network,
-            or of a checkpoint of TF-Slim's: a prefix (`model.ckpt` for `model.ckpt.index`) or a file. ImageNet weights
-            exist for ResNet 50, 101, 152, v1 and v2, in the style "keras".
+        weights: None (random), "imagenet", a key of `keras_resnet.list_weights()`, such as
+            "timm/resnet18.a1_in1k", or the path of a file of the same network, which its content tells: of Keras
+            (`.keras`, `.weights.h5`, `.h5`), PyTorch (`.pth`, `.pt`, `.bin`) or safetensors, with the names of
+            torchvision, timm or transformers, or a checkpoint of TF-Slim's, by its prefix (`model.ckpt` for
+            `model.ckpt.index`). See `keras_resnet.load_weights`.
         input_tensor: a Keras tensor of rank 4 to use as the image; what it was computed from becomes part of the model.
         input_shape: (height, width, channels), or (channels, height, width) where Keras' image data format says so.
             Height and width may be None. The default is 224x224x3 with top (32x32x3 if the stem does not pool, as in
-            CIFAR nets), any size of 3 channels without. The named ImageNet networks want at least 32x32 here.
+            CIFAR nets), any size of 3 channels without. The named ImageNet networks want at least 32x32 here. With
+            weights for RGB, 1 or N channels adapt the stem's kernel: summed for 1, else repeated and scaled by 3 / N.
         pooling: without top, None for the last feature map (N, H, W, C), "avg" or "max" for a vector (N, C).
         classes: the number of classes, with top.
         classifier_activation: activation of the classifier, with top; None returns logits. Under a mixed dtype policy
@@ -80,11 +81,13 @@ def ResNet(
             torchvision's `replace_stride_with_dilation`).
         global_pool: False, with top: fully convolutional, the classifier is applied at each position of the last
             feature map.
-        style: whose layout to follow, "keras" (keras.applications), "torch" (torchvision, timm) or "slim" (TF-Slim):
-            where strides, biases and padding sit, epsilon, momentum and initialisation. None: "slim" with a checkpoint
-            of TF-Slim's, else the network's own: "torch" for the CIFAR nets, "keras" for the others.
-        include_preprocessing: whether the graph begins with what the style's weights expect, so that raw RGB in
-            [0, 255] goes in. False: preprocess images yourself.
+        style: whose layout to follow, "keras" (keras.applications), "torch" (torchvision, timm, transformers), "slim"
+            (TF-Slim) or, in v1, "torch_1x1" (transformers' `downsample_in_bottleneck`: strides as in the paper):
+            where strides, biases and padding sit, epsilon, momentum and initialisation. None: what the weights are of;
+            without weights, or where a file does not tell (`.weights.h5`, `.h5`), the network's own: "torch" for the
+            CIFAR nets, "keras" for the others.
+        include_preprocessing: whether the graph begins with what the weights expect, those of a key or of the style,
+            so that raw RGB in [0, 255] goes in. False: preprocess images yourself, see `preprocessing_for`.
         data_format: "channels_last", (N, H, W, C), or "channels_first", (N, C, H, W), for images, `input_shape` and
             feature maps; None is Keras' own setting. Weights fit both. On a CPU, TensorFlow runs channels_first only
             under `compile(jit_compile=True)`.
@@ -107,13 +110,15 @@ def ResNet(
     """
     if not isinstance(variant, Variant):
         raise ValueError(f"`variant` must be a Variant, such as keras_resnet.variants.RESNET50; received {variant!r}.")
-    told = weight_files.style_of(weights)
-    if told:
-        check_choice("style", style, (None, told), " The weights are a checkpoint of TF-Slim's.")
-        style = told
+    styles = tuple(known for known, version in LINEAGES if version == variant.version)
     if style is not None:
-        styles = tuple(known for known, version in LINEAGES if version == variant.version)
         check_choice("style", style, (None, *styles))
+    found = weight_files.find(weights, variant, style, include_top, classes)
+    if found:
+        check_choice("style", style, (None, *found.styles), " The weights are of no other.")
+        style = style or (found.styles[0] if variant.lineage.style not in found.styles else None)
+    if style is not None:
+        check_choice("style", style, styles, " The weights are of another version.")
         variant = replace(variant, lineage=LINEAGES[style, variant.version])
     check_choice("pooling", pooling, (None, "avg", "max"))
     check_bool("global_pool", global_pool)
@@ -154,20 +159,53 @@ def ResNet(
         image = input_tensor
     channels = image.shape[kit.channel_axis]
     layout = plan(variant, output_stride, channels)
-    source = weight_files.find(weights, variant, include_top)
-    if isinstance(source, Checkpoint):
-        declared = input_shape[kit.channel_axis - 1] if input_shape else 3
-        check_published(include_top, classes, {declared, channels})
-    x = preprocessing_layers(image, variant.lineage.preprocessing, data_format) if include_preprocessing else image
+    preprocessing = (found and found.preprocessing) or variant.lineage.preprocessing
+    x = preprocessing_layers(image, preprocessing, data_format) if include_preprocessing else image
     x = body(x, layout, kit)
     if include_top:
-        pooling = "avg" if global_pool else None
-    if pooling:
+        x = _top(x, kit, classes, classifier_activation, dropout, global_pool)
+    elif pooling:
         x = kit.global_pool(x, pooling)
-    if include_top:
-        x = kit.classifier(x, classes, classifier_activation, dropout)
     inputs = image if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
     model = keras.Model(inputs, x, name=variant.name if name is None else name)
-    if source:
-        weight_files.load(model, source, variant)
+    if found:
+        weight_files.load(model, found)
     return model
+
+
+def with_classifier(
+    body: keras.Model,
+    classes: int,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    *,
+    global_pool: bool = True,
+    data_format: str | None = None,
+    dtype: str | keras.DTypePolicy | None = None,
+    dropout: float = 0.0,
+    kernel_regularizer: str | keras.Regularizer | None = None,
+) -> keras.Model:
+    """Puts a new classifier on a network that was built without top, with these same arguments."""
+    check_positive("classes", classes)
+    check_activation(classifier_activation, pretrained=False)
+    check_bool("global_pool", global_pool)
+    check_rate("dropout", dropout)
+    kit = Kit(
+        TORCH_V1,  # whatever it is: a top is the same in all
+        standardize_data_format(data_format),
+        standardize_dtype(dtype).name,
+        standardize_regularizer(kernel_regularizer),
+    )
+    x = _top(body.output, kit, classes, classifier_activation, dropout, global_pool)
+    return keras.Model(body.input, x, name=body.name)
+
+
+def _top(
+    x: Tensor,
+    kit: Kit,
+    classes: int,
+    activation: str | Callable[..., Any] | None,
+    dropout: float,
+    global_pool: bool,
+) -> Tensor:
+    """The classifier, behind the mean over all positions or at each."""
+    return kit.classifier(kit.global_pool(x, "avg") if global_pool else x, classes, activation, dropout)

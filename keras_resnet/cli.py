@@ -30,10 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files may be of any bytes
     try:
-        backend = _choose_backend()
-        print(f"backend: {backend}", file=sys.stderr if arguments.json or arguments.csv else sys.stdout)
-        commands = import_module("keras_resnet.commands")  # only now that there is a backend
-        getattr(commands, arguments.command)(arguments)
+        if arguments.room != "keras_resnet.command_list":  # which needs no Keras
+            backend = _choose_backend()
+            print(f"backend: {backend}", file=sys.stderr if arguments.json or arguments.csv else sys.stdout)
+        room = import_module(arguments.room)  # only now that there is a backend
+        getattr(room, arguments.command)(arguments)
+    except BrokenPipeError:  # `| head` has read enough; what Python still wants to write goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError, ImportError) as error:
         print(f"keras-resnet: {error}", file=sys.stderr)
         return 1
@@ -50,28 +54,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("keras-resnet", description="ResNets for Keras 3, from the command line.")
+    parser.set_defaults(room="keras_resnet.command_predict", json=False, csv=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    _train_parser(
-        commands.add_parser("train", help="train a network on pictures", formatter_class=_Formatter, allow_abbrev=False)
-    )
 
-    predict = commands.add_parser(
-        "predict", help="classify pictures with a trained model", formatter_class=_Formatter, allow_abbrev=False
-    )
-    predict.add_argument("model", type=Path, metavar="MODEL", help=_MODEL)
+    def add(name: str, help: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=help, formatter_class=_Formatter, allow_abbrev=False)
+
+    _train_parser(add("train", "train a network on pictures"))
+    predict = add("predict", "classify pictures with a trained model")
+    predict.add_argument("model", metavar="MODEL", help=_MODEL)
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="a picture, or a folder of pictures")
     predict.add_argument("--top", type=_positive, default=5, help="how many classes to name, at most")
     printed = predict.add_mutually_exclusive_group()
     printed.add_argument("--json", action="store_true", help="print one JSON list")
     printed.add_argument("--csv", action="store_true", help="print comma-separated values, a line per class")
 
-    evaluate = commands.add_parser(
-        "evaluate",
-        help="measure a trained model on pictures of known classes",
-        formatter_class=_Formatter,
-        allow_abbrev=False,
-    )
-    evaluate.add_argument("model", type=Path, metavar="MODEL", help=_MODEL)
+    evaluate = add("evaluate", "measure a trained model on pictures of known classes")
+    evaluate.add_argument("model", metavar="MODEL", help=_MODEL)
     evaluate.add_argument(
         "data",
         metavar="DATA",
@@ -80,15 +79,36 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--image-size", type=_positive, help="height and width, for a model that takes any size")
     evaluate.add_argument("--out", type=Path, help="folder for confusion.png and predictions.png")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
-    evaluate.set_defaults(csv=False)
+
+    listing = add("list", "show which weights are published")
+    listing.add_argument("network", nargs="?", metavar="NETWORK", help="by the name of its builder; if not given, all")
+    listing.add_argument("--style", help="keras, torch or slim; if not given, all")
+    listing.add_argument("--json", action="store_true", help="print one JSON list, of all that is known")
+    listing.set_defaults(room="keras_resnet.command_list", command="list_rows")
+
+    convert = add("convert", "make a weights file into one of another library")
+    convert.add_argument("source", metavar="SOURCE", help="a weights file, told by its content, or a key of `list`")
+    convert.add_argument(
+        "target", type=Path, metavar="TARGET", help="ends in .keras, .weights.h5, .safetensors, .pth, .pt or .bin"
+    )
+    convert.add_argument("--to", choices=("torchvision", "timm", "keras"), help="if not given, as TARGET's ending says")
+    convert.add_argument("--style", help="keras, torch, torch_1x1 or slim, where SOURCE does not tell")
+    convert.add_argument("--scope", help="what names of tensors begin with, where SOURCE holds several networks")
+    convert.add_argument("--overwrite", action="store_true", help="replace TARGET")
+    convert.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare outputs, here and in the libraries that the files are of, if these are installed",
+    )
+    convert.set_defaults(room="keras_resnet.command_convert", command="convert_file")
     return parser
 
 
-_MODEL = "a .keras file that takes raw RGB, as train leaves it"
+_MODEL = "a .keras file that takes raw RGB, as train leaves it, or a key of `list`"
 
 
 def _train_parser(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(json=False, csv=False)
+    parser.set_defaults(room="keras_resnet.command_train")
     data = parser.add_argument_group("pictures")
     data.add_argument(
         "data",

@@ -20,7 +20,8 @@ def decode(picture: Any, least: Size | None = None) -> Any:
     frames it is the first.
 
     Args:
-        picture: the path of a file in one of `FORMATS`, or a uint8 array (height, width) or (height, width, 3).
+        picture: the path of a file in one of `FORMATS`, a `PIL.Image.Image`, or a uint8 array (height, width) or
+            (height, width, 3).
         least: a size in pixels below which a JPEG need not be decoded: it may come at an 1/2, 1/4 or 1/8 of its own.
 
     Raises:
@@ -28,11 +29,15 @@ def decode(picture: Any, least: Size | None = None) -> Any:
     """
     Image, ImageOps = optional("PIL.Image"), optional("PIL.ImageOps")
     try:
-        if not isinstance(picture, np.ndarray) and os.path.exists(picture) and not os.path.isfile(picture):
+        if isinstance(picture, np.ndarray):
+            opened = Image.fromarray(picture)
+        elif isinstance(picture, Image.Image):
+            opened = picture.copy()  # as this one is closed
+        elif os.path.exists(picture) and not os.path.isfile(picture):
             raise ValueError("it is no file")  # a pipe would keep us waiting
-        with (
-            Image.fromarray(picture) if isinstance(picture, np.ndarray) else Image.open(picture, formats=FORMATS)
-        ) as image:
+        else:
+            opened = Image.open(picture, formats=FORMATS)
+        with opened as image:
             if least is not None:
                 image.draft(None, (max(both(least)),) * 2)  # of formats but JPEG this asks nothing
             if image.mode == "F":
@@ -80,7 +85,7 @@ def _reason(picture: Any, error: Exception) -> str:
     """What is wrong with a file, in few words."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    if not isinstance(picture, np.ndarray) and os.path.isfile(picture) and not os.path.getsize(picture):
+    if isinstance(picture, (str, os.PathLike)) and os.path.isfile(picture) and not os.path.getsize(picture):
         return "it is empty"
     if isinstance(error, optional("PIL").UnidentifiedImageError):
         return f"no image in a format that is read ({', '.join(FORMATS)})"

@@ -110,7 +110,7 @@ def end_points(model: keras.Model, scope: str | None = None) -> dict[str, Tensor
         ValueError: if the model holds no network of style "slim" at its surface, or several and `scope` names none.
     """
     network = choose(model, scope, nested=False)
-    if not network.slim:
+    if "slim" not in network.styles:
         raise ValueError(
             f"`model` must be laid out as TF-Slim's networks, for others have other tensors where these have end "
             f"points; received {model.name!r}. Build it with style='slim', or take `feature_pyramid(model)`."

@@ -12,7 +12,7 @@ from keras_resnet.downloads import fetch
 from keras_resnet.errors import check_positive
 
 _INDEX_URL = "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
-_INDEX_MD5 = "c2c37ea517e94d9795004a39431a14cb"
+_INDEX_DIGEST = "md5:c2c37ea517e94d9795004a39431a14cb"
 _PREFIX = "class_names>"
 
 
@@ -47,14 +47,25 @@ def decode_predictions(
         hint = " For classes of your own pass their names as `labels=`." if labels is None else ""
         raise ValueError(f"`preds` must be of shape {wanted}; received {scores.shape}.{hint}")
     if labels is None:
-        path = fetch(_INDEX_URL, _INDEX_MD5, "pass the names of the classes as `labels=`")
-        index = json.loads(path.read_text())
-        names = [tuple(index[str(i)]) for i in range(1000)]
+        names = imagenet_classes()
         scores = scores[:, -1000:]
     else:
         names = [(label, label) for label in labels]
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [[(*names[i], row[i]) for i in indices] for row, indices in zip(scores, best, strict=True)]
+
+
+def imagenet_classes() -> list[tuple[str, str]]:
+    """ImageNet's 1000 classes, (id, name), such as ("n02504458", "African_elephant"), from Keras' class index.
+
+    Raises:
+        OSError: if the index is not in the cache and cannot be downloaded.
+    """
+    path = fetch(
+        _INDEX_URL, "imagenet_class_index.json", _INDEX_DIGEST, otherwise="pass the names of the classes as `labels=`"
+    )
+    index = json.loads(path.read_text())
+    return [tuple(index[str(i)]) for i in range(1000)]
 
 
 def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:

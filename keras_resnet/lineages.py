@@ -1,6 +1,6 @@
 """Where the same network differs between the libraries that published weights for it. Imports no Keras."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from keras_resnet.errors import check_choices
@@ -65,8 +65,12 @@ KERAS_V2 = Lineage("keras", 2, "last_3x3", "first_unit", "no_norm", True, "zeros
 # torchvision (v1, also known as v1.5), timm (v1 and v2)
 TORCH_V1 = Lineage("torch", 1, "first_3x3", "strided", "none", False, "zeros", _HE_FAN_OUT, 1e-5, 0.9, "torch")
 TORCH_V2 = Lineage("torch", 2, "first_3x3", "strided", "none", False, "-inf", _HE_FAN_OUT, 1e-5, 0.9, "torch")
+# transformers' `downsample_in_bottleneck`: the stride of the paper's v1
+TORCH_1X1 = replace(TORCH_V1, style="torch_1x1", stride_at="first_conv")
 # TF-Slim (v1 of 2016_08_28, v2 of 2017_04_14)
 SLIM_V1 = Lineage("slim", 1, "last_3x3", "channels", "none", False, "same", _HE_FAN_IN, 1e-5, 0.997, "rgb_means")
 SLIM_V2 = Lineage("slim", 2, "last_3x3", "channels", "no_norm", False, "same", _HE_FAN_IN, 1e-5, 0.997, "tf")
 
-LINEAGES = {(row.style, row.version): row for row in (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, SLIM_V1, SLIM_V2)}
+LINEAGES = {
+    (row.style, row.version): row for row in (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, TORCH_1X1, SLIM_V1, SLIM_V2)
+}

@@ -1,23 +1,26 @@
-"""Puts a checkpoint into a network: every tensor accounted for, all of it or nothing."""
+"""Puts a weights file into a network: every tensor accounted for, all of it or nothing."""
 
 import os
-import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_resnet import names
-from keras_resnet.errors import check_choice, choice_error
-from keras_resnet.mismatches import NOT_FINITE, UNIT, Difference, Shape, below, explain
+from keras_resnet.errors import check_choice
+from keras_resnet.families import Family, Shape
+from keras_resnet.mismatches import NOT_FINITE, Difference, explain
 from keras_resnet.networks import Network, choose, models
-from keras_resnet.tf_checkpoints import Bundle, is_checkpoint
+from keras_resnet.origins import choose_scope, modules_of, network_family, own_tensors, styles_told
+from keras_resnet.sources import Source, open_named
 
 __all__ = ["LoadReport", "load_weights"]
 
-Source = str | os.PathLike[str]
+_RGB = 3  # channels of images that public weights are for
+_KINDS = {"Conv2D": "conv2d", "BatchNormalization": "batch_normalization", "Dense": "dense"}
 
 
 @dataclass(frozen=True)
@@ -26,14 +29,16 @@ class LoadReport:
 
     Example:
 
-        report = keras_resnet.load_weights(model, "resnet_v2_50.ckpt")
-        print(report)  # 270 weights loaded, 2 left as they were, 3 tensors unused
+        report = keras_resnet.load_weights(model, "resnet50-11ad3fa6.pth")
+        print(report)  # 267 weights loaded, 0 left as they were, 53 tensors unused
 
     Attributes:
         loaded: the weights, by path, that have the file's numbers; those of a nested model under its name.
         left: the weights, by path, that are as they were.
-        unused: the numeric tensors of the file that no weight took: an optimizer's, those of parts the model lacks.
-        adapted: which of those loaded had another shape in the file, and what it was.
+        unused: the numeric tensors of the file that no weight took: counters, an optimizer's, those of parts that the
+            model lacks.
+        adapted: which of those loaded had other numbers in the file, and why: the stem's kernel, for images of more
+            or fewer channels.
     """
 
     loaded: tuple[str, ...]
@@ -42,34 +47,52 @@ class LoadReport:
     adapted: tuple[str, ...]
 
     def __str__(self) -> str:
-        return (
+        counts = (
             f"{len(self.loaded)} weights loaded, {len(self.left)} left as they were, {len(self.unused)} tensors unused"
         )
+        return "; ".join((counts, *(f"adapted: {each}" for each in self.adapted)))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A variable and what it takes from a file."""
+
+    variable: Any
+    shape: Shape  # in the file
+    channels: int | None = None  # of the file's stem, if others than the model's
 
 
 def load_weights(
-    model: keras.Model, source: Source, *, scope: str | None = None, allow_missing: Iterable[str] = ()
+    model: keras.Model,
+    source: str | os.PathLike[str],
+    *,
+    scope: str | None = None,
+    allow_missing: Iterable[str] = (),
 ) -> LoadReport:
-    """Loads a checkpoint of TF-Slim's into a network of the same plan, or leaves every weight as it was.
+    """Loads a weights file of any library into a network of the same plan, or leaves every weight as it was.
 
     Example:
 
-        images = keras.Input((None, None, 3))
-        net, end_points = keras_resnet.slim.resnet_v1_50(images, 1000)
-        model = keras.Model(images, net)
-        keras_resnet.load_weights(model, "resnet_v1_50.ckpt")
+        model = keras_resnet.ResNet50(weights=None, style="torch")
+        report = keras_resnet.load_weights(model, "resnet50-11ad3fa6.pth")
 
-    TensorFlow is not needed. Tensors are told by their exact names: an optimizer's slots, moving averages of weights
-    and the global step are unused; so are parts that the model doesn't have, because it was built without root or
-    classifier or cut from a larger one. (A v1 network that ends in its last block may be cut: the report tells.)
+    What a file is, its content tells: one of Keras (.keras, .weights.h5, .h5), of PyTorch (.pth, .pt, .bin) or
+    safetensors with the names of torchvision, timm or transformers, or a checkpoint of TF-Slim's. Neither PyTorch nor
+    TensorFlow is needed, and nothing in a file is executed. Tensors are told by their exact names: an optimizer's,
+    counters, projection heads and a second network are unused; so are parts that the model doesn't have, because it
+    was built without root or classifier or cut from a larger one. (A v1 network that ends in its last block may be
+    cut: the report tells.) Where the model's images have other than the file's 3 channels, the stem's kernel is
+    adapted: summed for 1, for N repeated and scaled by 3 / N (timm's way).
 
     Args:
-        model: a model that is, or contains, a network of style "slim", from a builder, `keras_resnet.slim` or a file.
-        source: the prefix of a checkpoint (`model.ckpt` for `model.ckpt.index` and `model.ckpt.data-00000-of-00001`),
-            or a checkpoint of one file, as the public ones of 2016 are.
+        model: a model that is, or contains, a network from a builder, `keras_resnet.slim` or a file, of the style that
+            the file is of.
+        source: the file, or the prefix of a TensorFlow checkpoint (`model.ckpt` for `model.ckpt.index` and
+            `model.ckpt.data-00000-of-00001`), or a key of `list_weights()`.
         scope: which network is meant if the model, or the file, holds several: the scope that it was built with, in the
-            model else the name of TF-Slim's network or of the model that holds it. Where both hold several, of other
-            names, load into the models inside, one by one.
+            model else the name of TF-Slim's network or of the model that holds it; in a file what its names begin
+            with, such as "module.encoder_q". Where both hold several, of other names, load into the models inside, one
+            by one.
         allow_missing: names of layers, such as "predictions", that stay as they are if the file lacks them or has them
             in another shape. (A classifier of as many classes is loaded.)
 
@@ -78,19 +101,14 @@ def load_weights(
 
     Raises:
         ValueError: if a tensor is missing, left over, of another shape, not finite or too large for the model's dtype,
-            or the file is damaged. The model is as it was.
-        OSError: if the file can't be read. The model is as it was.
+            the file is of another style, is damaged or no weights file. The model is as it was.
+        OSError: if the file can't be read or downloaded. The model is as it was.
     """
     network = choose(model, scope)
-    if not isinstance(source, (str, os.PathLike)) or not is_checkpoint(source):
-        raise ValueError(
-            f"`source` must be the prefix of a TensorFlow checkpoint or a checkpoint of one file; received {source!r}, "
-            "which is none, or not there. Files of Keras go into a builder's `weights=` or `model.load_weights`."
-        )
-    return load_checkpoint(model, network, source, scope=scope, allow_missing=allow_missing)
+    return load_source(model, network, open_named(source), scope=scope, allow_missing=allow_missing)
 
 
-def load_checkpoint(
+def load_source(
     model: keras.Model,
     network: Network,
     source: Source,
@@ -100,99 +118,97 @@ def load_checkpoint(
     allow_missing: Iterable[str] = (),
     whole: bool = False,
 ) -> LoadReport:
-    """Loads a checkpoint into one network of a model; `whole`: it was not cut from a larger one."""
+    """Loads an open file into one network of a model; `whole`: it was not cut from a larger one."""
     weighted = tuple(name for name, layer in network.layers.items() if layer.weights)
     allowed = set[str]()
     for name in [allow_missing] if isinstance(allow_missing, str) else allow_missing or ():
         plain = str(name).removeprefix(f"{network.prefix}__")
         check_choice("allow_missing", plain, weighted)
         allowed.add(plain)
-    bundle = Bundle.open(source)
-    scopes = sorted({match[1] or "" for match in map(UNIT.fullmatch, bundle.shapes) if match})
-    scope = _scope(bundle, scopes, scope, network.scope)
-    if not network.slim:
-        raise ValueError(f"`{argument}` is a checkpoint of TF-Slim's; {model.name!r} is not built with style='slim'.")
+    family = network_family(source)
+    scope = choose_scope(source, family, scope, network.scope)
+    told = styles_told(source, family)
+    if not set(told) & set(network.styles or told):
+        theirs, ours = (" or ".join(map(repr, styles)) for styles in (told, network.styles))
+        raise ValueError(
+            f"`{argument}`: {str(source.path)!r} is a file of {family.library}, of style {theirs}; {model.name!r} is "
+            f"built in style {ours}, where strides or padding sit elsewhere."
+        )
 
-    held = {name: shape for name, shape in bundle.shapes.items() if _is_variable(name, scope, scopes)}
-    wanted, differences = _compare(network, held, scope, allowed, whole)
-    values: dict[str, Any] = {}
+    held = own_tensors(source, family, scope)
+    modules = modules_of(family, network.plan, held) or _positions(network)
+    wanted, differences = _compare(network, family, modules, held, allowed, whole)
+    by_size = sorted(wanted.items(), key=lambda item: -prod(item[1].shape))  # so memory is used again
     if not differences:
-        values = {name: bundle.read(name) for name in sorted(wanted)}
-        faults = {name: _fault(value, wanted[name].dtype) for name, value in values.items()}
-        differences = [Difference(name, None, held[name], fault) for name, fault in faults.items() if fault]
+        faults = {name: _fault(source.read(f"{scope}{name}"), each.variable.dtype) for name, each in by_size}
+        differences = [Difference(name, None, held[name], fault) for name, fault in sorted(faults.items()) if fault]
     if differences:
-        raise ValueError(explain(argument, str(source), model.name, network.plan, differences, held, scope))
-    _assign({name: (each, values[name]) for name, each in wanted.items()})
-    loaded, paths = {id(each) for each in wanted.values()}, _paths(model)
+        named = [Difference(f"{scope}{each.name}", each.wanted, each.held, each.fault) for each in differences]
+        raise ValueError(
+            explain(argument, str(source.path), model.name, network.plan, modules, family, named, held, scope)
+        )
+    _assign((each, family.ours(source.read(f"{scope}{name}"))) for name, each in by_size)
+    loaded, paths = {id(each.variable) for each in wanted.values()}, _paths(model)
     return LoadReport(
         tuple(path for each, path in paths.items() if each in loaded),
         tuple(path for each, path in paths.items() if each not in loaded),
-        tuple(sorted(bundle.shapes.keys() - wanted.keys())),
+        tuple(sorted(source.shapes.keys() - {f"{scope}{name}" for name in wanted})),
         tuple(
-            f"{paths[id(each)]} {tuple(each.shape)}, {held[name]} in the file"
-            for name, each in wanted.items()
-            if tuple(each.shape) != held[name]
+            f"{paths[id(each.variable)]}, of {each.channels} channels in the file and {each.variable.shape[2]} in the "
+            "model"
+            for each in wanted.values()
+            if each.channels
         ),
     )
 
 
 def _compare(
-    network: Network, held: dict[str, Shape], scope: str, allowed: set[str], whole: bool
-) -> tuple[dict[str, Any], list[Difference]]:
-    """The variables to be filled, by TF-Slim's names, and where a file of these tensors doesn't fit them."""
-    wanted, left = dict[str, Any](), set[str]()
-    for ours, theirs in names.slim(network.plan).items():
-        variables = {
-            below(scope, f"{theirs}/{_variable(each)}"): each
-            for each in (network.layers[ours].weights if ours in network.layers else ())
-        }
-        if ours in allowed and any(held.get(name) != _shape(each) for name, each in variables.items()):
-            left |= variables.keys()
+    network: Network,
+    family: Family,
+    modules: Mapping[str, str],
+    held: Mapping[str, Shape],
+    allowed: set[str],
+    whole: bool,
+) -> tuple[dict[str, _Wanted], list[Difference]]:
+    """What is to be filled, by the file's names below its scope, and where the file's tensors don't fit."""
+    wanted, left = dict[str, _Wanted](), set[str]()
+    for ours, module in modules.items():
+        tensors = dict[str, _Wanted]()
+        for variable in network.layers[ours].weights if ours in network.layers else ():
+            name, shape = _tensor(family, module, variable), tuple(variable.shape)
+            rgb = family.shape((*shape[:2], _RGB, *shape[3:]))
+            if ours == "conv1_conv" and len(shape) == 4 and shape[2] != _RGB and held.get(name) == rgb:
+                tensors[name] = _Wanted(variable, rgb, _RGB)
+            else:
+                tensors[name] = _Wanted(variable, family.shape(shape))
+        if ours in allowed and any(held.get(name) != each.shape for name, each in tensors.items()):
+            left |= tensors.keys()
         else:
-            wanted |= variables
-    extra = held.keys() - left - {name for name in held if _is_spare(name[len(below(scope, "")) :], network, whole)}
-    shapes = {name: _shape(each) for name, each in wanted.items()}
+            wanted |= tensors
+    extra = held.keys() - left - {name for name in held if _is_spare(name, network, family, modules, whole)}
+    shapes = {name: each.shape for name, each in wanted.items()}
     differing = sorted(name for name in shapes.keys() | extra if shapes.get(name) != held.get(name))
     return wanted, [Difference(name, shapes.get(name), held.get(name)) for name in differing]
 
 
-def _scope(bundle: Bundle, scopes: list[str], wanted: str | None, built: str) -> str:
-    """The scope of the network in a file; of several, the one that is wanted or that the network was built with."""
-    if not scopes:
-        some = ", ".join(list(bundle.shapes)[:3]) or "no tensor"
-        raise ValueError(f"{str(bundle.path)!r} holds no ResNet of TF-Slim's, but {some}.")
-    if wanted not in (None, built, *scopes):
-        raise choice_error(
-            "scope", wanted, (built, *scopes), f" The first is the model's, then {str(bundle.path)!r}'s."
-        )
-    for scope in (wanted, built):
-        if scope in scopes:
-            return str(scope)
-    if len(scopes) > 1:
-        raise choice_error("scope", wanted, tuple(scopes), f" {str(bundle.path)!r} holds several networks.")
-    return scopes[0]
-
-
-def _is_variable(name: str, scope: str, scopes: list[str]) -> bool:
-    """Whether a tensor is this network's own: not an optimizer's, nor an average, which have a name below it."""
-    inner = [other for other in scopes if other != scope and other.startswith(below(scope, ""))]
-    within = name.startswith(below(scope, "")) and not any(name.startswith(f"{other}/") for other in inner)
-    return within and name.rpartition("/")[2] in names.SLIM_VARIABLES.values()
-
-
-def _variable(variable: Any) -> str:
-    """What TF-Slim calls one of a layer's variables."""
-    if variable.name not in names.SLIM_VARIABLES:
+def _tensor(family: Family, module: str, variable: Any) -> str:
+    """What a file calls one of a layer's variables."""
+    if variable.name not in family.variables:
         raise ValueError(
-            f"`model`: {variable.path!r} is of no file of TF-Slim's. Load weights before you quantize or enable LoRA."
+            f"`model`: {variable.path!r} is in no file of {family.library}. Load weights before you quantize or enable "
+            "LoRA."
         )
-    return names.SLIM_VARIABLES[variable.name]
+    return family.tensor(module, variable.name)
 
 
-def _shape(variable: Any) -> Shape:
-    """The shape that TF-Slim gives a variable: its classifier is a 1x1 convolution."""
-    shape = tuple(variable.shape)
-    return (1, 1, *shape) if len(shape) == 2 else shape
+def _positions(network: Network) -> dict[str, str]:
+    """What Keras calls layers in files that don't hold their names: class and number, in the model's order."""
+    seen, found = Counter[str](), {}
+    for name, layer in network.layers.items():
+        if kind := _KINDS.get(type(layer).__name__):
+            found[name] = f"{kind}_{seen[kind]}" if seen[kind] else kind
+            seen[kind] += 1
+    return found
 
 
 def _fault(value: Any, dtype: str) -> str | None:
@@ -211,31 +227,44 @@ def _paths(model: keras.Model) -> dict[int, str]:
     return {id(weight): f"{path}{weight.path}" for path, each in models(model).items() for weight in each.weights}
 
 
-def _is_spare(name: str, network: Network, whole: bool) -> bool:
+def _is_spare(name: str, network: Network, family: Family, modules: Mapping[str, str], whole: bool) -> bool:
     """Whether a tensor is of a part that the network lacks: root, classifier or what lies behind a cut."""
-    plan, part = network.plan, name.partition("/")[0]
-    if part == "conv1":
+    plan = network.plan
+    if family.is_stem(name):
         return plan.stem is None
-    if part == "logits":
+    if name.startswith(f"{modules.get('predictions', _KINDS['Dense'])}{family.separator}"):
         return "predictions" not in network.layers
     if whole or not network.layers.keys().isdisjoint(("post_bn", "avg_pool", "predictions")):
         return False
-    if part == "postnorm":
+    if name.startswith(f"{modules.get('post_bn')}{family.separator}"):
         return True
-    last, blocks = plan.units[-1], {names.slim_block(unit.stage) for unit in plan.units}
-    unit = re.match(r"[^/]+/unit_(\d+)/", name)
-    if unit and part == names.slim_block(last.stage):
-        return int(unit[1]) >= int(last.name.rpartition("_block")[2])
-    return part not in blocks
+    place = family.place(name)
+    stages = [family.place(modules[f"{unit.convs[0].name}_conv"]) for unit in plan.units]
+    if place is None or stages[-1] is None:
+        return False
+    stage, index = stages[-1]
+    return place[1] >= index if place[0] == stage else place[0] not in {each[0] for each in stages if each}
 
 
-def _assign(values: dict[str, tuple[Any, Any]]) -> None:
+def _assign(pairs: Iterable[tuple[_Wanted, Any]]) -> None:
     """Gives every variable its value, or, if that fails, what it had."""
-    before = [(variable, keras.ops.convert_to_numpy(variable).copy()) for variable, _ in values.values()]
+    before = []
     try:
-        for variable, value in values.values():
+        for wanted, value in pairs:
+            variable = wanted.variable
+            before.append((variable, keras.ops.convert_to_numpy(variable).copy()))
+            if wanted.channels:
+                value = _adapted(value, variable.shape[2])
             variable.assign(value.reshape(variable.shape))
     except BaseException:
         for variable, value in before:
             variable.assign(value)
         raise
+
+
+def _adapted(kernel: Any, channels: int) -> Any:
+    """A stem's kernel for images of other channels that gives much the same: summed, or repeated and scaled."""
+    if channels == 1:
+        return kernel.sum(2, keepdims=True)
+    held = kernel.shape[2]
+    return np.tile(kernel, (1, 1, -(-channels // held), 1))[:, :, :channels] * np.float32(held / channels)

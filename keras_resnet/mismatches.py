@@ -1,25 +1,22 @@
-"""What a checkpoint that does not fit is told: which tensors, and why, probably. Imports no Keras."""
+"""What a file that does not fit is told: which tensors, why, probably, and what fits it. Imports no Keras."""
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
-from keras_resnet import names
+from keras_resnet.families import Family, Shape, fitting, version_of
 from keras_resnet.plans import Plan
-from keras_resnet.variants import SLIM_NETS
+from keras_resnet.variants import NETWORKS
 
-# A tensor that every unit of TF-Slim's networks has: scope, block, unit and version.
-UNIT = re.compile(r"(?:(.+)/)?([^/]+)/unit_(\d+)/bottleneck_v([12])/conv1/weights")
 NOT_FINITE = "not finite"
 _SHOWN = 20  # lines of a list
-
-Shape = tuple[int, ...]
-
-
-def below(scope: str, name: str) -> str:
-    """A name in a scope; a file may have none."""
-    return f"{scope}/{name}" if scope else name
+# What networks have that no builder makes, by the names of tensors in files of PyTorch.
+_FOREIGN = {
+    r"^conv1\.\d|^stem\.conv\d": "a stem of three convolutions, as networks with -C, -D, -S and -T in their names have",
+    r"\.se\.": "channel attention (SE, ECA)",
+    r"downsample\.2\.": "averaging shortcuts, as networks with -D and -T in their names have",
+}
 
 
 @dataclass(frozen=True)
@@ -44,45 +41,86 @@ def explain(
     source: str,
     model: str,
     plan: Plan,
+    modules: Mapping[str, str],
+    family: Family,
     differences: list[Difference],
-    held: dict[str, Shape],
+    held: Mapping[str, Shape],
     scope: str,
 ) -> str:
-    """What doesn't fit, and the probable cause."""
+    """What doesn't fit, and the probable cause.
+
+    Args:
+        modules: what the family calls the model's layers.
+        held: shapes of the file's tensors that should be the network's, by name below its scope.
+        scope: what the differences' names begin with.
+    """
     lines = [line for difference in differences for line in difference.lines()]
     more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    head = f"`{argument}`: {source!r} does not fit {model!r}, which is as it was."
+    head = f"`{argument}`: {source!r}, a file of {family.library}, does not fit {model!r}, which is as it was."
     legend = "The model wants (-), and the file has (+):"
-    return "\n".join((f"{head} {legend}", *lines[:_SHOWN], *more, _cause(plan, differences, held, scope)))
-
-
-def _cause(plan: Plan, differences: list[Difference], held: dict[str, Shape], scope: str) -> str:
-    """Why a file probably doesn't fit."""
-    parts = {each.name.removeprefix(below(scope, "")) for each in differences}
     faults = {each.fault for each in differences}
     if faults == {NOT_FINITE}:
-        return "The training that wrote it diverged: take an earlier checkpoint."
-    if faults != {""}:
-        return "A network's weights are finite floats that its dtype can hold."
-    units = [match for match in map(UNIT.fullmatch, held) if match]
-    version = int(units[0][4])
-    if version != plan.version:
-        return f"This looks like a v{version} file, and the model is a v{plan.version} network."
-    theirs = Counter(match[2] for match in units)
-    ours = Counter(names.slim_block(unit.stage) for unit in plan.units)
-    if theirs != ours and parts - {part for part in parts if part.startswith(("logits/", "conv1/"))}:
-        counts = tuple(theirs[block] for block in sorted(theirs))
-        known = [depth for (each, depth), row in SLIM_NETS.items() if each == version and row.units == counts]
-        named = f", as resnet_v{version}_{known[0]} has" if known else ""
-        return f"Its blocks have {counts} units{named}; the model's have {tuple(ours[b] for b in sorted(ours))}."
-    if all(part.startswith("logits/") for part in parts):
-        classes = held.get(below(scope, "logits/biases"), (0,))[-1]
-        if not classes:
-            return "It has no classifier: load_weights(..., allow_missing=['predictions']) leaves the model's as it is."
+        cause = "The training that wrote it diverged: take an earlier checkpoint."
+    elif faults != {""}:
+        cause = "A network's weights are finite floats that its dtype can hold."
+    else:
+        cause = _cause(plan, modules, family, {each.name[len(scope) :] for each in differences}, held)
+    return "\n".join((f"{head} {legend}", *lines[:_SHOWN], *more, cause))
+
+
+def advice(family: Family, held: Mapping[str, Shape]) -> str:
+    """Says which builder and style a file fits, by the shapes of its tensors below the scope, or that none does."""
+    found = [(name, row.lineage.style) for row in fitting(family, held) for name in NETWORKS if _is(name, row)]
+    if not found:
+        return "It fits none of the builders."
+    fits = [
+        f"keras_resnet.{name} in style {' or '.join(repr(style) for _, style in rows)}"
+        for name, rows in groupby(found, lambda each: each[0])
+    ]
+    return f"It fits {', '.join(fits)}."
+
+
+def _is(name: str, row: object) -> bool:
+    return NETWORKS[name].name == getattr(row, "name", None)
+
+
+def _cause(plan: Plan, modules: Mapping[str, str], family: Family, parts: set[str], held: Mapping[str, Shape]) -> str:
+    """Why a file whose tensors differ in these from a network's probably doesn't fit it."""
+    version = version_of(family, held)
+    if version not in (None, plan.version):
+        return f"This looks like a v{version} file, and the model is a v{plan.version} network. {advice(family, held)}"
+    for pattern, what in _FOREIGN.items():
+        if family.transposed and any(map(re.compile(pattern).search, held)):
+            return f"It has {what}. {advice(family, held)}"
+    if family.transposed and not any(name.endswith("running_mean") for name in held):
+        return f"Its norms are no batch norms. {advice(family, held)}"
+    top = f"{modules.get('predictions')}{family.separator}"
+    theirs = _units(family, held)
+    ours = _units(family, (f"{modules[f'{unit.convs[0].name}_conv']}{family.separator}" for unit in plan.units))
+    if theirs != ours and any(not (part.startswith(top) or family.is_stem(part)) for part in parts):
+        known = [name for name, row in NETWORKS.items() if (row.version, row.units) == (plan.version, theirs)]
+        named = f", as {' and '.join(known)} have" if known else ""
+        return f"Its stages have {theirs} units{named}; the model's have {ours}. {advice(family, held)}"
+    if all(part.startswith(top) for part in parts):
+        shape = held.get(family.tensor(modules["predictions"], "bias"))
+        if not shape:
+            return (
+                "It has no classifier: pass include_top=False; load_weights(..., allow_missing=['predictions']) leaves "
+                "the model's as it is."
+            )
         return (
-            f"It has {classes} classes: pass classes={classes} (in keras_resnet.slim num_classes={classes}) or build "
-            "without top; load_weights(..., allow_missing=['predictions']) leaves a classifier as it is."
+            f"It has {shape[-1]} classes: pass classes={shape[-1]} (in keras_resnet.slim num_classes={shape[-1]}), or "
+            "include_top=False for the body alone, or let transfer.classifier put a new top on it; "
+            "load_weights(..., allow_missing=['predictions']) leaves the model's as it is."
         )
-    if all(part.startswith("conv1/") for part in parts):
+    if all(map(family.is_stem, parts)):
         return "The stems differ: in input channels, or because one of them has none or another one."
-    return "Are widths (depth_multiplier, base_depth), bias and stem the same?"
+    if all(part.endswith(("_conv/bias", "biases")) for part in parts):
+        return f"Biases of convolutions are missing or left over: it is of another `style`. {advice(family, held)}"
+    return f"{advice(family, held)} Are widths (depth_multiplier, base_depth), groups, bias and stem the same?"
+
+
+def _units(family: Family, tensors: object) -> tuple[int, ...]:
+    """How many units each stage has that some of these are of."""
+    places = sorted({place for place in map(family.place, tensors) if place})  # type: ignore[call-overload]
+    return tuple(len(list(units)) for _, units in groupby(places, lambda place: place[0]))

@@ -15,6 +15,7 @@ __all__ = [
     "ResNet18V2",
     "ResNet20",
     "ResNet20V2",
+    "ResNet26",
     "ResNet32",
     "ResNet32V2",
     "ResNet34",
@@ -101,6 +102,7 @@ def _cifar(build: Callable[Concatenate[Variant, P], T], variant: Variant) -> Cal
 
 
 ResNet18 = _imagenet(ResNet, variants.RESNET18)
+ResNet26 = _imagenet(ResNet, variants.RESNET26)
 ResNet34 = _imagenet(ResNet, variants.RESNET34)
 ResNet50 = _imagenet(ResNet, variants.RESNET50)
 ResNet101 = _imagenet(ResNet, variants.RESNET101)

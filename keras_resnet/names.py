@@ -7,7 +7,7 @@ import re
 
 from keras_resnet.plans import Conv, Plan, Unit
 
-# Our variables in PyTorch and in TF-Slim.
+# Our variables in PyTorch, Keras and TF-Slim.
 TORCH_VARIABLES = {
     "kernel": "weight",
     "bias": "bias",
@@ -16,6 +16,7 @@ TORCH_VARIABLES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+KERAS_VARIABLES = {name: name for name in TORCH_VARIABLES}
 SLIM_VARIABLES = {
     "kernel": "weights",
     "bias": "biases",
@@ -40,6 +41,27 @@ def torchvision(plan: Plan) -> dict[str, str]:
                 ours = unit.shortcut.name
                 names |= {f"{ours}_conv": f"{theirs}.downsample.0", f"{ours}_bn": f"{theirs}.downsample.1"}
     return names
+
+
+def huggingface(plan: Plan) -> dict[str, str]:
+    """Modules of transformers' ResNetForImageClassification."""
+    names, convs = {"predictions": "classifier.1"}, {}
+    if plan.stem:
+        convs["conv1"] = "embedder.embedder"
+    for stage, units in enumerate(plan.stages):
+        for index, unit in enumerate(units):
+            theirs = f"encoder.stages.{stage}.layers.{index}"
+            convs |= {conv.name: f"{theirs}.layer.{i}" for i, conv in enumerate(unit.convs)}
+            if isinstance(unit.shortcut, Conv):
+                convs[unit.shortcut.name] = f"{theirs}.shortcut"
+    for ours, theirs in convs.items():
+        names |= {f"{ours}_conv": f"resnet.{theirs}.convolution", f"{ours}_bn": f"resnet.{theirs}.normalization"}
+    return names
+
+
+def huggingface_body(plan: Plan) -> dict[str, str]:
+    """Modules of transformers' ResNetModel, which has no classifier."""
+    return {ours: theirs.removeprefix("resnet.") for ours, theirs in huggingface(plan).items() if ours != "predictions"}
 
 
 def timm_v2(plan: Plan) -> dict[str, str]:
@@ -71,6 +93,23 @@ def slim(plan: Plan) -> dict[str, str]:
         names["post_bn"] = "postnorm"
     for ours, theirs in convs.items():  # in v2 only a unit's inner convolutions have a norm
         names |= {f"{ours}_conv": theirs, f"{ours}_bn": f"{theirs}/BatchNorm"}
+    return names
+
+
+def keras(plan: Plan) -> dict[str, str]:
+    """keras.applications' layers, and ours."""
+    return {ours: ours for ours in slim(plan)}
+
+
+def keras_hub(plan: Plan) -> dict[str, str]:
+    """KerasHub's layers of a ResNetBackbone, which counts stages and units from 0."""
+    names = {ours: ours for ours in ("conv1_conv", "conv1_bn", "post_bn", "predictions")}
+    for stage, units in enumerate(plan.stages):
+        for index, unit in enumerate(units):
+            theirs = f"stack{stage}_block{index}"
+            names[f"{unit.name}_preact_bn"] = f"{theirs}_pre_activation_bn"
+            for i in range(len(unit.convs) + 1):
+                names |= {f"{unit.name}_{i}_{kind}": f"{theirs}_{i}_{kind}" for kind in ("conv", "bn")}
     return names
 
 

@@ -1,17 +1,14 @@
 """Finds our networks in a model, built or loaded, and reads their plan from its layers."""
 
-import re
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import keras
 
 from keras_resnet.errors import choice_error
 from keras_resnet.layouts import plan
-from keras_resnet.plans import Conv, Plan, Unit
+from keras_resnet.plans import Conv, Plan
+from keras_resnet.readings import UNIT_CONV, read_plan, stem_pool, striding_convs, styles_of
 from keras_resnet.variants import SLIM_NETS
-
-_CONV = re.compile(r"(.+)_block(\d+)_(\d+)_conv")
 
 
 @dataclass(frozen=True)
@@ -25,27 +22,14 @@ class Network:
 
     @property
     def striding(self) -> list[str]:
-        """The units in which a convolution strides or gave its stride up: the dilation of the next one has grown."""
-        found: list[str] = []
-        previous, dilation = self.plan.units[0].name, 1
-        for unit in self.plan.units:
-            for conv in unit.convs:
-                if conv.stride > 1:
-                    found.append(unit.name)
-                if conv.dilation > dilation:
-                    found.append(previous)
-                    dilation = conv.dilation
-                previous = unit.name
-        return found
+        """The units in which a convolution strides or gave its stride up."""
+        return list(striding_convs(self.plan))
 
     @property
-    def slim(self) -> bool:
-        """Whether it is laid out as TF-Slim's networks are."""
-        if self.plan.pool:
-            return bool(self.layers["pool1_pool"].pool_size == (3, 3) and self.layers["pool1_pool"].padding == "same")
-        striding = set(self.striding)
-        padded = {unit.name for unit in self.plan.units if any(conv.pad for conv in unit.convs)}  # keras' v2: all
-        return padded <= striding <= {stage[-1].name for stage in self.plan.stages}
+    def styles(self) -> tuple[str, ...]:
+        """The styles in which it can have been built; in short networks some don't differ."""
+        pool = self.layers.get("pool1_pool")
+        return styles_of(self.plan, stem_pool(self.layers, *((pool.pool_size, pool.padding) if pool else (None, None))))
 
 
 def networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
@@ -59,7 +43,12 @@ def networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
             prefix, _, name = layer.name.rpartition("__")
             scopes.setdefault(prefix, {})[name] = layer
         for prefix, layers in scopes.items():
-            if read := _read(layers):
+            convs = {
+                name: _conv(name, layers)
+                for name, layer in layers.items()
+                if isinstance(layer, keras.layers.Conv2D) and (UNIT_CONV.fullmatch(name) or name == "conv1_conv")
+            }
+            if read := read_plan(layers, convs):
                 name = around.name if around is not model else published(read) or model.name
                 found.append(Network(prefix.replace("__", "/") or name, prefix, read, layers))
     return found
@@ -110,34 +99,6 @@ def published(network: Plan) -> str | None:
         if version == network.version and kernels == [conv.kernel_shape for conv in wanted.convs()]:
             return f"resnet_v{version}_{depth}"
     return None
-
-
-def _read(layers: dict[str, keras.Layer]) -> Plan | None:
-    """The plan of the network that has these layers; None if there is no unit."""
-    stages: dict[str, dict[int, dict[int, Conv]]] = {}
-    for name, layer in layers.items():
-        match = _CONV.fullmatch(name)
-        if match and isinstance(layer, keras.layers.Conv2D):
-            stages.setdefault(match[1], {}).setdefault(int(match[2]), {})[int(match[3])] = _conv(name, layers)
-    units = [f"{stage}_block{index}" for stage, units in stages.items() for index in units]
-    if not any(f"{unit}_{end}" in layers for unit in units for end in ("out", "preact_bn")):  # DenseNet's have neither
-        return None
-    version: Literal[1, 2] = 2 if any(f"{unit}_preact_bn" in layers for unit in units) else 1
-    return Plan(
-        version,
-        _conv("conv1_conv", layers) if "conv1_conv" in layers else None,
-        "pool1_pool" in layers,
-        tuple(
-            tuple(_unit(f"{stage}_block{index}", convs) for index, convs in sorted(units.items()))
-            for stage, units in stages.items()
-        ),
-    )
-
-
-def _unit(name: str, convs: dict[int, Conv]) -> Unit:
-    """A unit of these convolutions, by number; 0 is the projection."""
-    shortcut: Any = convs.get(0, "identity")
-    return Unit(name, tuple(convs[i] for i in sorted(convs.keys() - {0})), shortcut, 0 in convs)
 
 
 def _conv(layer: str, layers: dict[str, keras.Layer]) -> Conv:

@@ -1,6 +1,6 @@
 """Batches of pictures and their classes, as what `model.fit` takes on every backend."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from typing import Any
@@ -34,7 +34,12 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         balance: whether batches carry weights, (N,), by which every class counts alike: N / (classes * pictures of the
             class), as a mixed picture's classes share them.
         inventory: what a scan found, if the pictures are of a folder.
+
+    Attributes:
+        crop: where nothing is augmented, what makes a picture an array; None: `image_size` does.
     """
+
+    crop: Callable[[Any], Any] | None = None
 
     def __init__(
         self,
@@ -73,7 +78,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
 
         def read(i: int) -> Any:
             if self.augment == "none":
-                return read_picture(self.pictures[i], self.image_size)
+                return (self.crop or self._stretch)(self.pictures[i])
             return augment(self.pictures[i], self.image_size, self.augment, self._rng(0, i))
 
         if isinstance(self.pictures[chosen[0]], np.ndarray):  # threads would cost more than they save
@@ -86,6 +91,9 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
             images, labels = mix(images, labels, self._rng(1, index))
         weights = (labels @ self._class_weights(),) if self.balance else ()
         return images, labels if self.one_hot else self.labels[chosen], *weights
+
+    def _stretch(self, picture: Any) -> Any:
+        return read_picture(picture, self.image_size)
 
     def _class_weights(self) -> np.ndarray[Any, np.dtype[np.float32]]:
         counts = np.bincount(self.labels, minlength=len(self.class_names))

@@ -8,10 +8,17 @@ from keras import layers, ops
 
 from keras_resnet.arguments import standardize_data_format
 
-# Means and standard deviations of ImageNet's pixels in [0, 255], in the order of channels that follows.
-CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # Caffe, keras.applications v1
-TORCH_MEAN_RGB = (255 * 0.485, 255 * 0.456, 255 * 0.406)  # torchvision
+# Means and standard deviations of ImageNet's pixels in [0, 255], by mode; RGB, but in "caffe", which is BGR.
+CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+TORCH_MEAN_RGB = (255 * 0.485, 255 * 0.456, 255 * 0.406)
 TORCH_STD_RGB = (255 * 0.229, 255 * 0.224, 255 * 0.225)
+_ONES = (1.0, 1.0, 1.0)
+_SCALES = {
+    "caffe": (CAFFE_MEAN_BGR, _ONES),  # Caffe, keras.applications v1
+    "rgb_means": (CAFFE_MEAN_BGR[::-1], _ONES),  # TF-Slim v1
+    "torch": (TORCH_MEAN_RGB, TORCH_STD_RGB),  # torchvision, most of timm's, transformers
+    "swav": (TORCH_MEAN_RGB, (255 * 0.228, *TORCH_STD_RGB[1:])),  # SwAV's code differs in red
+}
 
 
 def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
@@ -20,14 +27,15 @@ def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
     Args:
         x: images (..., height, width, 3), or (..., 3, height, width): a NumPy array, a backend's tensor or a Keras
             tensor. It is not changed. Integers become Keras' default float.
-        mode: "caffe", BGR less the means of ImageNet, or "tf", RGB in [-1, 1].
+        mode: "tf", RGB in [-1, 1]; "caffe", BGR less the means of ImageNet; "rgb_means", RGB less them; "torch", in
+            standard deviations from them; "swav", in SwAV's deviations.
         data_format: "channels_last" or "channels_first"; None is Keras' own setting.
 
     Returns:
         The same kind of array or tensor, of the same shape.
 
     Raises:
-        ValueError: if `data_format` is another, or "caffe" gets other than 3 channels.
+        ValueError: if `data_format` is another, or a mode but "tf" gets other than 3 channels.
     """
     data_format = standardize_data_format(data_format)
     x = x if hasattr(x, "dtype") else np.asarray(x)
@@ -42,15 +50,18 @@ def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
             f"`x` must have 3 channels, RGB, {'before' if first else 'after'} height and width; "
             f"received the shape {tuple(x.shape)}."
         )
-    mean = xp.array(CAFFE_MEAN_BGR, dtype=keras.backend.standardize_dtype(x.dtype))
-    return xp.subtract(xp.flip(x, axis=-3 if first else -1), xp.reshape(mean, (3, 1, 1)) if first else mean)
+    mean, std = (xp.array(row, dtype=keras.backend.standardize_dtype(x.dtype)) for row in _SCALES[mode])
+    if first:
+        mean, std = xp.reshape(mean, (3, 1, 1)), xp.reshape(std, (3, 1, 1))
+    if mode == "caffe":
+        x = xp.flip(x, axis=-3 if first else -1)
+    return xp.divide(xp.subtract(x, mean), std)
 
 
 def preprocessing_layers(x: Any, mode: str, data_format: str) -> Any:
     """Turns raw RGB in [0, 255], a Keras tensor, into what weights of this mode expect; adds no weights.
 
-    Modes are those of keras.applications ("caffe": BGR less means; "tf": [-1, 1]; "torch": deviations from means) and
-    "rgb_means", TF-Slim's for v1. Works in float32 under any dtype policy.
+    Modes are those of `preprocess_input`. Works in float32 under any dtype policy.
     """
     if mode == "tf":
         return layers.Rescaling(1 / 127.5, -1.0, dtype="float32", name="preprocess")(x)
@@ -60,12 +71,7 @@ def preprocessing_layers(x: Any, mode: str, data_format: str) -> Any:
             f"`include_preprocessing=True` needs 3 channels, RGB; received an input with {x.shape[axis]}. "
             "Preprocess such images before the model."
         )
-    mean, std = CAFFE_MEAN_BGR, (1.0, 1.0, 1.0)
-    if mode == "torch":
-        mean, std = TORCH_MEAN_RGB, TORCH_STD_RGB
-    elif mode == "rgb_means":
-        mean = CAFFE_MEAN_BGR[::-1]
-    else:
+    if mode == "caffe":
         # A negative slice fails on torch, and a convolution would add weights: crop each channel, and join them again.
         # A cropping layer of the other data_format takes channels for width (channels last) or height.
         other = "channels_first" if data_format == "channels_last" else "channels_last"
@@ -75,5 +81,6 @@ def preprocessing_layers(x: Any, mode: str, data_format: str) -> Any:
             cropping = ((0, 0), crop) if other == "channels_first" else (crop, (0, 0))
             bgr.append(layers.Cropping2D(cropping, other, dtype="float32", name=f"preprocess_{name}")(x))
         x = layers.Concatenate(axis=axis, dtype="float32", name="preprocess_bgr")(bgr)
+    mean, std = _SCALES[mode]
     variance = [deviation**2 for deviation in std]
     return layers.Normalization(axis, list(mean), variance, dtype="float32", name="preprocess")(x)

@@ -3,17 +3,18 @@
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_resnet import checkpoints, variants
 from keras_resnet import models as builders
+from keras_resnet import variants
+from keras_resnet import weights as weight_files
+from keras_resnet.builder import with_classifier
+from keras_resnet.checkpoints import Checkpoint
 from keras_resnet.decoding import Size, both
-from keras_resnet.downloads import fetch
 from keras_resnet.errors import choice_error
-from keras_resnet.weights import style_of
+from keras_resnet.sources import download
 
 _STAGE = re.compile(r"conv(\d+)_")
 _SMALL = 48  # pixels; below, the CIFAR nets' three halvings do better than ImageNet's five
@@ -36,8 +37,8 @@ def classifier(
         build: a builder, such as `keras_resnet.ResNet50V2`, or `functools.partial(keras_resnet.ResNet, variant)`.
         classes: how many.
         image_size: (height, width) in pixels, or one int for both.
-        weights: None (random), "imagenet", or the path of a file of the same network, with or without a top; a
-            checkpoint of TF-Slim's makes it one of style "slim".
+        weights: None (random), "imagenet", a key of `keras_resnet.list_weights()`, or the path of a file of the same
+            network, with or without a top: it tells the style.
         **arguments: further keywords of the builder, such as `dropout`.
 
     Raises:
@@ -46,18 +47,13 @@ def classifier(
     """
     first = (arguments.get("data_format") or keras.config.image_data_format()) == "channels_first"
     shape = (3, *both(image_size)) if first else (*both(image_size), 3)
-    shared = {"input_shape": shape, "include_preprocessing": True} | arguments
-    told = style_of(weights)
-    if told:
-        shared = {"style": told} | shared
-    model = build(weights=None, classes=classes, **shared)
-    if weights is not None:
-        of_the_top = ("dropout", "classifier_activation", "global_pool")
-        shared = {name: value for name, value in shared.items() if name not in of_the_top}
-        for layer in build(weights=weights, include_top=False, **shared).layers:
-            if layer.weights:
-                model.get_layer(layer.name).set_weights(layer.get_weights())
-    return model
+    shared: dict[str, Any] = {"input_shape": shape, "include_preprocessing": True} | arguments
+    if weights is None:
+        return build(weights=None, classes=classes, **shared)
+    top = {name: shared.pop(name) for name in ("classifier_activation", "dropout", "global_pool") if name in shared}
+    both_parts = {name: shared[name] for name in ("data_format", "dtype", "kernel_regularizer") if name in shared}
+    body = build(weights=weights, include_top=False, **shared)
+    return with_classifier(body, classes, **top, **both_parts)
 
 
 def networks() -> tuple[str, ...]:
@@ -82,15 +78,23 @@ def _name(layer: keras.Layer) -> str:
 
 def is_published(network: str) -> bool:
     """Whether a network has ImageNet weights."""
-    return checkpoints.imagenet(getattr(variants, network.upper()), include_top=False) is not None
+    return _published(network) is not None
 
 
-def fetch_published(network: str) -> Path:
-    """The file of a network's ImageNet weights without top, downloaded once; raises an `OSError` if it can't be had."""
-    published = checkpoints.imagenet(getattr(variants, network.upper()), include_top=False)
-    if published is None:
+def fetch_published(network: str) -> None:
+    """Downloads a network's ImageNet weights without top, once; raises an `OSError` if they can't be had."""
+    found = _published(network)
+    if found is None:
         raise OSError(f"there are no ImageNet weights of {network}")
-    return fetch(published.url, published.md5, "train from scratch")
+    download(found)
+
+
+def _published(network: str) -> Checkpoint | None:
+    """The row that a builder's weights="imagenet" means."""
+    try:
+        return weight_files.imagenet(variants.NETWORKS[network], None, include_top=False)
+    except ValueError:
+        return None
 
 
 def suggest(shorter_side: int, pretrained: bool = False) -> tuple[str, str]:
@@ -102,7 +106,7 @@ def suggest(shorter_side: int, pretrained: bool = False) -> tuple[str, str]:
 
 def suggest_size(network: str, shorter_side: int, imagenet: bool) -> tuple[int, str]:
     """The height and width that suit a network, with ImageNet's weights or others, and pictures, and the reason."""
-    side = getattr(variants, network.upper()).image_side
+    side = variants.NETWORKS[network].image_side
     if side == 32 and shorter_side > _SMALL:
         return 64, "quick, and the network halves it three times"
     if side == 32:

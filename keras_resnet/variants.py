@@ -23,6 +23,7 @@ __all__ = [
     "RESNET18V2",
     "RESNET20",
     "RESNET20V2",
+    "RESNET26",
     "RESNET32",
     "RESNET32V2",
     "RESNET34",
@@ -75,6 +76,7 @@ def _cifar(
 
 
 RESNET18, RESNET18V2 = _imagenet("resnet18", "basic", 2, 2, 2, 2)
+RESNET26, _ = _imagenet("resnet26", "bottleneck", 2, 2, 2, 2)  # timm, transformers
 RESNET34, RESNET34V2 = _imagenet("resnet34", "basic", 3, 4, 6, 3)
 RESNET50, RESNET50V2 = _imagenet("resnet50", "bottleneck", 3, 4, 6, 3)
 RESNET101, RESNET101V2 = _imagenet("resnet101", "bottleneck", 3, 4, 23, 3)
@@ -99,3 +101,14 @@ RESNET44, RESNET44V2 = _cifar("resnet44", "basic", 7, "A")
 RESNET56, RESNET56V2 = _cifar("resnet56", "basic", 9, "A")
 RESNET110, RESNET110V2 = _cifar("resnet110", "basic", 18, "A")
 RESNET164, RESNET164V2 = _cifar("resnet164", "bottleneck", 18, "B")
+
+# Every network that has a builder, by the builder's name.
+NETWORKS = {
+    row.name.replace("resnet", "ResNet").replace("v2", "V2"): row
+    for row in (
+        *(RESNET18, RESNET26, RESNET34, RESNET50, RESNET101, RESNET152, RESNET200),
+        *(RESNET18V2, RESNET34V2, RESNET50V2, RESNET101V2, RESNET152V2, RESNET200V2),
+        *(RESNET20, RESNET32, RESNET44, RESNET56, RESNET110, RESNET164),
+        *(RESNET20V2, RESNET32V2, RESNET44V2, RESNET56V2, RESNET110V2, RESNET164V2),
+    )
+}

@@ -1,96 +1,87 @@
-"""Finds the file that `weights=` names, and loads all of it or nothing."""
+"""Finds the weights that `weights=` names, a published file's or one on disk, and loads all of them or none."""
 
 import os
-import zipfile
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-import h5py  # a dependency of Keras
 import keras
 
-from keras_resnet.checkpoints import Checkpoint, imagenet
-from keras_resnet.downloads import fetch
-from keras_resnet.errors import choice_error
+from keras_resnet.checkpoints import Checkpoint, default, list_weights
 from keras_resnet.layouts import Variant
-from keras_resnet.loading import load_checkpoint
+from keras_resnet.lineages import LINEAGES
+from keras_resnet.loading import LoadReport, load_source
 from keras_resnet.networks import networks
-from keras_resnet.tf_checkpoints import is_checkpoint
+from keras_resnet.origins import network_family, styles_told
+from keras_resnet.sources import Source, download, open_named, open_source
 
 Weights = str | os.PathLike[str] | None
 
-_SUFFIXES = (".keras", ".h5", ".hdf5")  # ".weights.h5" is one of them
+
+@dataclass(frozen=True)
+class Found:
+    """Weights, of which nothing is downloaded yet."""
+
+    source: Source | Checkpoint
+    styles: tuple[str, ...]  # in which a network can take them, the likeliest first
+    preprocessing: str | None = None  # what a published file expects of an image; None: what its style's do
 
 
-def style_of(weights: Weights) -> str | None:
-    """The style that a file's format tells: a TensorFlow checkpoint is TF-Slim's."""
-    return "slim" if isinstance(weights, (str, os.PathLike)) and is_checkpoint(weights) else None
+def find(weights: Weights, variant: Variant, style: str | None, include_top: bool, classes: int) -> Found | None:
+    """What `weights=` names for a network.
 
-
-def find(weights: Weights, variant: Variant, include_top: bool) -> Path | Checkpoint | None:
-    """The file or the catalogue's row that an argument names; nothing is downloaded yet."""
+    Raises:
+        ValueError: if there is no such file or row, or it is another network's.
+        OSError: if a file can't be read.
+    """
     if weights is None:
         return None
     if isinstance(weights, str) and weights == "imagenet":
-        published = imagenet(variant, include_top)
-        if published is None:
+        row = imagenet(variant, style, include_top)
+    elif isinstance(weights, str) and weights in list_weights():
+        row = list_weights()[weights]
+        same = row.variant.version == variant.version
+        if not same or replace(variant, name=row.variant.name, lineage=row.variant.lineage) != row.variant:
             raise ValueError(
-                f"`weights='imagenet'`: there are no such weights for {variant.name} in the "
-                f"{variant.lineage.style!r} style. Pass weights=None for random initialisation, or the path of a file."
+                f"`weights`: {weights!r} are those of {row.network}, and this is {variant.name}: build "
+                f"keras_resnet.{row.network}(weights={weights!r})."
             )
-        return published
-    if style_of(weights):
-        return Path(weights)
-    if not isinstance(weights, (str, os.PathLike)) or not os.path.isfile(weights):
-        raise choice_error("weights", weights, (None, "imagenet"), " Or pass the path of an existing weights file.")
-    path = Path(weights)
-    if path.suffix not in _SUFFIXES:
+    else:
+        source = open_named(weights, "weights", (None, "imagenet"))
+        told = styles_told(source, network_family(source))
+        return Found(source, tuple(each for each in told if (each, variant.version) in LINEAGES) or told)
+    if include_top and row.classes is None:
+        raise ValueError(f"`weights`: {row.key!r} has no classifier: pass include_top=False.")
+    if include_top and classes != row.classes:
         raise ValueError(
-            "`weights` must be a file of Keras, named .keras, .weights.h5 or .h5, or a checkpoint of TF-Slim's; "
-            f"received {str(path)!r}."
+            f"`classes` must be {row.classes} with weights={weights!r} and include_top=True; received {classes!r}. "
+            "For other classes pass include_top=False and add a classifier of your own, as transfer.classifier does."
         )
-    return path
+    return Found(row, (row.style,), row.preprocessing)
 
 
-def load(model: keras.Model, source: Path | Checkpoint, variant: Variant) -> None:
-    """Loads a file, or raises and leaves every weight of the model as it was."""
-    if isinstance(source, Checkpoint):
-        source = fetch(source.url, source.md5, "pass weights=None for random initialisation")
-    if style_of(source):
-        network = next(network for network in networks(model, nested=False) if not network.prefix)
-        load_checkpoint(model, network, source, argument="weights", whole=True)
-        return
-    before = model.get_weights()
-    try:
-        _check_count(model, source)
-        model.load_weights(source)
-    except Exception as error:  # whatever a damaged or foreign file makes Keras, h5py or zipfile raise
-        model.set_weights(before)
-        raise ValueError(
-            f"`weights`: {str(source)!r} does not fit {model.name!r} ({variant.name}, {variant.lineage.style} style). "
-            "Check that it was saved from the same network, with the same `classes` and `include_top`; if convolution "
-            f"biases are missing or left over, it is of another `style`. The reason: {error}"
-        ) from error
+def load(model: keras.Model, found: Found, allow_missing: Iterable[str] = ()) -> LoadReport:
+    """Loads weights, or raises and leaves every weight of the model as it was."""
+    source = open_source(download(found.source)) if isinstance(found.source, Checkpoint) else found.source
+    network = next((network for network in networks(model, nested=False) if not network.prefix), None)
+    if network is None:
+        raise ValueError(f"`weights`: {model.name!r} has no residual units, and so there are no weights for it.")
+    return load_source(model, network, source, argument="weights", allow_missing=allow_missing, whole=True)
 
 
-def _check_count(model: keras.Model, path: Path) -> None:
-    """Raises if a .keras or .weights.h5 file holds more than the model: Keras would leave the rest out in silence.
+def imagenet(variant: Variant, style: str | None, include_top: bool) -> Checkpoint:
+    """The row that "imagenet" means: of the style that is asked for, else of the network's own, else of any.
 
-    It may hold a classifier for a model without one. (For other .h5 files Keras counts the layers itself.)
+    Raises:
+        ValueError: if there is none.
     """
-    if not path.name.endswith((".keras", ".weights.h5")):
-        return
-    with ExitStack() as stack:
-        file: Any = path
-        if path.suffix == ".keras":
-            file = stack.enter_context(stack.enter_context(zipfile.ZipFile(path)).open("model.weights.h5"))
-        stored = stack.enter_context(h5py.File(file))
-        arrays: list[str] = []
-        stored.visititems(
-            lambda name, item: (
-                arrays.append(name) if isinstance(item, h5py.Dataset) and not name.startswith("optimizer/") else None
-            )
-        )
-    classifier = 0 if any(layer.name == "predictions" for layer in model.layers) else 2
-    if len(arrays) not in (len(model.weights), len(model.weights) + classifier):
-        raise ValueError(f"it holds {len(arrays)} arrays, the model {len(model.weights)}")
+    known = [style] if style else [variant.lineage.style, *(each for each, _ in LINEAGES)]
+    for each in known:
+        if (each, variant.version) in LINEAGES:
+            row = default(replace(variant, lineage=LINEAGES[each, variant.version]), include_top)
+            if row:
+                return row
+    raise ValueError(
+        f"`weights='imagenet'`: there are no such weights for {variant.name}"
+        f"{f' in the {style!r} style' if style else ''}. Pass weights=None for random initialisation, a key of "
+        "keras_resnet.list_weights() or the path of a file."
+    )

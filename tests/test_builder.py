@@ -249,7 +249,10 @@ def test_norms_have_the_epsilon_and_momentum_of_their_style(
     [
         ({"pooling": "AVG"}, "`pooling` must be one of None, 'avg', 'max'; received 'AVG'. Did you mean 'avg'"),
         ({"pooling": 3}, "`pooling`.*received 3"),
-        ({"style": "tensorflow"}, "`style` must be one of None, 'keras', 'torch', 'slim'; received 'tensorflow'"),
+        (
+            {"style": "tensorflow"},
+            "`style` must be one of None, 'keras', 'torch', 'torch_1x1', 'slim'; received 'tensorflow'",
+        ),
         ({"style": "Torch"}, "Did you mean 'torch'"),
         ({"style": ["torch"]}, "`style`"),
         ({"classes": True}, "`classes`"),
@@ -259,7 +262,7 @@ def test_norms_have_the_epsilon_and_momentum_of_their_style(
         ({"input_shape": "abc"}, "`input_shape` must be three ints"),
         ({"input_shape": 64}, "`input_shape` must be three ints"),
         ({"weights": "imagnet"}, "Did you mean 'imagenet'"),
-        ({"weights": "imagenet", "classes": 10}, "there are no such weights.*weights=None"),
+        ({"weights": "imagenet", "style": "keras"}, "there are no such weights.*weights=None"),
         ({"input_tensor": np.zeros((1, 32, 32, 3))}, "Keras tensor of rank 4.*received ndarray"),
     ],
 )

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 import keras_resnet
-from keras_resnet import cli, commands, data, evaluation, labels, transfer
+from keras_resnet import cli, command_predict, command_train, data, evaluation, labels, transfer
 from tests.pictures import SHAPES, draw_folder
 
 BACKEND = keras.backend.backend()
@@ -138,10 +138,10 @@ def test_a_missing_backend_is_a_sentence(monkeypatch: pytest.MonkeyPatch, refuse
         (("train", "digits", "--seed", "-1"), "must be an int from 0 up to 2**31 - 1; received '-1'"),
         (("train", "digits", "--dropout", "1"), "must be a number from 0 up to, but not including, 1"),
         (("train", "digits", "--weight-decay", "-1"), "must be 0 or a number above"),
-        (("train", "digits", "--weights", "there.keras"), "--weights must be 'imagenet', 'none' or the path of a file"),
+        (("train", "digits", "--weights", "there.keras"), "`--weights` must be 'imagenet', 'none', the path of an"),
         (("train", "digits", "--freeze"), "there are none to be had for ResNet20: pass --weights"),
         (("train", "digits", "--weights", "none", "--unfreeze-from", "conv4"), "worth keeping; --weights is none"),
-        (("train", "digits", "--weights", "file"), "must be a file of Keras"),
+        (("train", "digits", "--weights", "file"), "'file' is no weights file"),
         (("train", "digits", "--model", "ResNet20", "--weights", "imagenet"), "there are no such weights for resnet20"),
         (("train", "digits", "--model", "ResNet50", "--weights", CHECKPOINT), "does not fit 'resnet50'"),  # it is read
         (("train", "digits", "--over"), "unrecognized arguments: --over"),
@@ -372,7 +372,7 @@ def test_pretrained_weights_are_the_default_where_they_can_be_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def choose(*arguments: str, shorter: int = 300) -> tuple[dict[str, Any], str]:
-        found = commands._choose(cli._parser().parse_args(["train", "x", *arguments]), shorter)
+        found = command_train._choose(cli._parser().parse_args(["train", "x", *arguments]), shorter)
         return found, capsys.readouterr().out
 
     monkeypatch.setattr(transfer, "fetch_published", lambda network: tmp_path)
@@ -382,7 +382,8 @@ def test_pretrained_weights_are_the_default_where_they_can_be_had(
     assert "image size: 224x224 (what its ImageNet weights are for)" in said
     assert "weights: imagenet" in said
     assert choose("--model", "ResNet50", "--weights", "none")[0]["weights"] is None
-    assert choose("--model", "ResNet18")[0] == {"network": "ResNet18", "weights": None, "image_size": 224}
+    assert choose("--model", "ResNet18")[0] == {"network": "ResNet18", "weights": "imagenet", "image_size": 224}
+    assert choose("--model", "ResNet200")[0] == {"network": "ResNet200", "weights": None, "image_size": 224}
     assert choose("--weights", "imagenet", shorter=32)[0]["network"] == "ResNet50V2"
     assert choose(shorter=32)[0] == {"network": "ResNet20", "weights": None, "image_size": 32}
 
@@ -523,10 +524,10 @@ def test_too_little_memory_is_a_sentence(error: Exception, monkeypatch: pytest.M
     def exhausted(arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(commands, "train", exhausted)
+    monkeypatch.setattr(command_train, "train", exhausted)
     assert "out of memory; make --batch-size or --image-size smaller" in refused("train", "digits")
-    monkeypatch.setattr(commands, "predict", exhausted)
+    monkeypatch.setattr(command_predict, "predict", exhausted)
     assert "out of memory; free some of it" in refused("predict", "a.keras", "b.png")
-    monkeypatch.setattr(commands, "train", lambda arguments: [][1])
+    monkeypatch.setattr(command_train, "train", lambda arguments: [][1])
     with pytest.raises(IndexError):
         cli.main(("train", "digits"))

@@ -220,8 +220,6 @@ REFUSED: list[dict[str, Any]] = [
     {"weights": ""},
     {"weights": "imagenet", "classes": 10},
     {"weights": "imagenet", "classifier_activation": "relu"},
-    {"weights": "imagenet", "include_top": False, "input_shape": (64, 64, 1)},
-    {"weights": "imagenet", "include_top": False, "input_shape": (64, 64, 1), "input_tensor": "input"},
     {"name": "a/b"},
     {"name": 3},
     {"output": 3},

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from keras_resnet import variants
-from keras_resnet.lineages import KERAS_V1, KERAS_V2, LINEAGES, SLIM_V1, SLIM_V2, TORCH_V1, TORCH_V2, Lineage
+from keras_resnet.lineages import KERAS_V1, KERAS_V2, LINEAGES, SLIM_V1, SLIM_V2, TORCH_1X1, TORCH_V1, TORCH_V2, Lineage
 from keras_resnet.plans import Conv
 from keras_resnet.variants import RESNET20, RESNET34, RESNET50, RESNET50V2, RESNET110, Stem, Variant, plan
 from tests.nets import thin, with_style
@@ -16,7 +16,8 @@ pytestmark = pytest.mark.one_backend
 ROWS = {name: getattr(variants, name) for name in variants.__all__ if name.startswith("RESNET")}
 
 TRAINABLE_TORCH = {
-    "18": 11_689_512, "34": 21_797_672, "50": 25_557_032, "101": 44_549_160, "152": 60_192_808, "200": 64_673_832,
+    "18": 11_689_512, "26": 15_995_176, "34": 21_797_672, "50": 25_557_032, "101": 44_549_160,
+    "152": 60_192_808, "200": 64_673_832,
     "18V2": 11_687_720, "34V2": 21_795_880, "50V2": 25_549_352, "101V2": 44_541_480, "152V2": 60_185_128,
     "200V2": 64_666_152,
 }  # fmt: skip
@@ -36,7 +37,7 @@ def row(depth: str) -> Variant:
 
 
 def test_every_published_row_has_its_line() -> None:
-    assert len(ROWS) == 24
+    assert len(ROWS) == 25
     assert {f"RESNET{depth}" for depth in TRAINABLE_TORCH | TRAINABLE_CIFAR} == set(ROWS)
 
 
@@ -250,5 +251,5 @@ def test_lists_are_taken_for_tuples_and_rows_stay_hashable() -> None:
 
 
 def test_a_style_and_version_name_one_lineage() -> None:
-    rows: tuple[Lineage, ...] = (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, SLIM_V1, SLIM_V2)
+    rows: tuple[Lineage, ...] = (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, TORCH_1X1, SLIM_V1, SLIM_V2)
     assert list(LINEAGES.values()) == list(rows)

@@ -111,7 +111,7 @@ def class_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
     names = [(f"n{i:08d}", f"class_{i}") for i in range(1000)]
     path = tmp_path / "index.json"
     path.write_text(json.dumps({str(i): name for i, name in enumerate(names)}))
-    monkeypatch.setattr(labels, "fetch", lambda url, md5, otherwise: path)
+    monkeypatch.setattr(labels, "fetch", lambda url, name, digest, *, otherwise: path)
     monkeypatch.setattr(imagenet_utils, "CLASS_INDEX", json.loads(path.read_text()))
     return names
 

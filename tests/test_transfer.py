@@ -110,7 +110,8 @@ def test_the_suggested_network_and_size_follow_the_pictures() -> None:
     }
     assert transfer.suggest_size("ResNet20", 3000, False)[0] == 64
     assert transfer.is_published("ResNet101V2")
-    assert not transfer.is_published("ResNet18")
+    assert transfer.is_published("ResNet18")
+    assert not transfer.is_published("ResNet200")
 
 
 def digits(keep: Any, batch_size: int, seed: int | None = None) -> data.Pictures:

@@ -214,6 +214,56 @@ def test_the_notebook_on_dense_features_holds_its_outputs_and_pictures() -> None
     assert len(costs) == 4
 
 
+def check_weights(said: str) -> None:
+    """What the notebook on weights claims, by what it printed."""
+    names = re.findall(r"^(.+?) +deviates by at most (\S+)$", said, re.MULTILINE)
+    assert [name for name, _ in names] == ["model.safetensors", "resnet18.weights.h5", "download (1)"]
+    channels = re.findall(r"^(\d) channels, deviation (\S+); adapted: conv1_conv/kernel", said, re.MULTILINE)
+    assert [count for count, _ in channels] == ["1", "6"]
+    (verified,) = re.findall(r"^verified: the target, loaded here, deviates by (\S+) of", said, re.MULTILINE)
+    assert max(float(deviation) for deviation in (*dict(names + channels).values(), verified)) < 1e-5
+    (other_strides,) = re.findall(r"outputs deviate by up to (\d+)%", said)
+    assert int(other_strides) >= 5
+    for sentence in (
+        "102 weights loaded, 0 left as they were, 20 tensors unused",
+        "`style` must be one of None, 'torch'; received 'keras'",
+        "It has 1000 classes",
+        "keras_resnet.ResNet34 in style 'torch'",
+        "'half.safetensors' can't be read",
+        "'page.pth' is no weights file",
+        "The training that wrote it diverged",
+        "(None, 64, 64, 3) -> (None, 5)",
+        "122 of 122 tensors equal; 0 others",
+    ):
+        assert sentence in said
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="half a minute; its outputs, below, are of JAX")
+def test_the_notebook_on_weights_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for cell in code_of("03_weights_from_anywhere"):
+        exec(compile(cell, "notebook", "exec"), names)
+    matplotlib.pyplot.close("all")
+    check_weights(capsys.readouterr().out)
+
+
+@once
+def test_the_notebook_on_weights_holds_its_outputs_and_picture() -> None:
+    said = outputs_of("03_weights_from_anywhere", pictures=1)
+    check_weights(said)
+    assert "{'torch': False, 'tensorflow': False} imported" in said
+    rows = keras_resnet.list_weights("ResNet50", style="torch")
+    assert f"{len(rows)} rows" in said
+    shown = re.findall(r"^(\w+/\S+) +(\d+\.\d) +(\d+)   (.+)$", said, re.MULTILINE)
+    assert len(shown) == 10
+    for key, top1, size, licence in shown:
+        assert (top1, size) == (f"{rows[key].top1:.1f}", str(rows[key].image_size))
+        assert licence == (rows[key].licence or "none stated")
+
+
 @once
 def test_every_tutorial_is_in_the_list_of_tutorials() -> None:
     listed = set(re.findall(r"\]\(([\w.]+)\)", (TUTORIALS / "README.md").read_text()))

@@ -1,5 +1,6 @@
 """Weights files: all of it or nothing, and an error that says what to do."""
 
+import dataclasses
 import hashlib
 import http.server
 import threading
@@ -14,9 +15,9 @@ import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
 import keras_resnet
-from keras_resnet import checkpoints, weights
-from keras_resnet.variants import RESNET18, RESNET50, RESNET50V2, Variant
-from tests.nets import SIX, assert_same_weights, randomise, thin, with_style
+from keras_resnet import weights
+from keras_resnet.variants import RESNET18, RESNET50, RESNET50V2, RESNET200, Variant
+from tests.nets import assert_same_weights, randomise, thin, with_style
 
 pytestmark = pytest.mark.one_backend
 
@@ -36,7 +37,7 @@ def topological(model: keras.Model, path: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
 def test_a_file_that_does_not_fit_leaves_the_callers_graph_untouched(suffix: str, tmp_path: Path) -> None:
-    """Keras itself writes what fits before it notices that the rest does not."""
+    """Keras itself writes what fits before it notices that the rest does not. What goes before a network is no part."""
     path = tmp_path / f"other{suffix}"
     other = randomise(build(classes=3, input_shape=(64, 64, 3)))
     {".keras": other.save, ".weights.h5": other.save_weights, ".h5": lambda p: topological(other, p)}[suffix](path)
@@ -44,21 +45,12 @@ def test_a_file_that_does_not_fit_leaves_the_callers_graph_untouched(suffix: str
     before = keras.layers.Conv2D(3, 1, name="colour")(image)
     colour = keras.Model(image, before).get_layer("colour")
     kept = colour.get_weights()
-    with pytest.raises(ValueError, match="does not fit 'resnet50'.*classes.*include_top.*style"):
-        build(classes=3, weights=path, input_tensor=before)
+    with pytest.raises(ValueError, match="(?s)does not fit 'resnet50'.*It has 3 classes.*include_top=False"):
+        build(classes=4, weights=path, input_tensor=before)
+    fits = build(classes=3, weights=path, input_tensor=before)
+    assert all(map(np.array_equal, fits.get_weights()[len(kept) :], other.get_weights()))
     for now, then in zip(colour.get_weights(), kept, strict=True):
         np.testing.assert_array_equal(now, then)
-    with pytest.raises(ValueError, match=f"other{suffix}' does not fit"):
-        build(classes=4, weights=path, input_shape=(64, 64, 3))
-
-
-def test_load_restores_every_weight_of_a_model_when_the_file_fails(tmp_path: Path) -> None:
-    path = topological(randomise(build(classes=3)), tmp_path / "three.h5")
-    model = randomise(build(classes=4), seed=1)
-    copy = randomise(build(classes=4), seed=1)
-    with pytest.raises(ValueError, match="does not fit"):
-        weights.load(model, path, RESNET50)
-    assert_same_weights(model, copy, 0)
 
 
 def test_a_file_of_another_style_is_told_by_its_biases(tmp_path: Path) -> None:
@@ -123,32 +115,68 @@ def test_a_missing_file_or_a_folder_is_refused_before_anything_is_built(tmp_path
             build(weights=path)
 
 
-@pytest.mark.parametrize("name", SIX)
-def test_imagenet_rows_are_those_of_keras_applications(name: str) -> None:
-    from keras.src.applications import resnet
-
-    for include_top in (True, False):
-        row = checkpoints.imagenet(getattr(keras_resnet, name.upper()), include_top)
-        assert row is not None
-        assert row.md5 == resnet.WEIGHTS_HASHES[name.lower()][0 if include_top else 1]
-        top = "" if include_top else "_notop"
-        file = f"{name.lower()}_weights_tf_dim_ordering_tf_kernels{top}.h5"
-        assert row.url == resnet.BASE_WEIGHTS_PATH + file
-
-
-@pytest.mark.parametrize("arguments", [{"style": "torch"}, {}], ids=str)
-def test_imagenet_weights_that_do_not_exist_are_an_error_that_names_none(arguments: dict[str, Any]) -> None:
-    variant = RESNET50V2 if arguments else RESNET18
+@pytest.mark.parametrize(
+    ("variant", "style"), [(RESNET18, "keras"), (RESNET18, "slim"), (RESNET200, None), (THIN, None)], ids=str
+)
+def test_imagenet_weights_that_do_not_exist_are_an_error_that_names_none(variant: Variant, style: str | None) -> None:
     with pytest.raises(ValueError, match="there are no such weights.*weights=None"):
-        keras_resnet.ResNet(variant, weights="imagenet", **arguments)
+        keras_resnet.ResNet(variant, weights="imagenet", style=style)
+
+
+@pytest.mark.parametrize(
+    ("variant", "style", "include_top", "key"),
+    [
+        (RESNET50, None, True, "keras/resnet50"),
+        (RESNET50, None, False, "keras/resnet50.notop"),
+        (RESNET50, "torch", False, "torchvision/resnet50.v2"),
+        (RESNET50, "slim", True, "slim/resnet_v1_50"),
+        (RESNET50V2, "torch", True, "timm/resnetv2_50.a1h_in1k"),
+        (RESNET18, None, True, "torchvision/resnet18.v1"),
+        (RESNET18, "torch", True, "torchvision/resnet18.v1"),
+    ],
+    ids=str,
+)
+def test_imagenet_is_the_default_row_of_the_style(
+    variant: Variant, style: str | None, include_top: bool, key: str
+) -> None:
+    assert weights.imagenet(variant, style, include_top) == keras_resnet.list_weights()[key]
+
+
+@pytest.mark.parametrize(
+    ("builder", "arguments", "message"),
+    [
+        (
+            "ResNet50",
+            {"weights": "timm/resnet18.a1_in1k"},
+            "are those of ResNet18, and this is resnet50: build keras_resnet.ResNet18",
+        ),
+        ("ResNet50V2", {"weights": "keras/resnet50"}, "are those of ResNet50, and this is resnet50v2"),
+        ("ResNet18", {"weights": "timm/resnet18.a1_in1k", "style": "keras"}, "`style` must be one of None, 'torch'"),
+        (
+            "ResNet50",
+            {"weights": "keras/resnet50.notop"},
+            "'keras/resnet50.notop' has no classifier: pass include_top=False",
+        ),
+        ("ResNet50V2", {"weights": "slim/resnet_v2_50"}, "`classes` must be 1001 with weights='slim/resnet_v2_50'"),
+        (
+            "ResNet50",
+            {"weights": "torchvision/resnet50"},
+            "`weights` must be .* received 'torchvision/resnet50'. Did you mean 'torchvision/resnet50.v",
+        ),
+    ],
+    ids=str,
+)
+def test_a_key_that_does_not_fit_is_refused_before_anything_is_fetched(
+    builder: str, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        getattr(keras_resnet, builder)(**arguments)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"classes": 10}, "`classes` must be 1000.*include_top=False"),
-        ({"input_shape": (64, 64, 1)}, "3 channels.*received 1"),
-        ({"input_shape": (64, 64, 5), "include_top": False}, "3 channels.*received 5"),
         ({"classifier_activation": "sigmoid"}, "None or 'softmax'"),
     ],
     ids=str,
@@ -183,8 +211,12 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve
     (tmp_path / "web").mkdir()
     path = topological(randomise(build()), tmp_path / "web" / "thin.h5")
     server = Server(tmp_path / "web")
-    row = checkpoints.Checkpoint(f"{server.url}/thin.h5", hashlib.md5(path.read_bytes()).hexdigest())
-    monkeypatch.setattr("keras_resnet.weights.imagenet", lambda variant, include_top: row)
+    row = dataclasses.replace(
+        keras_resnet.list_weights()["keras/resnet50"],
+        url=f"{server.url}/thin.h5",
+        digest=f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}",
+    )
+    monkeypatch.setattr("keras_resnet.weights.imagenet", lambda variant, style, include_top: row)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     yield server
     server.server.shutdown()

@@ -1,0 +1,26 @@
+"""The command `convert`: a thin face on conversion."""
+
+import argparse
+
+from keras_resnet.conversion import convert, recognize, verify
+
+
+def convert_file(arguments: argparse.Namespace) -> None:
+    """Makes a weights file into one of another library, and says what became of it."""
+    if arguments.target.exists() and not arguments.overwrite:
+        raise ValueError(f"{str(arguments.target)!r} is there: pass --overwrite, or another name.")
+    found = recognize(arguments.source, arguments.style, arguments.scope)
+    variant = found.variant
+    print(f"source: {found.source.path}, a file of {found.family.library}")
+    print(
+        f"network: {variant.name}, style {variant.lineage.style}, "
+        f"{f'{found.classes} classes' if found.classes else 'no classifier'}, {found.channels} channels"
+    )
+    report = convert(found, arguments.target, arguments.to)
+    print(f"weights: {report}")
+    others = [name for name in report.unused if not name.endswith("num_batches_tracked")]
+    if others:
+        print(f"unused: {', '.join(others[:5])}{f' and {len(others) - 5} more' if len(others) > 5 else ''}")
+    print(f"target: {arguments.target}, {arguments.target.stat().st_size / 1e6:.1f} MB")
+    for line in verify(found, arguments.target) if arguments.verify else ():
+        print(f"verified: {line}")

@@ -1,0 +1,151 @@
+"""From a weights file, or a key, to a file of another library."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet.builder import ResNet
+from keras_resnet.checkpoints import list_weights
+from keras_resnet.errors import check_choice
+from keras_resnet.families import KERAS, Family, fitting
+from keras_resnet.files import written
+from keras_resnet.layouts import Variant, plan
+from keras_resnet.loading import LoadReport, load_source
+from keras_resnet.mismatches import advice
+from keras_resnet.networks import choose
+from keras_resnet.origins import choose_scope, modules_of, network_family, own_tensors, styles_told
+from keras_resnet.peers import logits, peer
+from keras_resnet.saving import PYTORCH, save_weights
+from keras_resnet.sources import Source, open_named
+
+FORMATS = ("torchvision", "timm", "keras")
+_CLOSE = 1e-4  # of the largest logit
+
+
+@dataclass(frozen=True)
+class Recognized:
+    """The network that a file holds."""
+
+    source: Source
+    family: Family
+    scope: str
+    variant: Variant
+    classes: int | None
+    channels: int
+
+    def build(self, activation: str | None = "softmax") -> tuple[keras.Model, LoadReport]:
+        """The network with the file's weights."""
+        model = ResNet(
+            self.variant,
+            include_top=self.classes is not None,
+            input_shape=(None, None, self.channels),
+            classes=self.classes or 1000,
+            classifier_activation=activation,
+            data_format="channels_last",
+        )
+        report = load_source(model, choose(model, None), self.source, scope=self.scope.rstrip("./"), whole=True)
+        return model, report
+
+
+def recognize(source: str | os.PathLike[str], style: str | None = None, scope: str | None = None) -> Recognized:
+    """Tells which published network a file holds.
+
+    Args:
+        source: a file, the prefix of a TensorFlow checkpoint, or a key of `list_weights()`.
+        style: the style, where the file doesn't tell it.
+        scope: which network, where the file holds several.
+
+    Raises:
+        ValueError: if it is none of a builder's, or of several styles.
+        OSError: if it can't be read or downloaded.
+    """
+    row, file = list_weights().get(os.fsdecode(source)), open_named(source)
+    family = network_family(file)
+    place = choose_scope(file, family, scope)
+    held, told = own_tensors(file, family, place), styles_told(file, family)
+    fits = {each.lineage.style: each for each in fitting(family, held)}
+    fits = {each: fits[each] for each in ((row.style,) if row else told) if each in fits}
+    if not fits:
+        raise ValueError(f"`source`: {str(file.path)!r}, a file of {family.library}. {advice(family, held)}")
+    if style or (family is KERAS and len(fits) > 1):
+        check_choice("style", style, tuple(fits), f" {str(file.path)!r} can be of these, and does not tell which.")
+    variant = fits[style] if style else next(iter(fits.values()))
+    modules = modules_of(family, plan(variant), held)
+    top = held.get(family.tensor(modules.get("predictions", ""), "bias"))
+    stem = held.get(family.tensor(modules["conv1_conv"], "kernel"), (1, 3, 3, 1))
+    return Recognized(file, family, place, variant, top[0] if top else None, stem[1 if family.transposed else 2])
+
+
+def convert(recognized: Recognized, target: str | os.PathLike[str], to: str | None = None) -> LoadReport:
+    """Writes a recognized network to a file of a library.
+
+    Args:
+        recognized: from `recognize`.
+        target: ends in `.keras` or `.weights.h5` (Keras), or in `.safetensors`, `.pth`, `.pt` or `.bin`.
+        to: "torchvision", "timm" or "keras"; None is as the ending says.
+
+    Returns:
+        What became of the source's tensors.
+
+    Raises:
+        ValueError: if the ending is another, or the library has no names for such a network.
+        ImportError: if a library is missing.
+        OSError: if the file can't be written; what was there is as it was.
+    """
+    path = Path(os.fsdecode(target))
+    of_keras = path.name.endswith((".keras", ".weights.h5"))
+    if not of_keras and path.suffix not in PYTORCH:
+        raise ValueError(
+            f"`target` must end in .keras, .weights.h5 or one of {', '.join(PYTORCH)}; received {str(path)!r}."
+        )
+    formats = ("keras",) if of_keras else ("torchvision", "timm")
+    check_choice("to", to, (None, *formats), f" The target ends in {path.suffix!r}.")
+    model, report = recognized.build()
+    if not of_keras:
+        save_weights(model, path, to)
+        return report
+    with written(path) as part:
+        (model.save if path.suffix == ".keras" else model.save_weights)(part)
+    return report
+
+
+def verify(recognized: Recognized, target: str | os.PathLike[str]) -> list[str]:
+    """Compares what the source and the target make of the same images, each here and in its own library.
+
+    Returns:
+        A line for each comparison, those too that could not be made.
+
+    Raises:
+        ValueError: if outputs differ by more than 1e-4 of the largest.
+    """
+    images = np.random.default_rng(0).normal(0, 1, (2, 65, 65, recognized.channels)).astype("float32")
+    again = recognize(target, recognized.variant.lineage.style)
+    expected, lines = _run(recognized, images), []
+    lines.append(_compare("the target, loaded here", _run(again, images), expected))
+    for name, side in (("source", recognized), ("target", again)):
+        library, libraries = peer(side.family, side.variant)
+        if library and side.classes and side.channels == 3:
+            there = logits(library, side.source, side.variant, side.scope, side.classes, images)
+            lines.append(_compare(f"the {name}, in {library}", there, expected))
+        elif libraries and side.classes and side.channels == 3:
+            lines.append(f"the {name} was not run in {' or '.join(libraries)}: not installed")
+        else:
+            lines.append(f"the {name} was not run in a library of its own: none that runs here takes it")
+    return lines
+
+
+def _run(recognized: Recognized, images: Any) -> Any:
+    """Logits, or the feature map of a body."""
+    model, _ = recognized.build(activation=None)
+    return np.asarray(keras.ops.convert_to_numpy(model(images, training=False)))
+
+
+def _compare(what: str, found: Any, expected: Any) -> str:
+    deviation = float(np.abs(found - expected).max() / np.abs(expected).max())
+    if not deviation <= _CLOSE:
+        raise ValueError(f"{what}, gives other outputs: they deviate by {deviation:.1e} of the largest.")
+    return f"{what}, deviates by {deviation:.1e} of the largest output"

@@ -1,5 +1,8 @@
 """What a wrong argument is told: what was received, what is allowed, and what was probably meant."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from difflib import get_close_matches
 from importlib import import_module
@@ -41,3 +44,15 @@ def optional(module: str, extra: str = "train") -> Any:
         return import_module(module)
     except ImportError as error:
         raise ImportError(f"This needs {module}: pip install 'keras3-resnet[{extra}]' ({error})") from error
+
+
+@contextmanager
+def reading(kind: str, path: str | os.PathLike[str], part: str = "") -> Iterator[None]:
+    """Makes whatever damage raises a `ValueError` that names the file, a part of it, and what it was read as."""
+    try:
+        yield
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{part}{os.fsdecode(path)!r} can't be read as {kind}: {reason.removesuffix('.')}.") from error

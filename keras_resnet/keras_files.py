@@ -3,16 +3,17 @@
 import io
 import json
 import os
-import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from keras_resnet.errors import reading
 from keras_resnet.hdf5 import SIGNATURE, Hdf5, Parts
 from keras_resnet.stored import Array, Stored
+from keras_resnet.stored_zips import Record, read_directory
 
+_KIND = "a file of Keras"
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"  # members of a .keras file
 _LARGEST_CONFIG = 1 << 24
 _MODEL, _OPTIMIZER = "model_weights", "optimizer_weights"  # groups of an older file that holds a whole model
@@ -53,16 +54,14 @@ class KerasFile:
             ValueError: if it is no such file, is damaged, or is not as Keras writes it; names it and says why.
             OSError: if it must not be read.
         """
-        if not os.path.isfile(path):
-            raise _error(path, "there is no such file")
-        with open(path, "rb") as file, _named(path):
+        with reading(_KIND, path):
+            if not os.path.isfile(path):
+                raise ValueError("there is no such file")
+        with reading(_KIND, path), open(path, "rb") as file:
             if file.read(len(SIGNATURE)) == SIGNATURE:
                 return cls(Path(path), _tensors(file, 0, os.path.getsize(path)))
-            if not zipfile.is_zipfile(file):
-                raise ValueError("it is neither an HDF5 file nor a zip file")
-            with zipfile.ZipFile(file) as archive:
-                config = _config(archive, os.path.getsize(path))
-                return cls(Path(path), _tensors(file, *_place(archive, file)), config)
+            config, weights = _members(file)
+            return cls(Path(path), _tensors(file, weights.start, weights.size), config)
 
     def read(self, name: str) -> Array:
         """Reads a tensor; returns a new array.
@@ -72,7 +71,7 @@ class KerasFile:
             KeyError: if there is none of this name in `shapes`.
         """
         tensor = self._tensors[name]
-        with _named(self.path, f"{name!r} of "):
+        with reading(_KIND, self.path, f"{name!r} of "):
             return tensor.read(self.path)
 
 
@@ -84,56 +83,28 @@ def is_keras_file(path: str | os.PathLike[str]) -> bool:
         with open(path, "rb") as file:
             if file.read(len(SIGNATURE)) == SIGNATURE:
                 return True
-            with zipfile.ZipFile(file) as archive:
-                return _WEIGHTS in archive.namelist()
-    except Exception:  # whatever zipfile and the file system raise
+            return _WEIGHTS in read_directory(file)
+    except (OSError, ValueError):
         return False
 
 
-@contextmanager
-def _named(path: str | os.PathLike[str], part: str = "") -> Iterator[None]:
-    """Names what could not be read."""
-    try:
-        yield
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever damage makes zipfile and json raise
-        raise _error(path, " ".join(str(error).split()) or type(error).__name__, part) from error
-
-
-def _error(path: str | os.PathLike[str], reason: str, part: str = "") -> ValueError:
-    return ValueError(f"{part}{os.fsdecode(path)!r} can't be read as a file of Keras: {reason}.")
-
-
-def _config(archive: zipfile.ZipFile, size: int) -> dict[str, Any]:
-    """The configuration in a `.keras` file, all of whose members are checked."""
-    times = Counter(archive.namelist())
-    for name in (_CONFIG, _WEIGHTS, *times):
-        if times[name] != 1:
-            raise ValueError(f"its member {name!r} is there {times[name]} times")
-    for info in archive.infolist():
-        if info.compress_type != zipfile.ZIP_STORED:
-            raise ValueError(f"its member {info.filename!r} is compressed, and Keras compresses none")
-    if sum(info.file_size for info in archive.infolist()) > size:
+def _members(file: io.BufferedReader) -> tuple[dict[str, Any], Record]:
+    """The configuration in a `.keras` file and where its HDF5 file lies, all members being checked."""
+    members = read_directory(file)
+    for name in (_CONFIG, _WEIGHTS):
+        if name not in members:
+            raise ValueError(f"it has no member {name!r}")
+    records = {name: member.record(file) for name, member in members.items()}
+    if sum(record.size for record in records.values()) > os.fstat(file.fileno()).st_size:
         raise ValueError("its members overlap")
-    broken = archive.testzip()
-    if broken is not None:
-        raise ValueError(f"its member {broken!r} is damaged")
-    if archive.getinfo(_CONFIG).file_size > _LARGEST_CONFIG:
+    for record in records.values():
+        record.check(file)
+    if records[_CONFIG].size > _LARGEST_CONFIG:
         raise ValueError(f"its {_CONFIG} is larger than any model's")
-    config = json.loads(archive.read(_CONFIG))
+    config = json.loads(records[_CONFIG].read(file, 0, records[_CONFIG].size))
     if not isinstance(config, dict):
         raise ValueError(f"its {_CONFIG} is no object")
-    return config
-
-
-def _place(archive: zipfile.ZipFile, file: io.BufferedReader) -> tuple[int, int]:
-    """Where in a `.keras` file the HDF5 file begins, behind a header that zipfile has checked, and its size."""
-    info = archive.getinfo(_WEIGHTS)
-    file.seek(info.header_offset + 26)
-    sizes = file.read(4)
-    start = info.header_offset + 30 + int.from_bytes(sizes[:2], "little") + int.from_bytes(sizes[2:], "little")
-    return start, info.file_size
+    return config, records[_WEIGHTS]
 
 
 def _tensors(file: io.BufferedReader, start: int, size: int) -> dict[str, Stored]:

@@ -3,16 +3,15 @@
 import io
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.errors import optional
+from keras_resnet.errors import optional, reading
 from keras_resnet.stored import BFLOAT16, Array, Stored
 
+_KIND = "a file of safetensors"
 _LENGTH = 8  # bytes that say how long the header after them is
 _LONGEST_HEADER = 1 << 24
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -70,15 +69,21 @@ class SafetensorsFile:
             ImportError: if safetensors is missing.
         """
         library = optional("safetensors", "checkpoints")
-        if not os.path.isfile(path):
-            raise _error(path, "there is no such file")
-        with open(path, "rb") as file, _named(path):
+        with reading(_KIND, path):
+            if not os.path.isfile(path):
+                raise ValueError("there is no such file")
+        with reading(_KIND, path), open(path, "rb") as file:
             size = _header_size(file)
             if size is None:
                 raise ValueError("it does not begin as one does")
             header = json.loads(file.read(size), object_pairs_hook=_once_each)
-            with library.safe_open(os.fsdecode(path), framework="numpy"):
-                return cls(Path(path), header, _LENGTH + size)
+            try:
+                with library.safe_open(os.fsdecode(path), framework="numpy"):
+                    return cls(Path(path), header, _LENGTH + size)
+            except library.SafetensorError as error:
+                if "not fully covered" not in str(error):
+                    raise
+                raise ValueError("its length is not what its header says; was it cut off?") from error
 
     def read(self, name: str) -> Array:
         """Reads a tensor; returns a new array.
@@ -89,7 +94,7 @@ class SafetensorsFile:
             KeyError: if there is none of this name in `shapes`.
         """
         tensor = self._tensors[name]
-        with _named(self.path, f"{name!r} of "):
+        with reading(_KIND, self.path, f"{name!r} of "):
             if tensor is None:
                 raise ValueError(f"{self.dtypes[name]} is no type that is read here")
             return tensor.read(self.path)
@@ -119,21 +124,3 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("its header has a key twice")
     return found
-
-
-@contextmanager
-def _named(path: str | os.PathLike[str], part: str = "") -> Iterator[None]:
-    """Names what could not be read."""
-    try:
-        yield
-    except MemoryError:
-        raise
-    except Exception as error:  # the library has an exception of its own, and JSON can be too deep
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if "not fully covered" in reason:  # the library's words
-            reason = "its length is not what its header says; was it cut off?"
-        raise _error(path, reason, part) from error
-
-
-def _error(path: str | os.PathLike[str], reason: str, part: str = "") -> ValueError:
-    return ValueError(f"{part}{os.fsdecode(path)!r} can't be read as a file of safetensors: {reason}.")

@@ -73,7 +73,7 @@ class Member:
         """Finds what it holds, which is inside the file."""
         packed, size = self.sizes
         if self.method or packed != size:
-            raise ValueError(f"{self.name!r:.99} is compressed, and PyTorch compresses nothing")
+            raise ValueError(f"{self.name!r:.99} is compressed, which neither Keras nor PyTorch does")
         if self.flags & _ENCRYPTED:
             raise ValueError(f"{self.name!r:.99} is encrypted")
         signature, *_, letters, more = _HEADER.unpack(Record(self.header, _HEADER.size).read(file, 0, _HEADER.size))

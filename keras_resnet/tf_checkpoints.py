@@ -1,16 +1,16 @@
 """TensorFlow's checkpoints, of either format, read without TensorFlow. Imports no Keras."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from keras_resnet import tf_v1, tf_v2
+from keras_resnet.errors import reading
 from keras_resnet.protobuf import Message
 from keras_resnet.tables import Table, is_table
 from keras_resnet.tf_tensors import Array, Tensor
 
 _INDEX = ".index"
+_KIND = "a TensorFlow checkpoint"
 
 
 class Bundle:
@@ -40,7 +40,7 @@ class Bundle:
         Raises:
             ValueError: if it is no checkpoint, or is damaged; names it and says why.
         """
-        with _named(path):
+        with reading(_KIND, path):
             file = next(filter(is_table, _files(path)), None)
             if file is None:
                 there = any(map(os.path.exists, _files(path)))
@@ -61,7 +61,7 @@ class Bundle:
             KeyError: if there is none of this name in `shapes`.
         """
         tensor = self._tensors[name]
-        with _named(self.path, f"{name!r} of "):
+        with reading(_KIND, self.path, f"{name!r} of "):
             return tensor.read()
 
 
@@ -76,12 +76,3 @@ def is_checkpoint(path: str | os.PathLike[str]) -> bool:
 def _files(path: str | os.PathLike[str]) -> tuple[str, str]:
     """The files that may be the table of a checkpoint."""
     return os.fsdecode(path) + _INDEX, os.fsdecode(path)
-
-
-@contextmanager
-def _named(path: str | os.PathLike[str], part: str = "") -> Iterator[None]:
-    """Names what could not be read."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{part}{os.fsdecode(path)!r} can't be read as a TensorFlow checkpoint: {error}.") from error

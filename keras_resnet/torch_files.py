@@ -2,15 +2,15 @@
 
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from keras_resnet.errors import reading
 from keras_resnet.stored_zips import Member, Record, read_directory
 from keras_resnet.torch_pickles import Pickle, Source, find_tensors
 from keras_resnet.torch_tensors import Array, Tensor
 
+_KIND = "a PyTorch file"
 _PICKLE = 1 << 26  # bytes; that of a ResNet-152 has 100 000
 _ZIP = b"PK\3\4"
 _LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")  # the pickle of a number that no other file begins with
@@ -50,7 +50,7 @@ class TorchFile:
         Raises:
             ValueError: if it is no such file, holds anything else, or is damaged; names it and says why.
         """
-        with _named(path), _open(path) as file:
+        with reading(_KIND, path), _open(path) as file:
             start = file.read(len(_LEGACY))
             if start == _LEGACY:
                 value, records = _read_stream(file)
@@ -74,7 +74,7 @@ class TorchFile:
         """
         tensor = self._tensors[name]
         record = self._records[tensor.key]
-        with _named(self.path, f"{name!r:.199} of "), _open(self.path) as file:
+        with reading(_KIND, self.path, f"{name!r:.199} of "), _open(self.path) as file:
             if tensor.key not in self._checked:  # many tensors may be in one
                 record.check(file)
                 self._checked.add(tensor.key)
@@ -167,12 +167,3 @@ def _read_stream(file: BinaryIO) -> tuple[object, Records]:
     if records.keys() != storages.keys():
         raise ValueError("its list of storages lacks one")
     return pickle.value, records
-
-
-@contextmanager
-def _named(path: str | os.PathLike[str], part: str = "") -> Iterator[None]:
-    """Names what could not be read."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{part}{os.fsdecode(path)!r} can't be read as a PyTorch file: {error}.") from error

@@ -5,8 +5,6 @@ import json
 import os
 import random
 import re
-import time
-import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +20,7 @@ from keras.src.legacy.saving import legacy_h5_format
 from keras_resnet import hdf5
 from keras_resnet.keras_files import KerasFile, is_keras_file
 from keras_resnet.stored import Stored
+from tests.bounds import bounded
 
 pytestmark = pytest.mark.one_backend
 KINDS = ("net.weights.h5", "net.keras", "topological.h5", "whole.h5")
@@ -545,9 +544,11 @@ def pack(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_S
 def test_what_keras_does_not_pack_is_refused(members: dict[str, bytes], tmp_path: Path) -> None:
     path, weights = tmp_path / "net.keras", "model.weights.h5"
     for compression in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
-        refused(pack(path, members, compression), "is compressed, and Keras compresses none")
+        refused(pack(path, members, compression), "is compressed, which neither Keras nor PyTorch does")
     for name in ("config.json", weights):
-        refused(pack(path, {other: data for other, data in members.items() if other != name}), f"{name!r} is there 0")
+        refused(
+            pack(path, {other: data for other, data in members.items() if other != name}), f"it has no member {name!r}"
+        )
     configs = {
         b"[]": "is no object",
         b"no": "Expecting value",
@@ -557,9 +558,9 @@ def test_what_keras_does_not_pack_is_refused(members: dict[str, bytes], tmp_path
     for config, reason in configs.items():
         refused(pack(path, members | {"config.json": config}), reason)
     with pytest.warns(UserWarning, match="Duplicate name"):
-        refused(pack(path, members, config=members["config.json"]), "'config.json' is there 2 times")
+        refused(pack(path, members, config=members["config.json"]), "two members of the name 'config.json'")
     with pytest.warns(UserWarning, match="Duplicate name"):
-        refused(pack(path, members | {"other.json": b""}, other=b""), "'other.json' is there 2 times")
+        refused(pack(path, members | {"other.json": b""}, other=b""), "two members of the name 'other.json'")
     refused(pack(path, members | {weights: members[weights][:-1]}), "says that it begins at 0 and ends at")
     refused(pack(path, members | {weights: b""}), "not what should be there")
     assert KerasFile.open(pack(path, members | {"assets/words.txt": b"a"})).config
@@ -574,7 +575,7 @@ def test_an_encrypted_file_is_refused(whole: dict[str, Path], tmp_path: Path) ->
 
 def test_members_that_share_their_bytes_are_refused(whole: dict[str, Path], tmp_path: Path) -> None:
     data = whole["net.keras"].read_bytes()
-    size = (len(data) - 100).to_bytes(4, "little") * 2
+    size = (len(data) * 7 // 10).to_bytes(4, "little") * 2
     for name in (b"metadata.json", b"config.json"):
         at = data.rindex(name) - 46 + 20
         data = data[:at] + size + data[at + 8 :]
@@ -591,23 +592,6 @@ def test_a_flipped_bit_in_any_member_is_found(whole: dict[str, Path], tmp_path: 
 
 
 # ---- Anything.
-
-
-class bounded:
-    """A claim that little memory and time are used for files of some size."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __enter__(self) -> None:
-        tracemalloc.start()
-        self.began = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        took, peak = time.perf_counter() - self.began, tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < 20 * self.size + 500_000
-        assert took < 5
 
 
 def damaged(data: bytes, rng: random.Random, pointers: list[int]) -> bytes:

@@ -4,8 +4,6 @@ import json
 import os
 import random
 import sys
-import time
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 
 from keras_resnet.safetensors_files import SafetensorsFile, is_safetensors
 from keras_resnet.stored import Stored
+from tests.bounds import bounded
 
 safetensors = pytest.importorskip("safetensors")
 numpy_files = pytest.importorskip("safetensors.numpy")
@@ -239,23 +238,6 @@ def test_true_and_false_are_0_and_1(tmp_path: Path) -> None:
 
 
 # ---- Anything.
-
-
-class bounded:
-    """A claim that little memory and time are used for files of some size."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __enter__(self) -> None:
-        tracemalloc.start()
-        self.began = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        took, peak = time.perf_counter() - self.began, tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < 20 * self.size + 500_000
-        assert took < 5
 
 
 def damaged(data: bytes, rng: random.Random, header: int) -> bytes:

@@ -1,7 +1,6 @@
 """TensorFlow's checkpoints: every number as TensorFlow reads it, and damage of any kind is an error that names it."""
 
 import random
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -16,6 +15,7 @@ from keras_resnet.protobuf import Message, varint, varints
 from keras_resnet.snappy import decompress
 from keras_resnet.tables import Table
 from keras_resnet.tf_checkpoints import Bundle, is_checkpoint
+from tests.bounds import bounded
 from tests.checkpoints import (
     HEADER,
     Arrays,
@@ -429,23 +429,6 @@ def test_numbers_in_a_row_are_those_one_by_one() -> None:
 
 
 # ---- Anything.
-
-
-class bounded:
-    """A claim that little memory and time are used for files of some size."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __enter__(self) -> None:
-        tracemalloc.start()
-        self.began = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        took, peak = time.perf_counter() - self.began, tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < 20 * self.size + 500_000
-        assert took < 5
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:

@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.torch_files import TorchFile, is_torch_file
+from tests.bounds import bounded
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.one_backend
@@ -254,12 +255,12 @@ def test_only_names_are_read_at_first_and_no_storage_is_checked_twice(form: str,
     tracemalloc.start()
     file = TorchFile.open(path)
     opened = tracemalloc.get_traced_memory()[1]
-    began = time.perf_counter()
+    began = time.process_time()
     for name in file.shapes:
         file.read(name)
     read = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert opened < 400_000
     assert read < 3_000_000
 
@@ -284,23 +285,6 @@ def test_a_wrong_number_in_a_zip_is_refused_though_pytorch_reads_it(tmp_path: Pa
     for _ in range(2):
         with pytest.raises(ValueError, match="'weight' of .*the checksum of the 12 bytes at .* is wrong"):
             file.read("weight")
-
-
-class bounded:
-    """A claim that little memory and time are used for files of some size."""
-
-    def __init__(self, size: int, spare: int = 200_000) -> None:
-        self.most = 20 * size + spare
-
-    def __enter__(self) -> None:
-        tracemalloc.start()
-        self.began = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        took, peak = time.perf_counter() - self.began, tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < self.most
-        assert took < 5
 
 
 # ---- What no PyTorch wrote: pickles and their containers made here.
@@ -603,7 +587,7 @@ def test_a_zip_that_is_compressed_is_refused(where: str, tmp_path: Path) -> None
             method = zipfile.ZIP_DEFLATED if name == where else zipfile.ZIP_STORED
             archive.writestr(f"top/{name}", contents[: 20_000_000 if name == where else 1000], method)
     with bounded(10_000):
-        refused(path, f"'top/{where}' is compressed, and PyTorch compresses nothing")
+        refused(path, f"'top/{where}' is compressed, which neither Keras nor PyTorch does")
     assert is_torch_file(path)
 
 
@@ -675,10 +659,10 @@ def test_a_zip_of_very_many_members_costs_little(tmp_path: Path) -> None:
     for count in (65534, 100_000_000):
         data = b"PK\3\4" + b"".join(entries) + (bytes(9_000_000) if count > 65534 else b"")
         path.write_bytes(data + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 65534, 65534, len(data) - 4, 4, 0))
-        began = time.perf_counter()
+        began = time.process_time()
         assert not is_torch_file(path)
         refused(path, "0 members like" if count == 65534 else "too large, or not inside")
-        assert time.perf_counter() - began < 3
+        assert time.process_time() - began < 3
 
 
 def test_a_stream_with_a_wrong_structure_is_refused(tmp_path: Path) -> None:

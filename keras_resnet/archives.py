@@ -5,12 +5,12 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from keras_resnet.parts import claimed, finish
+from keras_resnet.parts import claimed, finish, opened
 
 _LARGEST = 2 << 30  # bytes of an uncompressed archive that are looked at
 _MEMBERS = 1000
@@ -35,15 +35,38 @@ def extract(archive: Path, member: str, target_name: str) -> Path:
     if target_name in ("", "..", archive.name) or Path(target_name).name != target_name:
         raise ValueError(f"`target_name` must be a name for a file beside {archive.name!r}; received {target_name!r}.")
     target = archive.with_name(target_name)
-    try:
+    with _explained(archive, member):
         if not _is_unpacked(archive, member, target):
             with claimed(target) as part:
                 if not _is_unpacked(archive, member, target):  # another process may have been quicker
                     _unpack(archive, member, part)
                     finish(part, target)
+    return target
+
+
+def check_archive(archive: Path, member: str) -> None:
+    """Reads a .tar.gz to the checksum at its end, and unpacks nothing.
+
+    Args:
+        archive: a tar archive, compressed by gzip.
+        member: the last part of a regular file's name in the archive.
+
+    Raises:
+        ValueError: if the archive is damaged, has no such file or more than one, or is too large.
+        OSError: if it can't be read.
+    """
+    with _explained(archive, member), closing(_contents(archive, member)) as contents:
+        for _ in contents:
+            pass
+
+
+@contextmanager
+def _explained(archive: Path, member: str) -> Iterator[None]:
+    """Makes whatever is wrong with an archive a `ValueError` that names it."""
+    try:
+        yield
     except (ValueError, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, RecursionError) as error:
         raise ValueError(f"{member!r} can't be unpacked from {str(archive)!r}: {error}.") from error
-    return target
 
 
 def _is_unpacked(archive: Path, member: str, target: Path) -> bool:
@@ -57,7 +80,7 @@ def _is_unpacked(archive: Path, member: str, target: Path) -> bool:
 def _unpack(archive: Path, member: str, part: Path) -> None:
     """Writes the contents of the one file of a name."""
     changed = archive.stat().st_mtime_ns
-    with part.open("wb") as file, closing(_contents(archive, member)) as contents:
+    with opened(part, "wb") as file, closing(_contents(archive, member)) as contents:
         for _, source in contents:
             shutil.copyfileobj(source, file, _BLOCK)
     os.utime(part, ns=(changed, changed))

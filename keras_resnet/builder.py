@@ -116,7 +116,9 @@ def ResNet(
     found = weight_files.find(weights, variant, style, include_top, classes)
     if found:
         check_choice("style", style, (None, *found.styles), " The weights are of no other.")
-        style = style or (found.styles[0] if variant.lineage.style not in found.styles else None)
+        published = LINEAGES.get((variant.lineage.style, variant.version)) == variant.lineage
+        if style is None and published and variant.lineage.style not in found.styles:
+            style = found.styles[0]
     if style is not None:
         check_choice("style", style, styles, " The weights are of another version.")
         variant = replace(variant, lineage=LINEAGES[style, variant.version])

@@ -28,6 +28,7 @@ class Checkpoint:
         image_size: height and width, in pixels, of the images it is evaluated on.
         resize: to how many pixels the shorter side is resized before the centre of `image_size` is cropped.
         squash: both sides are resized to `resize`, whatever the image's shape.
+        floor: a crop whose corner falls between two pixels begins at the first of them, not at the even one.
         interpolation: "bilinear" or "bicubic": how the image is resized.
         preprocessing: what is done to RGB in [0, 255]: "caffe", "tf", "torch", "rgb_means", or "swav", which is "torch"
             with a standard deviation of 0.228 in red (`keras_resnet.preprocessing`).
@@ -49,6 +50,7 @@ class Checkpoint:
     image_size: int = 224
     resize: int = 256
     squash: bool = False
+    floor: bool = False
     interpolation: str = "bilinear"
     preprocessing: str = "torch"
     top1: float | None = None
@@ -150,6 +152,7 @@ def _slim() -> Iterator[Checkpoint]:
             image_size=image_size,
             resize=resize,
             squash=squash,
+            floor=True,  # vgg_preprocessing
             preprocessing=preprocessing,
             top1=top1,
             source="https://github.com/tensorflow/models/tree/master/research/slim",
@@ -223,6 +226,7 @@ def _microsoft() -> Iterator[Checkpoint]:
             network=_network(name),
             style="torch",
             url=f"{page}/resolve/main/model.safetensors",
+            floor=True,  # ConvNextImageProcessor
             interpolation="bicubic",
             licence="apache-2.0",
             source=page,

@@ -94,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--to", choices=("torchvision", "timm", "keras"), help="if not given, as TARGET's ending says")
     convert.add_argument("--style", help="keras, torch, torch_1x1 or slim, where SOURCE does not tell")
     convert.add_argument("--scope", help="what names of tensors begin with, where SOURCE holds several networks")
+    convert.add_argument(
+        "--include-preprocessing",
+        action="store_true",
+        help="a .keras file that takes raw RGB, as predict and evaluate want it",
+    )
     convert.add_argument("--overwrite", action="store_true", help="replace TARGET")
     convert.add_argument(
         "--verify",

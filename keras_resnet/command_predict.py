@@ -174,6 +174,9 @@ def _load_file(path: Path) -> tuple[keras.Model, tuple[int, int] | None]:
             f"{str(path)!r} must take RGB pictures (N, height, width, 3) and return (N, classes); "
             f"it takes {model.input_shape} and returns {model.output_shape}."
         )
+    scaling = (keras.Model, keras.layers.Rescaling, keras.layers.Normalization)
+    if not any(isinstance(layer, scaling) for layer in model.layers):
+        print(f"note: {path} has no layer that scales pixels, and gets raw RGB in [0, 255]", file=sys.stderr)
     return model, (height, width) if height and width else None
 
 

@@ -17,12 +17,12 @@ from keras_resnet.layouts import Variant, plan
 from keras_resnet.loading import LoadReport, load_source
 from keras_resnet.mismatches import advice
 from keras_resnet.networks import choose
-from keras_resnet.origins import choose_scope, modules_of, network_family, own_tensors, styles_told
+from keras_resnet.origins import choose_scope, label, modules_of, network_family, own_tensors, styles_told
 from keras_resnet.peers import logits, peer
 from keras_resnet.saving import PYTORCH, save_weights
 from keras_resnet.sources import Source, open_named
 
-FORMATS = ("torchvision", "timm", "keras")
+_KERAS = (".keras", ".weights.h5")
 _CLOSE = 1e-4  # of the largest logit
 
 
@@ -36,18 +36,23 @@ class Recognized:
     variant: Variant
     classes: int | None
     channels: int
+    key: str | None = None  # in the catalogue
 
-    def build(self, activation: str | None = "softmax") -> tuple[keras.Model, LoadReport]:
+    def build(
+        self, activation: str | None = "softmax", include_preprocessing: bool = False
+    ) -> tuple[keras.Model, LoadReport]:
         """The network with the file's weights."""
         model = ResNet(
             self.variant,
             include_top=self.classes is not None,
+            weights=self.key if include_preprocessing else None,  # a row has a preprocessing of its own
             input_shape=(None, None, self.channels),
             classes=self.classes or 1000,
             classifier_activation=activation,
             data_format="channels_last",
+            include_preprocessing=include_preprocessing,
         )
-        report = load_source(model, choose(model, None), self.source, scope=self.scope.rstrip("./"), whole=True)
+        report = load_source(model, choose(model, None), self.source, scope=label(self.scope), whole=True)
         return model, report
 
 
@@ -66,27 +71,50 @@ def recognize(source: str | os.PathLike[str], style: str | None = None, scope: s
     row, file = list_weights().get(os.fsdecode(source)), open_named(source)
     family = network_family(file)
     place = choose_scope(file, family, scope)
-    held, told = own_tensors(file, family, place), styles_told(file, family)
+    held, told = own_tensors(file, family, place), styles_told(file, family, place)
     fits = {each.lineage.style: each for each in fitting(family, held)}
     fits = {each: fits[each] for each in ((row.style,) if row else told) if each in fits}
     if not fits:
         raise ValueError(f"`source`: {str(file.path)!r}, a file of {family.library}. {advice(family, held)}")
     if style or (family is KERAS and len(fits) > 1):
-        check_choice("style", style, tuple(fits), f" {str(file.path)!r} can be of these, and does not tell which.")
+        check_choice("style", style, tuple(fits), f" {str(file.path)!r} can be of no other.")
     variant = fits[style] if style else next(iter(fits.values()))
     modules = modules_of(family, plan(variant), held)
     top = held.get(family.tensor(modules.get("predictions", ""), "bias"))
     stem = held.get(family.tensor(modules["conv1_conv"], "kernel"), (1, 3, 3, 1))
-    return Recognized(file, family, place, variant, top[0] if top else None, stem[1 if family.transposed else 2])
+    channels = stem[1 if family.transposed else 2]
+    return Recognized(file, family, place, variant, top[0] if top else None, channels, row.key if row else None)
 
 
-def convert(recognized: Recognized, target: str | os.PathLike[str], to: str | None = None) -> LoadReport:
+def check_target(target: str | os.PathLike[str], to: str | None = None, include_preprocessing: bool = False) -> None:
+    """Raises a `ValueError` unless a file of this ending can be what is asked for."""
+    path = Path(os.fsdecode(target))
+    of_keras = path.name.endswith(_KERAS)
+    if not of_keras and path.suffix not in PYTORCH:
+        raise ValueError(
+            f"`target` must end in {', '.join(_KERAS)} or one of {', '.join(PYTORCH)}; received {str(path)!r}."
+        )
+    formats = ("keras",) if of_keras else ("torchvision", "timm")
+    check_choice("to", to, (None, *formats), f" The target ends in {path.suffix!r}.")
+    if include_preprocessing and path.suffix != ".keras":
+        raise ValueError(f"`include_preprocessing` needs a graph, a .keras file; received {str(path)!r}.")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"`target`: there is no folder {str(path.parent)!r}.")
+
+
+def convert(
+    recognized: Recognized,
+    target: str | os.PathLike[str],
+    to: str | None = None,
+    include_preprocessing: bool = False,
+) -> LoadReport:
     """Writes a recognized network to a file of a library.
 
     Args:
         recognized: from `recognize`.
         target: ends in `.keras` or `.weights.h5` (Keras), or in `.safetensors`, `.pth`, `.pt` or `.bin`.
         to: "torchvision", "timm" or "keras"; None is as the ending says.
+        include_preprocessing: whether a `.keras` file's graph begins with what the weights expect of raw RGB.
 
     Returns:
         What became of the source's tensors.
@@ -96,16 +124,10 @@ def convert(recognized: Recognized, target: str | os.PathLike[str], to: str | No
         ImportError: if a library is missing.
         OSError: if the file can't be written; what was there is as it was.
     """
+    check_target(target, to, include_preprocessing)
     path = Path(os.fsdecode(target))
-    of_keras = path.name.endswith((".keras", ".weights.h5"))
-    if not of_keras and path.suffix not in PYTORCH:
-        raise ValueError(
-            f"`target` must end in .keras, .weights.h5 or one of {', '.join(PYTORCH)}; received {str(path)!r}."
-        )
-    formats = ("keras",) if of_keras else ("torchvision", "timm")
-    check_choice("to", to, (None, *formats), f" The target ends in {path.suffix!r}.")
-    model, report = recognized.build()
-    if not of_keras:
+    model, report = recognized.build(include_preprocessing=include_preprocessing)
+    if not path.name.endswith(_KERAS):
         save_weights(model, path, to)
         return report
     with written(path) as part:
@@ -129,13 +151,22 @@ def verify(recognized: Recognized, target: str | os.PathLike[str]) -> list[str]:
     for name, side in (("source", recognized), ("target", again)):
         library, libraries = peer(side.family, side.variant)
         if library and side.classes and side.channels == 3:
-            there = logits(library, side.source, side.variant, side.scope, side.classes, images)
+            there = logits(library, side.variant, side.classes, _tensors(side), images)
             lines.append(_compare(f"the {name}, in {library}", there, expected))
         elif libraries and side.classes and side.channels == 3:
             lines.append(f"the {name} was not run in {' or '.join(libraries)}: not installed")
         else:
             lines.append(f"the {name} was not run in a library of its own: none that runs here takes it")
     return lines
+
+
+def _tensors(side: Recognized) -> dict[str, Any]:
+    """A network's own tensors, as a library of PyTorch's or keras.applications wants them."""
+    names = set(own_tensors(side.source, side.family, side.scope))
+    if side.family.transposed:  # with norms' counters
+        below = (name[len(side.scope) :] for name in side.source.shapes if name.startswith(side.scope))
+        names |= {name for name in below if name.endswith("num_batches_tracked")}
+    return {name.replace("probs/", "predictions/"): side.source.read(f"{side.scope}{name}") for name in names}
 
 
 def _run(recognized: Recognized, images: Any) -> Any:

@@ -40,19 +40,16 @@ def fetch(url: str, name: str, digest: str = "", *, otherwise: str, check: Check
     Raises:
         OSError: if the file can't be had, or is another one: names the URL, the reason, and the place for a file
             that was downloaded by other means. What was in the cache is still there.
-        ValueError: if `name`, `digest` or `KERAS_RESNET_MIRROR` is malformed.
+        ValueError: if `name` or `digest` is malformed, or `KERAS_RESNET_MIRROR` and the file has to be downloaded.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"`name` must be a path below the cache, such as 'timm/resnet18.pth'; received {name!r}.")
-    proof, source = _Proof.of(digest, check), mirrored(url)
-    path = _home() / "models" / name
+    proof, source, path = _Proof.of(digest, check), url, _home() / "models" / name
     try:
         if not proof.trusts(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with claimed(path) as part:
-                if not proof.trusts(path):  # another process may have been quicker
-                    _download(source, part, proof)
-                    finish(part, path)
+            source = mirrored(url)
+            path = _writable_home() / "models" / name
+            _obtain(source, path, proof)
     except OSError as error:
         raise OSError(
             f"Could not get {bare(source)} ({error}). "
@@ -87,7 +84,7 @@ class _Proof:
     def trusts(self, path: Path) -> bool:
         """Whether a file of the cache is right; without digits, whether it can be read: only whole ones get there."""
         needed = replace(self, check=None) if self.digits else self
-        with suppress(ValueError):
+        with suppress(ValueError, PermissionError):
             if path.is_file():
                 needed.test(path)
                 return True
@@ -106,11 +103,32 @@ class _Proof:
 
 
 def _home() -> Path:
-    """Keras' folder, or where that can't be written its fallback."""
-    home = Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))
+    """Keras' folder."""
+    return Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))
+
+
+def _writable_home() -> Path:
+    """Keras' folder, or where that can't be written its fallback, unless that may be another user's trap."""
+    home, fallback = _home(), Path(tempfile.gettempdir()) / ".keras"
     with suppress(OSError):
         home.mkdir(parents=True, exist_ok=True)
-    return home if os.access(home, os.W_OK) else Path(tempfile.gettempdir()) / ".keras"
+    if os.access(home, os.W_OK):
+        return home
+    with suppress(OSError):
+        fallback.mkdir(mode=0o700, exist_ok=True)
+    is_others = hasattr(os, "getuid") and fallback.exists() and fallback.stat().st_uid != os.getuid()
+    if fallback.is_symlink() or is_others:
+        raise OSError(f"{home} can't be written, and {fallback} is a link or another user's; set KERAS_HOME")
+    return fallback
+
+
+def _obtain(url: str, path: Path, proof: _Proof) -> None:
+    """Downloads a file into its place, unless it is there and right."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with claimed(path) as part:
+        if not proof.trusts(path):  # another process may have been quicker, or the fallback has it
+            _download(url, part, proof)
+            finish(part, path)
 
 
 def _download(url: str, part: Path, proof: _Proof) -> None:

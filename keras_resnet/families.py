@@ -13,8 +13,8 @@ from keras_resnet.variants import NETWORKS, Variant, plan
 
 Shape = tuple[int, ...]
 
-_CONV_BIAS = re.compile(r"_conv/bias$|/(conv\d|shortcut)/biases$|^conv1/biases$|\.(conv\d?|convolution)\.bias$")
-LONGEST = 1000  # characters of a name that may be a network's
+_CONV_BIAS = re.compile(r"_conv/bias$|(^|/)(conv\d|shortcut)/biases$|(^|\.)(conv\d?|convolution|downsample\.0)\.bias$")
+LONGEST = 200  # characters of a name that may be a network's
 
 
 @dataclass(frozen=True, eq=False)  # each is one of its kind
@@ -27,7 +27,7 @@ class Family:
     variables: Mapping[str, str]
     separator: str
     unit: str  # what a unit's tensors begin with: a pattern with the groups `stage` and `unit`
-    first: str  # how the name of the kernel of a unit's first convolution goes on
+    first: str  # how the name of the kernel of a unit's first convolution ends
     stem: str  # what the stem's tensors begin with: a pattern
     own: str  # a pattern of the tensors below a network's scope that are its own; others are of no concern
     styles: tuple[str, ...]  # lineages that such files can be of, the likeliest first
@@ -36,9 +36,10 @@ class Family:
 
     def scopes(self, tensors: Iterable[str]) -> dict[str, Counter[str]]:
         """The networks in a file, by scope: how many units each stage has."""
-        pattern = re.compile(rf"(?P<scope>(?:.+(?:[./]|__))?){self.unit}{self.first}")
+        pattern = re.compile(rf"(?P<scope>(?:.+(?:[./]|__))?){self.unit}{re.escape(self.first)}")
         found: dict[str, Counter[str]] = {}
-        for match in filter(None, (pattern.fullmatch(name) for name in tensors if len(name) < LONGEST)):
+        names = (name for name in tensors if len(name) < LONGEST and name.endswith(self.first))
+        for match in filter(None, map(pattern.fullmatch, names)):
             found.setdefault(match["scope"], Counter())[match.groupdict().get("stage") or ""] += 1
         return dict(sorted(found.items()))
 
@@ -53,6 +54,11 @@ class Family:
 
     def tensor(self, module: str, variable: str) -> str:
         """The name of a module's variable below the scope."""
+        if variable not in self.variables:
+            raise ValueError(
+                f"`model`: {variable!r} is no variable that files of {self.library} have. Load and save weights before "
+                "you quantize a model or enable LoRA."
+            )
         return f"{module}{self.separator}{self.variables[variable]}"
 
     def shape(self, shape: Shape) -> Shape:
@@ -92,7 +98,7 @@ TORCHVISION = Family(
     1,
     names.torchvision,
     unit=r"layer(?P<stage>\d+)\.(?P<unit>\d+)",
-    first=r"\.conv1\.weight",
+    first=".conv1.weight",
     stem=r"(conv1|bn1)\.",
     own=rf"{_COUNTERS}((conv1|bn1|layer\d+)\..+|fc\.(weight|bias))",
     styles=("torch",),
@@ -103,7 +109,7 @@ TIMM_V2 = Family(
     2,
     names.timm_v2,
     unit=r"stages\.(?P<stage>\d+)\.blocks\.(?P<unit>\d+)",
-    first=r"\.conv1\.weight",
+    first=".conv1.weight",
     stem=r"stem\.",
     own=rf"{_COUNTERS}(stem|stages|norm|head)\..+",
     styles=("torch",),
@@ -115,7 +121,7 @@ HUGGINGFACE = Family(
     1,
     names.huggingface,
     unit=r"resnet\.encoder\.stages\.(?P<stage>\d+)\.layers\.(?P<unit>\d+)",
-    first=r"\.layer\.0\.convolution\.weight",
+    first=".layer.0.convolution.weight",
     stem=r"(resnet\.)?embedder\.",
     own=rf"{_COUNTERS}(resnet|classifier)\..+",
     styles=("torch", "torch_1x1"),
@@ -133,7 +139,7 @@ SLIM = Family(
     names.slim,
     names.SLIM_VARIABLES,
     separator="/",
-    unit=r"(?P<stage>[^/]+)/unit_(?P<unit>\d+)/bottleneck_v[12]",
+    unit=r"(?P<stage>[^/]{1,60})/unit_(?P<unit>\d+)/bottleneck_v[12]",
     first="/conv1/weights",
     stem="conv1/",
     own=rf".+/({'|'.join(names.SLIM_VARIABLES.values())})",
@@ -144,7 +150,7 @@ KERAS = Family(
     "Keras",
     None,
     names.keras,
-    unit=r"(?P<stage>[^/]+?)_block(?P<unit>\d+)",
+    unit=r"(?P<stage>[^/]{1,60}?)_block(?P<unit>\d+)",
     own=r"([^/]+_block\d+_[^/]+|conv1_(conv|bn)|post_bn|predictions|probs)/[^/]+",
     styles=("keras", "torch", "torch_1x1", "slim"),
     **_KERAS,

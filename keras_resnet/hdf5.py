@@ -16,10 +16,12 @@ import numpy as np
 from keras_resnet.stored import BFLOAT16, Stored
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+AGAIN = "load and save it again with Keras"
 _MOST_OBJECTS, _DEEPEST, _LONGEST_TEXT = 1 << 16, 32, 1 << 10
 # Messages in an object's header.
 _SPACE, _TYPE, _EXTERNAL, _LAYOUT, _ATTRIBUTE, _CONTINUATION, _GROUP = 1, 3, 7, 8, 12, 16, 17
 _SOFT_LINK = 2
+_NEWER = f"it is of a newer layout of HDF5 than Keras writes: {AGAIN}"
 _OPAQUE_OF_2 = bytes((0x15, 2, 0, 0, 0))  # class and version, and the size
 
 Parts = tuple[str, ...]
@@ -108,16 +110,22 @@ class Hdf5:
     def _root(self) -> int:
         """The header of the root; a file begins and ends where it says so."""
         data = self._read(0, min(96, self._size), SIGNATURE)
-        if data[8:9] != b"\0" or data[13:15] != b"\x08\x08":
+        if data[8:9] != b"\0":
+            raise ValueError(_NEWER)
+        if data[13:15] != b"\x08\x08":
             raise ValueError("it is of another format of HDF5 than Keras writes")
         base, end, root = (_unpack("<Q", data, at)[0] for at in (24, 40, 64))
         if (base, end) != (0, self._size):
-            raise ValueError(f"it has {self._size} bytes and says that it begins at {base} and ends at {end}")
+            cut = ": was it cut off?" if end > self._size else ""
+            raise ValueError(f"it has {self._size} bytes and says that it begins at {base} and ends at {end}{cut}")
         return int(root)
 
     def _messages(self, address: int) -> Messages:
         """The messages in an object's header, by kind."""
-        count, size = _unpack("<2xH4xI4x", self._read(address, 16, b"\1"))
+        head = self._read(address, 16)
+        if not head.startswith(b"\1"):
+            raise ValueError(_NEWER if head.startswith(b"OHDR") else f"at {address} there is no object's header")
+        count, size = _unpack("<2xH4xI4x", head)
         blocks, found = [(address + 16, size)], defaultdict(list)
         for at, size in blocks:  # which grows meanwhile
             block, place = self._read(at, size), 0
@@ -130,8 +138,11 @@ class Hdf5:
                     blocks.append(_unpack("<QQ", message))
                 found[kind].append(message)
                 place += 8 + length
-        if sum(map(len, found.values())) != count:
-            raise ValueError(f"the header at {address} has not as many messages as it says")
+                count -= 1
+                if count < 0:
+                    raise ValueError(f"the header at {address} has more messages than it says")
+        if count:
+            raise ValueError(f"the header at {address} has fewer messages than it says")
         return found
 
     def _members(self, group: bytes) -> Iterator[tuple[str, int]]:

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.errors import reading
-from keras_resnet.hdf5 import SIGNATURE, Hdf5, Parts
+from keras_resnet.hdf5 import AGAIN, SIGNATURE, Hdf5, Parts
 from keras_resnet.stored import Array, Stored
-from keras_resnet.stored_zips import Record, read_directory
+from keras_resnet.stored_zips import Record, find_records, read_directory
 
 _KIND = "a file of Keras"
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"  # members of a .keras file
 _LARGEST_CONFIG = 1 << 24
+_ZIP = b"PK"
+_SMALLEST_BLOCK = 512  # bytes that a user may put before an HDF5 file; others are this times a power of two
 _MODEL, _OPTIMIZER = "model_weights", "optimizer_weights"  # groups of an older file that holds a whole model
 _CHILDREN = {"layers", "_layer_checkpoint_dependencies"}  # groups of a model's layers; the second until Keras 2.13
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -58,8 +60,11 @@ class KerasFile:
             if not os.path.isfile(path):
                 raise ValueError("there is no such file")
         with reading(_KIND, path), open(path, "rb") as file:
-            if file.read(len(SIGNATURE)) == SIGNATURE:
+            start = _hdf5_start(file)
+            if start == 0:
                 return cls(Path(path), _tensors(file, 0, os.path.getsize(path)))
+            if start is not None:
+                raise ValueError(f"its HDF5 begins behind a user block of {start} bytes: {AGAIN}")
             config, weights = _members(file)
             return cls(Path(path), _tensors(file, weights.start, weights.size), config)
 
@@ -76,27 +81,33 @@ class KerasFile:
 
 
 def is_keras_file(path: str | os.PathLike[str]) -> bool:
-    """Tells by content whether something is an HDF5 file, or a zip file with a model's weights."""
+    """Tells by content whether something is an HDF5 file of any layout, or a zip file with a model's weights."""
     if not os.path.isfile(path):
         return False
     try:
         with open(path, "rb") as file:
-            if file.read(len(SIGNATURE)) == SIGNATURE:
-                return True
-            return _WEIGHTS in read_directory(file)
+            return _hdf5_start(file) is not None or _WEIGHTS in read_directory(file)
     except (OSError, ValueError):
         return False
+
+
+def _hdf5_start(file: io.BufferedReader) -> int | None:
+    """Where a file's HDF5 begins; None: it is none, or a zip, in which some may lie anywhere."""
+    if file.read(len(_ZIP)) == _ZIP:
+        return None
+    start, size = 0, os.fstat(file.fileno()).st_size
+    while start < size:
+        file.seek(start)
+        if file.read(len(SIGNATURE)) == SIGNATURE:
+            return start
+        start = max(2 * start, _SMALLEST_BLOCK)
+    return None
 
 
 def _members(file: io.BufferedReader) -> tuple[dict[str, Any], Record]:
     """The configuration in a `.keras` file and where its HDF5 file lies, all members being checked."""
     members = read_directory(file)
-    for name in (_CONFIG, _WEIGHTS):
-        if name not in members:
-            raise ValueError(f"it has no member {name!r}")
-    records = {name: member.record(file) for name, member in members.items()}
-    if sum(record.size for record in records.values()) > os.fstat(file.fileno()).st_size:
-        raise ValueError("its members overlap")
+    records = find_records(file, members, (_CONFIG, _WEIGHTS, *members))
     for record in records.values():
         record.check(file)
     if records[_CONFIG].size > _LARGEST_CONFIG:

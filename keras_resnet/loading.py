@@ -3,18 +3,19 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import keras
-import numpy as np
 
+from keras_resnet.assigning import adapt_channels, assign, fault
 from keras_resnet.errors import check_choice
 from keras_resnet.families import Family, Shape
-from keras_resnet.mismatches import NOT_FINITE, Difference, explain
+from keras_resnet.mismatches import Difference, explain
 from keras_resnet.networks import Network, choose, models
-from keras_resnet.origins import choose_scope, modules_of, network_family, own_tensors, styles_told
+from keras_resnet.origins import choose_scope, modules_of, network_family, own_tensors, styles_told, version_told
+from keras_resnet.plans import Plan, Unit
 from keras_resnet.sources import Source, open_named
 
 __all__ = ["LoadReport", "load_weights"]
@@ -81,7 +82,8 @@ def load_weights(
     TensorFlow is needed, and nothing in a file is executed. Tensors are told by their exact names: an optimizer's,
     counters, projection heads and a second network are unused; so are parts that the model doesn't have, because it
     was built without root or classifier or cut from a larger one. (A v1 network that ends in its last block may be
-    cut: the report tells.) Where the model's images have other than the file's 3 channels, the stem's kernel is
+    cut: the report tells.) What no tensor shows, a file of tensors can't tell: a norm's epsilon, or in a CIFAR net
+    whether there are shortcuts. Where the model's images have other than the file's 3 channels, the stem's kernel is
     adapted: summed for 1, for N repeated and scaled by 3 / N (timm's way).
 
     Args:
@@ -127,27 +129,38 @@ def load_source(
         allowed.add(plain)
     family = network_family(source)
     scope = choose_scope(source, family, scope, network.scope)
-    told = styles_told(source, family)
+    told = styles_told(source, family, scope)
+    version = version_told(source, scope)
+    if family.names is None and version not in (None, network.plan.version):
+        raise ValueError(
+            f"`{argument}`: {str(source.path)!r} holds a v{version} network, and {model.name!r} is a "
+            f"v{network.plan.version} network."
+        )
     if not set(told) & set(network.styles or told):
         theirs, ours = (" or ".join(map(repr, styles)) for styles in (told, network.styles))
         raise ValueError(
             f"`{argument}`: {str(source.path)!r} is a file of {family.library}, of style {theirs}; {model.name!r} is "
-            f"built in style {ours}, where strides or padding sit elsewhere."
+            f"built in style {ours}, where strides or padding sit elsewhere: build it with style={told[0]!r}."
         )
 
     held = own_tensors(source, family, scope)
-    modules = modules_of(family, network.plan, held) or _positions(network)
+    modules = modules_of(family, _with_tail(network), held) or _positions(network)
     wanted, differences = _compare(network, family, modules, held, allowed, whole)
+
+    def value(name: str, wanted: _Wanted) -> Any:
+        found = family.ours(source.read(f"{scope}{name}"))
+        return adapt_channels(found, wanted.variable.shape[2]) if wanted.channels else found
+
     by_size = sorted(wanted.items(), key=lambda item: -prod(item[1].shape))  # so memory is used again
     if not differences:
-        faults = {name: _fault(source.read(f"{scope}{name}"), each.variable.dtype) for name, each in by_size}
+        faults = {name: fault(value(name, each), each.variable.dtype) for name, each in by_size}
         differences = [Difference(name, None, held[name], fault) for name, fault in sorted(faults.items()) if fault]
     if differences:
         named = [Difference(f"{scope}{each.name}", each.wanted, each.held, each.fault) for each in differences]
         raise ValueError(
             explain(argument, str(source.path), model.name, network.plan, modules, family, named, held, scope)
         )
-    _assign((each, family.ours(source.read(f"{scope}{name}"))) for name, each in by_size)
+    assign((each.variable, value(name, each)) for name, each in by_size)
     loaded, paths = {id(each.variable) for each in wanted.values()}, _paths(model)
     return LoadReport(
         tuple(path for each, path in paths.items() if each in loaded),
@@ -175,14 +188,17 @@ def _compare(
     for ours, module in modules.items():
         tensors = dict[str, _Wanted]()
         for variable in network.layers[ours].weights if ours in network.layers else ():
-            name, shape = _tensor(family, module, variable), tuple(variable.shape)
+            name, shape = family.tensor(module, variable.name), tuple(variable.shape)
             rgb = family.shape((*shape[:2], _RGB, *shape[3:]))
             if ours == "conv1_conv" and len(shape) == 4 and shape[2] != _RGB and held.get(name) == rgb:
                 tensors[name] = _Wanted(variable, rgb, _RGB)
             else:
                 tensors[name] = _Wanted(variable, family.shape(shape))
-        if ours in allowed and any(held.get(name) != each.shape for name, each in tensors.items()):
-            left |= tensors.keys()
+        theirs = {name for name in held if name.startswith(f"{module}{family.separator}")}
+        if ours in allowed and {name: held[name] for name in theirs} != {
+            name: each.shape for name, each in tensors.items()
+        }:
+            left |= tensors.keys() | theirs
         else:
             wanted |= tensors
     extra = held.keys() - left - {name for name in held if _is_spare(name, network, family, modules, whole)}
@@ -191,14 +207,19 @@ def _compare(
     return wanted, [Difference(name, shapes.get(name), held.get(name)) for name in differing]
 
 
-def _tensor(family: Family, module: str, variable: Any) -> str:
-    """What a file calls one of a layer's variables."""
-    if variable.name not in family.variables:
-        raise ValueError(
-            f"`model`: {variable.path!r} is in no file of {family.library}. Load weights before you quantize or enable "
-            "LoRA."
-        )
-    return family.tensor(module, variable.name)
+def _with_tail(network: Network) -> Plan:
+    """The plan and, where the network was cut behind a v2 unit's first norm, that unit, of which there is no more."""
+    known = {unit.name for unit in network.plan.units}
+    norms = (name.removesuffix("_preact_bn") for name in network.layers if name.endswith("_preact_bn"))
+    stages = list(network.plan.stages)
+    for name in norms:
+        if name not in known:
+            tail = Unit(name, (), "identity", False)
+            if tail.stage == network.plan.units[-1].stage:
+                stages[-1] = (*stages[-1], tail)
+            else:
+                stages.append((tail,))
+    return replace(network.plan, stages=tuple(stages))
 
 
 def _positions(network: Network) -> dict[str, str]:
@@ -209,17 +230,6 @@ def _positions(network: Network) -> dict[str, str]:
             found[name] = f"{kind}_{seen[kind]}" if seen[kind] else kind
             seen[kind] += 1
     return found
-
-
-def _fault(value: Any, dtype: str) -> str | None:
-    """Why a variable of this dtype can't take an array, if it can't."""
-    if value.dtype.kind != "f":
-        return f"{value.dtype}, no floats"
-    if not np.isfinite(value).all():
-        return NOT_FINITE
-    if dtype == "float16" and np.abs(value).max(initial=0) > np.finfo("float16").max:
-        return "too large for float16"
-    return None
 
 
 def _paths(model: keras.Model) -> dict[int, str]:
@@ -234,7 +244,7 @@ def _is_spare(name: str, network: Network, family: Family, modules: Mapping[str,
         return plan.stem is None
     if name.startswith(f"{modules.get('predictions', _KINDS['Dense'])}{family.separator}"):
         return "predictions" not in network.layers
-    if whole or not network.layers.keys().isdisjoint(("post_bn", "avg_pool", "predictions")):
+    if whole or not network.layers.keys().isdisjoint(("post_bn", "avg_pool", "max_pool", "predictions")):
         return False
     if name.startswith(f"{modules.get('post_bn')}{family.separator}"):
         return True
@@ -244,27 +254,3 @@ def _is_spare(name: str, network: Network, family: Family, modules: Mapping[str,
         return False
     stage, index = stages[-1]
     return place[1] >= index if place[0] == stage else place[0] not in {each[0] for each in stages if each}
-
-
-def _assign(pairs: Iterable[tuple[_Wanted, Any]]) -> None:
-    """Gives every variable its value, or, if that fails, what it had."""
-    before = []
-    try:
-        for wanted, value in pairs:
-            variable = wanted.variable
-            before.append((variable, keras.ops.convert_to_numpy(variable).copy()))
-            if wanted.channels:
-                value = _adapted(value, variable.shape[2])
-            variable.assign(value.reshape(variable.shape))
-    except BaseException:
-        for variable, value in before:
-            variable.assign(value)
-        raise
-
-
-def _adapted(kernel: Any, channels: int) -> Any:
-    """A stem's kernel for images of other channels that gives much the same: summed, or repeated and scaled."""
-    if channels == 1:
-        return kernel.sum(2, keepdims=True)
-    held = kernel.shape[2]
-    return np.tile(kernel, (1, 1, -(-channels // held), 1))[:, :, :channels] * np.float32(held / channels)

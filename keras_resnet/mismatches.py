@@ -1,7 +1,7 @@
 """What a file that does not fit is told: which tensors, why, probably, and what fits it. Imports no Keras."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -33,7 +33,12 @@ class Difference:
         if self.wanted is not None:
             yield f"  - {self.name} {self.wanted}"
         if self.held is not None:
-            yield f"  + {self.name} {self.held}" + (f": {self.fault}" if self.fault else "")
+            yield f"  + {_plain(self.name)} {self.held}" + (f": {self.fault}" if self.fault else "")
+
+
+def _plain(name: str) -> str:
+    """A file's word that is safe to show: no control characters, no page of text."""
+    return f"{name:.199}" if name.isprintable() else f"{name!r:.199}"
 
 
 def explain(
@@ -70,7 +75,8 @@ def explain(
 
 def advice(family: Family, held: Mapping[str, Shape]) -> str:
     """Says which builder and style a file fits, by the shapes of its tensors below the scope, or that none does."""
-    found = [(name, row.lineage.style) for row in fitting(family, held) for name in NETWORKS if _is(name, row)]
+    builders = {row.name: name for name, row in NETWORKS.items()}
+    found = [(builders[row.name], row.lineage.style) for row in fitting(family, held)]
     if not found:
         return "It fits none of the builders."
     fits = [
@@ -78,10 +84,6 @@ def advice(family: Family, held: Mapping[str, Shape]) -> str:
         for name, rows in groupby(found, lambda each: each[0])
     ]
     return f"It fits {', '.join(fits)}."
-
-
-def _is(name: str, row: object) -> bool:
-    return NETWORKS[name].name == getattr(row, "name", None)
 
 
 def _cause(plan: Plan, modules: Mapping[str, str], family: Family, parts: set[str], held: Mapping[str, Shape]) -> str:
@@ -120,7 +122,7 @@ def _cause(plan: Plan, modules: Mapping[str, str], family: Family, parts: set[st
     return f"{advice(family, held)} Are widths (depth_multiplier, base_depth), groups, bias and stem the same?"
 
 
-def _units(family: Family, tensors: object) -> tuple[int, ...]:
+def _units(family: Family, tensors: Iterable[str]) -> tuple[int, ...]:
     """How many units each stage has that some of these are of."""
-    places = sorted({place for place in map(family.place, tensors) if place})  # type: ignore[call-overload]
+    places = sorted({place for place in map(family.place, tensors) if place})
     return tuple(len(list(units)) for _, units in groupby(places, lambda place: place[0]))

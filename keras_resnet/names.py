@@ -71,10 +71,10 @@ def timm_v2(plan: Plan) -> dict[str, str]:
         names["conv1_conv"] = "stem.conv"
     for stage, units in enumerate(plan.stages):
         for index, unit in enumerate(units):
-            theirs, norm = f"stages.{stage}.blocks.{index}", f"{unit.name}_preact"
+            theirs = f"stages.{stage}.blocks.{index}"
+            names[f"{unit.name}_preact_bn"] = f"{theirs}.norm1"
             for i, conv in enumerate(unit.convs, 1):
-                names |= {f"{norm}_bn": f"{theirs}.norm{i}", f"{conv.name}_conv": f"{theirs}.conv{i}"}
-                norm = conv.name
+                names |= {f"{conv.name}_conv": f"{theirs}.conv{i}", f"{conv.name}_bn": f"{theirs}.norm{i + 1}"}
             if isinstance(unit.shortcut, Conv):
                 names[f"{unit.shortcut.name}_conv"] = f"{theirs}.downsample.conv"
     return names

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from keras_resnet import families
 from keras_resnet.errors import choice_error
@@ -11,6 +10,7 @@ from keras_resnet.plans import Plan
 from keras_resnet.readings import plans_of_config, styles_of
 from keras_resnet.sources import Source, neighbour
 
+_MOST = 100  # networks in a file
 _COPY = re.compile(r"(encoder_k|momentum_encoder)\.$")  # MoCo's slow copy of the network that learns
 _ENCODER = re.compile(r"encoder(_[qk])?\.$")  # MoCo's networks, whose `fc` projects and does not classify
 _BLURRED = re.compile(r"aa|blur")  # timm's names of networks with the tensors of a plain one
@@ -24,14 +24,21 @@ def network_family(source: Source) -> Family:
     """
     family = family_of(source.shapes)
     if family is None:
-        some = ", ".join(list(source.shapes)[:3]) or "no tensor"
+        some = ", ".join(f"{name!r:.99}" for name in list(source.shapes)[:3]) or "no tensor"
         raise ValueError(f"{str(source.path)!r} holds no ResNet whose names are known, but {some}.")
     return family
 
 
+def label(scope: str) -> str:
+    """A scope as people write it, without the separator at its end."""
+    return scope.rstrip("./").removesuffix("__")
+
+
 def choose_scope(source: Source, family: Family, wanted: str | None = None, built: str | None = None) -> str:
     """What the names of a file's network begin with: of several the one that is wanted, or of the model's scope."""
-    scopes = {scope.rstrip("./").removesuffix("__"): scope for scope in family.scopes(source.shapes)}
+    scopes = {label(scope): scope for scope in family.scopes(source.shapes)}
+    if len(scopes) > _MOST:
+        raise ValueError(f"{str(source.path)!r} holds {len(scopes)} networks, more than any file of weights.")
     if wanted not in (None, built, *scopes):
         raise choice_error(
             "scope", wanted, (built, *scopes), f" The first is the model's, then {str(source.path)!r}'s."
@@ -72,23 +79,33 @@ def modules_of(family: Family, plan: Plan, held: Mapping[str, Shape]) -> dict[st
     return modules
 
 
-def styles_told(source: Source, family: Family) -> tuple[str, ...]:
-    """The styles that a file can be of, the likeliest first.
+def version_told(source: Source, scope: str) -> int | None:
+    """The version of a network, where a `.keras` file's config tells it."""
+    plan = _plans(source).get(scope)
+    return plan[0].version if plan else None
+
+
+def styles_told(source: Source, family: Family, scope: str) -> tuple[str, ...]:
+    """The styles that a file's network can be of, the likeliest first.
 
     Raises:
         ValueError: if the file's config tells that no builder makes its network.
     """
-    config: dict[str, Any] | None = getattr(source, "config", None)
-    if family is families.KERAS and config:
-        told = [styles_of(*plan) for plan in plans_of_config(config, source.shapes)]
-        return (told[0] if len(told) == 1 else ()) or family.styles
+    if plan := _plans(source).get(scope):
+        return styles_of(*plan) or family.styles
     if family.transposed:
         beside = neighbour(source.path)
         network = str(beside.get("architecture", ""))
         if _BLURRED.search(network) or beside.get("downsample_in_first_stage"):
-            what = f"{network!r}, which blurs" if network else "downsample_in_first_stage"
+            what = f"{network!r:.99}, which blurs" if network else "downsample_in_first_stage"
             raise ValueError(f"{str(source.path)!r}: the config.json beside it says {what}: no builder makes that.")
         if "torch_1x1" in family.styles and "downsample_in_bottleneck" in beside:
             first = beside["downsample_in_bottleneck"] and beside.get("layer_type") != "basic"
             return ("torch_1x1" if first else "torch",)
     return family.styles
+
+
+def _plans(source: Source) -> dict[str, tuple[Plan, str | None]]:
+    """What a `.keras` file's config tells of its networks, by scope."""
+    config = getattr(source, "config", None)
+    return plans_of_config(config) if config else {}

@@ -1,5 +1,6 @@
 """A weights file in the library that it is of: the same network there, and what it makes of images."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -10,12 +11,12 @@ import numpy as np
 from keras_resnet import families
 from keras_resnet.families import Family
 from keras_resnet.layouts import Variant
-from keras_resnet.sources import Source
 
-_LIBRARIES = {
-    families.TORCHVISION: ("torchvision", "timm"),
-    families.TIMM_V2: ("timm",),
-    families.HUGGINGFACE: ("transformers",),
+# The depths that each library has.
+_DEPTHS: dict[str, dict[Family, set[int]]] = {
+    "torchvision": {families.TORCHVISION: {18, 34, 50, 101, 152}},
+    "timm": {families.TORCHVISION: {18, 26, 34, 50, 101, 152, 200}, families.TIMM_V2: {18, 34, 50, 101, 152}},
+    "transformers": {families.HUGGINGFACE: {18, 26, 34, 50, 101, 152, 200}},
 }
 
 
@@ -24,21 +25,19 @@ def peer(family: Family, variant: Variant) -> tuple[str | None, tuple[str, ...]]
     if family is families.KERAS:
         could = variant.lineage.style == "keras" and hasattr(keras.applications, _keras_name(variant))
         return ("keras.applications", ("keras.applications",)) if could else (None, ())
-    libraries = _LIBRARIES.get(family, ())
-    if variant.name in ("resnet26", "resnet200"):
-        libraries = tuple(name for name in libraries if name != "torchvision")
+    depth = int(variant.name.removeprefix("resnet").removesuffix("v2"))
+    libraries = tuple(name for name, depths in _DEPTHS.items() if depth in depths.get(family, ()))
     return next((name for name in libraries if find_spec(name) and find_spec("torch")), None), libraries
 
 
-def logits(library: str, source: Source, variant: Variant, scope: str, classes: int, images: Any) -> Any:
-    """Runs a file in its own library.
+def logits(library: str, variant: Variant, classes: int, tensors: Mapping[str, Any], images: Any) -> Any:
+    """Runs a file's numbers in its own library.
 
     Args:
         library: from `peer`.
-        source: the open file.
         variant: the network.
-        scope: what the names of its tensors begin with.
         classes: how many it tells apart.
+        tensors: the network's own, by the library's names.
         images: (N, height, width, channels), scaled as the network expects them.
 
     Returns:
@@ -47,12 +46,12 @@ def logits(library: str, source: Source, variant: Variant, scope: str, classes: 
     if library == "keras.applications":
         build = getattr(keras.applications, _keras_name(variant))
         model = build(weights=None, classes=classes, classifier_activation=None, input_shape=images.shape[1:])
-        model.load_weights(source.path)
+        for layer in model.layers:
+            layer.set_weights([tensors[f"{layer.name}/{weight.name}"] for weight in layer.weights])
         return keras.ops.convert_to_numpy(model(images, training=False))
     torch: Any = import_module("torch")
     model = _torch_model(library, variant, classes)
-    names = [name for name in source.shapes if name.startswith(scope)]
-    model.load_state_dict({name[len(scope) :]: torch.from_numpy(source.read(name)) for name in names})
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
     with torch.no_grad():
         found = model.eval()(torch.from_numpy(np.moveaxis(images, -1, 1).copy()))
     return np.asarray(getattr(found, "logits", found))

@@ -1,6 +1,7 @@
 """Reads the plan of a network back from the names of its layers, and the styles that it follows. Imports no Keras."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
@@ -9,46 +10,59 @@ from keras_resnet.plans import Conv, Plan, Unit
 
 UNIT_CONV = re.compile(r"(.+)_block(\d+)_(\d+)_conv")
 _DEEPEST = 16  # how deep models lie in each other in a file
+_LARGEST = 1 << 16  # of the numbers in a convolution's config
 
 
-def plans_of_config(config: Any, shapes: Mapping[str, tuple[int, ...]]) -> list[tuple[Plan, str | None]]:
-    """Plan and stem pool of each network in a `.keras` file, from its `config.json` and its tensors' shapes."""
+def plans_of_config(config: Any) -> dict[str, tuple[Plan, str | None]]:
+    """Plan and stem pool of each network in a `.keras` file, from its `config.json`, by scope; channels in are unknown.
+
+    A scope is what the names of the file's tensors begin with.
+    """
     nets: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {}
 
-    def collect(model: dict[str, Any], depth: int) -> None:
+    def collect(model: dict[str, Any], path: str) -> None:
+        seen = Counter[str]()
         for layer in model["config"]["layers"]:
-            prefix, _, name = layer["config"]["name"].rpartition("__")
-            nets.setdefault(f"{depth} {prefix}", {})[name] = (layer["class_name"], layer["config"])
-            if "layers" in layer["config"] and depth < _DEEPEST:
-                collect(layer, depth + 1)
+            prefix, separator, name = layer["config"]["name"].rpartition("__")
+            nets.setdefault(f"{path}{prefix}{separator}", {})[name] = (layer["class_name"], layer["config"])
+            if "layers" in layer["config"] and path.count("/") < _DEEPEST:
+                kind = _snake_case(layer["class_name"])
+                collect(layer, f"{path}{kind}_{seen[kind]}/" if seen[kind] else f"{path}{kind}/")
+                seen[kind] += 1
 
+    found = {}
     try:
-        collect(config, 0)
-        kernels = {name.split("/")[-2].rpartition("__")[2]: shape for name, shape in shapes.items() if len(shape) == 4}
-        found = []
-        for layers in nets.values():
-            convs = {}
-            for name, (kind, conv) in layers.items():
-                if kind == "Conv2D" and name.endswith("_conv") and name in kernels:
-                    pad = layers.get(f"{name.removesuffix('_conv')}_pad", ("", {"padding": ((0,),)}))[1]["padding"]
-                    inputs, filters = kernels[name][2:]
-                    convs[name] = Conv(
-                        name.removesuffix("_conv"),
-                        inputs * conv["groups"],
-                        filters,
-                        conv["kernel_size"][0],
-                        conv["strides"][0],
-                        conv["dilation_rate"][0],
-                        conv["groups"],
-                        conv["use_bias"],
-                        pad[0][0],
-                    )
+        collect(config, "")
+        for scope, layers in nets.items():
+            convs = {
+                name: _conv(name, conv, layers)
+                for name, (kind, conv) in layers.items()
+                if kind == "Conv2D" and (name == "conv1_conv" or UNIT_CONV.fullmatch(name))
+            }
             if read := read_plan(layers, convs):
                 pool = layers.get("pool1_pool", ("", {}))[1]
-                found.append((read, stem_pool(layers, pool.get("pool_size"), pool.get("padding"))))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # of a model that is not functional
-        return []
+                found[scope] = read, stem_pool(layers, pool.get("pool_size"), pool.get("padding"))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError):  # of no functional model
+        return {}
     return found
+
+
+def _conv(name: str, config: dict[str, Any], layers: Mapping[str, tuple[str, dict[str, Any]]]) -> Conv:
+    """What a layer convolves, and how, by its config."""
+    plain = name.removesuffix("_conv")
+    pad = layers[f"{plain}_pad"][1]["padding"][0][0] if f"{plain}_pad" in layers else 0
+    kernel, stride, dilation = (config[key][0] for key in ("kernel_size", "strides", "dilation_rate"))
+    numbers = (0, config["filters"], kernel, stride, dilation, config["groups"])
+    if any(type(each) is not int or not 0 <= each < _LARGEST for each in (*numbers, pad)):
+        raise TypeError(f"{name!r} is of no sizes")
+    return Conv(plain, *numbers, bool(config["use_bias"]), pad)
+
+
+def _snake_case(name: str) -> str:
+    """What Keras makes of a class's name in the paths of a file."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def styles_of(plan: Plan, stem_pool: str | None) -> tuple[str, ...]:
@@ -70,6 +84,8 @@ def _follows(plan: Plan, lineage: Lineage) -> bool:
             last = lineage.stride_at == "last_3x3"
             place = unit.convs[0] if lineage.stride_at == "first_conv" else wide[-1 if last else 0]
             if strides and (strides is not place or unit is not stage[-1 if last else 0]):
+                return False
+            if strides and len(stage) == 1 and stage is plan.stages[-1 if last else 0]:  # no library's strides there
                 return False
             if any((conv.pad > 0) is not lineage.pad_always for conv in wide if conv is not strides):
                 return False

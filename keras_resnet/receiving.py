@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from email.message import Message
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 from urllib.error import URLError
 
 from keras_resnet.notices import Progress, say
-from keras_resnet.parts import forget, note
+from keras_resnet.parts import forget, note, opened
 from keras_resnet.web import answer, bare
 
 _STALL = 30.0  # seconds without a byte
+_SLOWEST = 1000.0  # bytes per second, on average over a window
+_WINDOW = 60.0  # seconds
 _PAUSES = (1.0, 2.0, 4.0)  # seconds before each further attempt
 _PATIENCE = 30.0  # seconds that a server may ask to wait
 _LARGEST = 16 << 30  # bytes; four times the largest ResNet that is published
@@ -96,7 +98,7 @@ def _attempt(url: str, part: Path, proven: bool) -> None:
         response = answer(url, version.ask(start) if version else {}, _STALL)
     with response:
         if version and version.continues(response, start):
-            with part.open("ab") as file:
+            with opened(part, "ab") as file:
                 _store(response, file, part, version.length, f"Continuing {bare(url)}")
             return
         if response.status in (206, 416):
@@ -105,9 +107,10 @@ def _attempt(url: str, part: Path, proven: bool) -> None:
         _check(response, proven)
         forget(part)
         length, validator = response.length, _validator(response.headers)
-        with part.open("wb") as file:
+        with opened(part, "wb") as file:
             if length is not None and (validator or proven):
-                note(part).write_text(json.dumps(asdict(_Version(bare(url), length, validator))))
+                with opened(note(part), "wb") as aside:
+                    aside.write(json.dumps(asdict(_Version(bare(url), length, validator))).encode())
             _store(response, file, part, length, f"Downloading {bare(url)}")
 
 
@@ -126,7 +129,7 @@ def _check(response: HTTPResponse, proven: bool) -> None:
         raise OSError(f"it has {response.length} bytes, more than the {_LARGEST} that are allowed")
 
 
-def _store(response: HTTPResponse, file: BinaryIO, part: Path, length: int | None, title: str) -> None:
+def _store(response: HTTPResponse, file: IO[bytes], part: Path, length: int | None, title: str) -> None:
     """Appends a body to a partial file, which then has the announced length."""
     most, why = (_LARGEST, "allowed") if length is None else (length, "announced")
     with Progress(title, file.tell(), length) as progress:
@@ -142,6 +145,7 @@ def _store(response: HTTPResponse, file: BinaryIO, part: Path, length: int | Non
 
 def _blocks(response: HTTPResponse, missing: int) -> Iterator[bytes]:
     """What there is of a body, also past the announced end."""
+    since, received = time.monotonic(), 0
     response.length = None  # else http.client reads no further, and takes an earlier end for that one
     while True:
         try:
@@ -155,6 +159,11 @@ def _blocks(response: HTTPResponse, missing: int) -> Iterator[bytes]:
             return
         missing -= len(block)
         yield block
+        received += len(block)
+        if (seconds := time.monotonic() - since) >= _WINDOW:
+            if missing > 0 and received < _SLOWEST * seconds:
+                raise _Passing(f"the server sends less than {_SLOWEST:.0f} bytes per second")
+            since, received = since + seconds, 0
 
 
 @contextmanager
@@ -165,7 +174,8 @@ def _network() -> Iterator[None]:
     except (OSError, HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, URLError) else error
         text = f"no proper HTTP: {reason!r:.80}" if isinstance(reason, HTTPException) else str(reason)
-        raise (_Passing if isinstance(reason, _MAY_PASS) else OSError)(text) from error
+        may_pass = isinstance(reason, _MAY_PASS) and not isinstance(reason, InvalidURL)
+        raise (_Passing if may_pass else OSError)(text) from error
 
 
 def _encoding(response: HTTPResponse) -> str:

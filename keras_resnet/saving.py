@@ -20,12 +20,14 @@ PYTORCH = (".safetensors", ".pth", ".pt", ".bin")
 def save_weights(
     model: keras.Model, path: str | os.PathLike[str], format: str | None = None, *, scope: str | None = None
 ) -> None:
-    """Writes a network's weights as PyTorch's libraries have them: names, layout and dtypes.
+    """Writes a network's weights as PyTorch's libraries have them: names and layout, in float32.
 
     Example:
 
         keras_resnet.save_weights(model, "mine.safetensors")
         torchvision.models.resnet50().load_state_dict(safetensors.torch.load_file("mine.safetensors"))
+
+    Norms get the counter `num_batches_tracked`, 0, which PyTorch uses only where their momentum is None.
 
     Args:
         model: a model that is, or contains, a network of style "torch".
@@ -47,7 +49,8 @@ def save_weights(
     if "torch" not in network.styles:
         raise ValueError(
             f"`model`: {model.name!r} is built in style {' or '.join(map(repr, network.styles))}, and files of "
-            "torchvision and timm mean networks of style 'torch', with other strides, biases or padding."
+            "torchvision and timm mean networks of style 'torch', with other strides, biases or padding. Build it with "
+            "style='torch', and train it so."
         )
     if path.suffix not in PYTORCH:
         raise ValueError(f"`path` must end in one of {', '.join(PYTORCH)}; received {str(path)!r}.")
@@ -65,4 +68,5 @@ def save_weights(
             optional("safetensors.numpy", "checkpoints").save_file(tensors, part, metadata={"format": "pt"})
         else:
             torch = optional("torch", "torch")
-            torch.save({name: torch.from_numpy(value) for name, value in tensors.items()}, part)
+            with part.open("wb") as file:
+                torch.save({name: torch.from_numpy(value) for name, value in tensors.items()}, file)

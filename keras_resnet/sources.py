@@ -3,18 +3,18 @@
 import json
 import os
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import h5py  # a dependency of Keras
-
-from keras_resnet.archives import extract
+from keras_resnet.archives import check_archive, extract
 from keras_resnet.checkpoints import Checkpoint, list_weights
 from keras_resnet.downloads import fetch
+from keras_resnet.errors import optional
 from keras_resnet.keras_files import KerasFile, is_keras_file
 from keras_resnet.safetensors_files import SafetensorsFile, is_safetensors
+from keras_resnet.stored import Array
 from keras_resnet.tf_checkpoints import Bundle, is_checkpoint
-from keras_resnet.tf_tensors import Array
 from keras_resnet.torch_files import TorchFile, is_torch_file
 
 _LARGEST_CONFIG = 1 << 20  # bytes
@@ -49,16 +49,12 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     ):
         if tell(path):
             return reader(path)
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"There is no file {os.fsdecode(path)!r}.")
     start = b""
     if os.path.isfile(path):
         with open(path, "rb") as file:
             start = file.read(512)
         if start.startswith(b"PK") or b"ustar" in start:
             return TorchFile.open(path)  # says what is wrong with it
-        if h5py.is_hdf5(path):
-            return KerasFile.open(path)
     raise ValueError(
         f"{os.fsdecode(path)!r} is no weights file: neither of Keras (.keras, .weights.h5, .h5), nor of PyTorch, nor "
         "safetensors, nor a checkpoint of TensorFlow, for which pass the prefix ('model.ckpt' for 'model.ckpt.index')."
@@ -66,12 +62,18 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     )
 
 
-def download(row: Checkpoint) -> Path:
-    """The path of a published file, fetched unless it is in the cache; raises an `OSError` if it can't be had."""
-    otherwise = "pass weights=None for random initialisation"
-    if not row.member:
-        return fetch(row.url, row.name, row.digest, otherwise=otherwise, check=open_source)
-    return extract(fetch(row.url, row.name, row.digest, otherwise=otherwise), row.member, row.member)
+def download(row: Checkpoint, otherwise: str = "take another file") -> Path:
+    """The path of a published file, fetched unless it is in the cache.
+
+    Raises:
+        OSError: if it can't be had; says what else can be done.
+        ImportError: if a library that reads it is missing; nothing was fetched.
+    """
+    if row.url.endswith(".safetensors"):
+        optional("safetensors", "checkpoints")
+    check = partial(check_archive, member=row.member) if row.member else open_source
+    path = fetch(row.url, row.name, row.digest, otherwise=otherwise, check=check)
+    return extract(path, row.member, row.member) if row.member else path
 
 
 def open_named(source: str | os.PathLike[str], argument: str = "source", others: tuple[str | None, ...] = ()) -> Source:
@@ -86,6 +88,8 @@ def open_named(source: str | os.PathLike[str], argument: str = "source", others:
         return open_source(download(rows[source]))
     if exists(source):
         return open_source(source)
+    if isinstance(source, str) and (urls := [row.key for row in rows.values() if row.url == source]):
+        raise ValueError(f"`{argument}` is the URL of published weights, whose key is {urls[0]!r}; pass that.")
     near = get_close_matches(str(source), [*filter(None, others), *rows], 1)
     raise ValueError(
         f"`{argument}` must be {''.join(f'{each!r}, ' for each in others)}the path of an existing weights file, the "
@@ -103,7 +107,7 @@ def neighbour(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The `config.json` that lies beside a file of Hugging Face's hub; empty where there is none, or another one."""
     config = Path(os.fsdecode(path)).with_name("config.json")
     try:
-        if config.stat().st_size > _LARGEST_CONFIG:
+        if not config.is_file() or config.stat().st_size > _LARGEST_CONFIG:
             return {}
         found = json.loads(config.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

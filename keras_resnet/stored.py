@@ -1,4 +1,4 @@
-"""A tensor that lies in a file in one piece, and how it is read. Imports no Keras."""
+"""How tensors lie in files: which shapes can be, what numbers become, and a tensor in one piece. Imports no Keras."""
 
 import os
 from dataclasses import dataclass
@@ -9,8 +9,32 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_RANK = 32  # what every NumPy allows
+RANK = 32  # what every NumPy allows
 BFLOAT16 = np.dtype("V2")  # NumPy has no such type: two bytes, the upper half of a float32
+
+
+def check_shape(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raises unless an array could have this shape."""
+    if len(shape) > RANK or prod(max(size, 1) for size in shape) * dtype.itemsize >= 1 << 63:
+        raise ValueError(f"a tensor's shape is absurd: {shape!s:.99}")
+
+
+def restore(stored: Array, dtype: np.dtype[Any]) -> Array:
+    """Returns numbers as what they are read as, in the machine's order of bytes; copies them only if they change.
+
+    Args:
+        stored: as they lie in a file; what NumPy lacks, and bools, as uints. Bfloat16 is all that is narrower there.
+        dtype: what they become.
+
+    Raises:
+        ValueError: if a bool is neither true nor false.
+    """
+    if dtype.kind == "b" and (largest := stored.view("u1").max(initial=0)) > 1:
+        raise ValueError(f"{largest} is neither true nor false")
+    if stored.itemsize < dtype.itemsize:
+        stored = stored.astype("u4")
+        stored <<= 16
+    return stored.astype(stored.dtype.newbyteorder("="), copy=False).view(dtype)
 
 
 @dataclass(frozen=True)
@@ -31,8 +55,7 @@ class Stored:
     start: int
 
     def __post_init__(self) -> None:
-        if len(self.shape) > _RANK or prod(max(size, 1) for size in self.shape) * 8 >= 1 << 63:
-            raise ValueError(f"a tensor's shape is absurd: {self.shape}")
+        check_shape(self.shape, self.dtype)
 
     @property
     def count(self) -> int:
@@ -58,8 +81,4 @@ class Stored:
         stored = np.fromfile(path, self.stored, self.count, offset=self.start)
         if len(stored) != self.count:
             raise ValueError("it is truncated")
-        if self.stored == BFLOAT16:
-            stored = (stored.view("<u2").astype("u4") << 16).view("f4")
-        if self.stored.kind == "b" and stored.view("u1").max(initial=0) > 1:
-            raise ValueError(f"{stored.view('u1').max()} is neither true nor false")
-        return stored.astype(self.dtype, copy=False).reshape(self.shape)
+        return restore(stored.view("<u2") if self.stored == BFLOAT16 else stored, self.dtype).reshape(self.shape)

@@ -6,6 +6,7 @@ Source: PKWARE's APPNOTE.TXT, without its extensions for more than 4 GB; what is
 import os
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -33,11 +34,13 @@ class Record:
     crc: int | None = None
 
     def check(self, file: BinaryIO) -> None:
-        """Reads all of them, some at a time, and compares the checksum."""
+        """Reads all of them, some at a time, and compares the checksum, if there is one."""
+        if self.crc is None:
+            return
         crc = 0
         for start in range(0, self.size, _CHUNK):
             crc = zlib.crc32(self.read(file, start, min(_CHUNK, self.size - start)), crc)
-        if self.crc not in (None, crc):
+        if crc != self.crc:
             raise ValueError(f"the checksum of the {self.size} bytes at {self.start} is wrong")
 
     def read(self, file: BinaryIO, start: int, size: int) -> bytes:
@@ -89,10 +92,10 @@ def read_directory(file: BinaryIO) -> dict[str, Member]:
     """Reads what is in a zip, by name; one that ends otherwise than with a directory is none."""
     end = file.seek(0, os.SEEK_END) - _END.size
     if end < 0:
-        raise ValueError("it is too short for a zip")
+        raise ValueError("it is too short for a zip: was its download cut off?")
     signature, *_, count, size, start, comment = _END.unpack(Record(end, _END.size).read(file, 0, _END.size))
     if signature != b"PK\5\6" or comment:
-        raise ValueError("it does not end as a zip does")
+        raise ValueError("it does not end as a zip does: was its download cut off?")
     if size > _DIRECTORY or start + size > end:
         raise ValueError(f"the directory of the zip, {size} bytes at {start}, is too large, or not inside the file")
     members: dict[str, Member] = {}
@@ -105,6 +108,18 @@ def read_directory(file: BinaryIO) -> dict[str, Member]:
     if at != size:
         raise ValueError("the directory of the zip is longer than its members")
     return members
+
+
+def find_records(file: BinaryIO, members: dict[str, Member], names: Iterable[str]) -> dict[str, Record]:
+    """Finds what some members hold, by name; each has bytes of its own, or a small file could hold any number."""
+    records: dict[str, Record] = {}
+    for name in names:
+        if name not in members:
+            raise ValueError(f"it has no member {name!r:.99}")
+        records[name] = members[name].record(file)
+    if sum(record.size for record in records.values()) > file.seek(0, os.SEEK_END):
+        raise ValueError("its members overlap")
+    return records
 
 
 def _member(data: bytes, at: int) -> tuple[str, Member, int]:

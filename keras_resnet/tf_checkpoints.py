@@ -6,8 +6,9 @@ from pathlib import Path
 from keras_resnet import tf_v1, tf_v2
 from keras_resnet.errors import reading
 from keras_resnet.protobuf import Message
+from keras_resnet.stored import Array
 from keras_resnet.tables import Table, is_table
-from keras_resnet.tf_tensors import Array, Tensor
+from keras_resnet.tf_tensors import Tensor
 
 _INDEX = ".index"
 _KIND = "a TensorFlow checkpoint"

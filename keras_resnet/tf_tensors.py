@@ -12,10 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.protobuf import Message
-
-_RANK = 32  # what every NumPy allows
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from keras_resnet.stored import RANK, Array, check_shape, restore
 
 
 @dataclass(frozen=True)
@@ -74,21 +71,15 @@ class Tensor:
         stored = self.fetch()
         if stored.size != prod(self.shape):
             raise ValueError(f"{self.shape} are not the dimensions of {stored.size} numbers")
-        if self.kind.dtype == bool and stored.max(initial=0) > 1:
-            raise ValueError(f"{stored.max()} is neither true nor false")
-        if self.kind.dtype.itemsize > stored.itemsize:
-            stored = stored.astype("<u4") << 16
-        native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
-        return native.view(self.kind.dtype).reshape(self.shape)
+        return restore(stored, self.kind.dtype).reshape(self.shape)
 
 
 def read_shape(message: Message, kind: Kind) -> tuple[int, ...]:
     """Reads a `TensorShapeProto`; any shape that it returns is one that an array could have."""
     if message.integer(3):
         raise ValueError("a tensor has no shape")
-    shape = tuple(dim.integer(1) for dim in islice(message.messages(2), _RANK + 1))
-    if len(shape) > _RANK or prod(max(size, 1) for size in shape) * kind.dtype.itemsize >= 1 << 63:
-        raise ValueError(f"a tensor's shape is absurd: {shape}")
+    shape = tuple(dim.integer(1) for dim in islice(message.messages(2), RANK + 1))
+    check_shape(shape, kind.dtype)
     return shape
 
 

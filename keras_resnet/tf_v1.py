@@ -9,8 +9,9 @@ from functools import partial
 import numpy as np
 
 from keras_resnet.protobuf import Message, varints
+from keras_resnet.stored import Array
 from keras_resnet.tables import Table
-from keras_resnet.tf_tensors import KINDS, Array, Kind, Tensor, check_version, read_name, read_shape, refuse_slices
+from keras_resnet.tf_tensors import KINDS, Kind, Tensor, check_version, read_name, read_shape, refuse_slices
 
 
 def tensors(table: Table, header: Message) -> Iterator[tuple[str, Tensor]]:

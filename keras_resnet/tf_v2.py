@@ -13,8 +13,9 @@ import numpy as np
 
 from keras_resnet.crc32c import crc32c, masked
 from keras_resnet.protobuf import Message
+from keras_resnet.stored import Array
 from keras_resnet.tables import Table
-from keras_resnet.tf_tensors import KINDS, Array, Kind, Tensor, check_version, read_name, read_shape, refuse_slices
+from keras_resnet.tf_tensors import KINDS, Kind, Tensor, check_version, read_name, read_shape, refuse_slices
 
 
 def tensors(table: Table, header: Message, prefix: str) -> Iterator[tuple[str, Tensor]]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from keras_resnet.errors import reading
-from keras_resnet.stored_zips import Member, Record, read_directory
+from keras_resnet.stored import Array
+from keras_resnet.stored_zips import Member, Record, find_records, read_directory
 from keras_resnet.torch_pickles import Pickle, Source, find_tensors
-from keras_resnet.torch_tensors import Array, Tensor
+from keras_resnet.torch_tensors import Tensor
 
 _KIND = "a PyTorch file"
 _PICKLE = 1 << 26  # bytes; that of a ResNet-152 has 100 000
@@ -115,7 +116,9 @@ def _read_zip(file: BinaryIO) -> tuple[object, Records]:
     """What a zip holds, and where its storages are."""
     members = read_directory(file)
     tops = _tops(members)
-    if len(tops) != 1:
+    if not tops:
+        raise ValueError("it is a zip of neither PyTorch's nor Keras' (no 'data.pkl' in a folder)")
+    if len(tops) > 1:
         raise ValueError(f"the zip has {len(tops)} members like 'archive/data.pkl'")
 
     def contents(name: str, most: int) -> bytes:
@@ -129,14 +132,13 @@ def _read_zip(file: BinaryIO) -> tuple[object, Records]:
         raise ValueError(f"its byte order is {order!r}, and only b'little' is read")
     data = contents("data.pkl", _PICKLE)
     pickle = Pickle(Source(io.BytesIO(data), len(data)))
-    records = Records()
-    for key, storage in pickle.whole_storages().items():
-        if (name := f"{tops[0]}/data/{key}") not in members:
-            raise ValueError(f"it has no member {name!r:.99}")
-        records[key] = members[name].record(file)
-        if records[key].size != storage.size:
-            raise ValueError(f"{name!r:.99} has {records[key].size} bytes, not {storage.size}")
-    return pickle.value, records
+    storages = pickle.whole_storages()
+    names = {key: f"{tops[0]}/data/{key}" for key in storages}
+    found = find_records(file, members, names.values())
+    for key, name in names.items():
+        if found[name].size != storages[key].size:
+            raise ValueError(f"{name!r:.99} has {found[name].size} bytes, not {storages[key].size}")
+    return pickle.value, {key: found[name] for key, name in names.items()}
 
 
 def _read_stream(file: BinaryIO) -> tuple[object, Records]:

@@ -22,6 +22,7 @@ _FUNCTIONS = {
     "torch.device",
     "torch.nn.parameter.Parameter",  # before PyTorch 0.4
 }
+_TORCHSCRIPT = "__torch__."
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,16 @@ def named(name: str) -> Kind | Function:
     """Returns what a name stands for, without a look into any program."""
     if name in KINDS:
         return KINDS[name]
+    if name.startswith(_TORCHSCRIPT):
+        raise ValueError(
+            "it is a program of TorchScript, and only tensors in plain containers are read; if you trust it, "
+            "save its tensors alone: torch.save(torch.jit.load(path).state_dict(), 'new.pth')"
+        )
     if name not in _FUNCTIONS:
         raise ValueError(
-            f"it holds a {name!r:.199}, and only tensors in plain containers are read; "
-            "save its state dict alone: torch.save(model.state_dict(), ...)"
+            f"it holds a {name!r:.199}, and only tensors in plain containers are read; if you trust it, save its "
+            "tensors alone: torch.save(torch.load(path, weights_only=False)['state_dict'], 'new.pth'), with the key "
+            "that they have there, or .state_dict() where it is a whole model"
         )
     return Function(name)
 

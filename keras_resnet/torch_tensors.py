@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-_RANK = 32  # what every NumPy allows
+from keras_resnet.stored import RANK, Array, check_shape, restore
 
-Array = np.ndarray[Any, np.dtype[Any]]
+_GAPS = 64  # numbers between a tensor's own that are read with it, even if it has fewer
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,7 @@ class Tensor:
     def array(self, data: bytes) -> Array:
         """Makes the array that it is, in memory of its own, of the bytes from its first number to its last."""
         stored: Array = np.ndarray(self.shape, self.kind.stored, data, strides=self.strides)
-        if self.kind.dtype.itemsize > stored.itemsize:
-            stored = stored.astype("u4")
-            stored <<= 16
-        native = np.array(stored, stored.dtype.newbyteorder("="), order="C")
-        if self.kind.dtype == bool and native.max(initial=0) > 1:
-            raise ValueError(f"{native.max()} is neither true nor false")
-        return native.view(self.kind.dtype)
+        return restore(np.array(stored, order="C"), self.kind.dtype)
 
 
 KINDS = {"torch.storage.UntypedStorage": Kind(np.dtype("u1"), np.dtype("u1"))}
@@ -98,7 +92,7 @@ for _dtype, _storage, _stored, _read in (
 
 
 def place(storage: Storage, kind: Kind, offset: object, shape: object, strides: object) -> Tensor:
-    """Makes a tensor whose every number is in its storage, and which is no larger.
+    """Makes a tensor whose every number is in its storage, which is no larger, and not mostly gaps.
 
     Args:
         storage: its storage.
@@ -111,22 +105,25 @@ def place(storage: Storage, kind: Kind, offset: object, shape: object, strides: 
     width = kind.stored.itemsize
     if len(shape) != len(strides):
         raise ValueError(f"a tensor has {len(shape)} dimensions, and {len(strides)} strides")
-    if prod(max(size, 1) for size in shape) * kind.dtype.itemsize >= 1 << 63:
-        raise ValueError("a tensor's shape is absurd")
+    check_shape(shape, kind.dtype)
     count = prod(shape)
     steps = tuple(stride if size > 1 and count else 0 for size, stride in zip(shape, strides, strict=True))
     span = 1 + sum((size - 1) * step for size, step in zip(shape, steps, strict=True)) if count else 0
     start = offset if count else 0
     if (start + span) * width > storage.size or count * width > storage.size:
         raise ValueError(f"a tensor of the shape {shape!s:.99} is not inside its storage of {storage.size} bytes")
+    if span > 2 * count + _GAPS:
+        raise ValueError(
+            f"a tensor of the shape {shape!s:.99} has wide gaps, {count} of {span} numbers being its own; save a clone"
+        )
     steps = tuple(step * width for step in steps)
     return Tensor(storage.key, kind, shape, steps, storage.start + start * width, span * width)
 
 
 def _sizes(numbers: object) -> tuple[int, ...]:
     """Ints that are not negative, and not more than there are dimensions."""
-    if not isinstance(numbers, tuple) or len(numbers) > _RANK:
-        raise ValueError(f"a shape or the strides of a tensor are no tuple of at most {_RANK} ints")
+    if not isinstance(numbers, tuple) or len(numbers) > RANK:
+        raise ValueError(f"a shape or the strides of a tensor are no tuple of at most {RANK} ints")
     for number in numbers:
         if type(number) is not int or number < 0:
             raise ValueError("a tensor has a size, a stride or an offset that is negative or no int")

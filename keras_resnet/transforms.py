@@ -84,5 +84,4 @@ def preprocessing_for(key: str) -> Preprocessing:
         hint = str(choice_error("key", key, tuple(rows))).rpartition("received")[2]
         raise ValueError(f"`key` must be one of keras_resnet.list_weights(); received{hint}")
     row = rows[key]
-    floor = key.startswith(("microsoft/", "slim/"))  # ConvNextImageProcessor, vgg_preprocessing
-    return Preprocessing(row.image_size, row.resize, row.squash, row.interpolation, row.preprocessing, floor)
+    return Preprocessing(row.image_size, row.resize, row.squash, row.interpolation, row.preprocessing, row.floor)

@@ -11,7 +11,7 @@ from keras_resnet.layouts import Variant
 from keras_resnet.lineages import LINEAGES
 from keras_resnet.loading import LoadReport, load_source
 from keras_resnet.networks import networks
-from keras_resnet.origins import network_family, styles_told
+from keras_resnet.origins import choose_scope, network_family, styles_told
 from keras_resnet.sources import Source, download, open_named, open_source
 
 Weights = str | os.PathLike[str] | None
@@ -47,7 +47,8 @@ def find(weights: Weights, variant: Variant, style: str | None, include_top: boo
             )
     else:
         source = open_named(weights, "weights", (None, "imagenet"))
-        told = styles_told(source, network_family(source))
+        family = network_family(source)
+        told = styles_told(source, family, choose_scope(source, family))
         return Found(source, tuple(each for each in told if (each, variant.version) in LINEAGES) or told)
     if include_top and row.classes is None:
         raise ValueError(f"`weights`: {row.key!r} has no classifier: pass include_top=False.")
@@ -61,7 +62,9 @@ def find(weights: Weights, variant: Variant, style: str | None, include_top: boo
 
 def load(model: keras.Model, found: Found, allow_missing: Iterable[str] = ()) -> LoadReport:
     """Loads weights, or raises and leaves every weight of the model as it was."""
-    source = open_source(download(found.source)) if isinstance(found.source, Checkpoint) else found.source
+    source = found.source
+    if isinstance(source, Checkpoint):
+        source = open_source(download(source, "pass weights=None for random initialisation"))
     network = next((network for network in networks(model, nested=False) if not network.prefix), None)
     if network is None:
         raise ValueError(f"`weights`: {model.name!r} has no residual units, and so there are no weights for it.")

@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import random
+import re
 import tarfile
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from keras_resnet import archives
-from keras_resnet.archives import extract
+from keras_resnet.archives import check_archive, extract
 
 pytestmark = pytest.mark.one_backend
 DATA = bytes(range(256)) * 5000
@@ -47,6 +48,8 @@ def refused(archive: Path, reason: str | None = None) -> None:
     with pytest.raises(ValueError, match=reason) as raised:
         extract(archive, "net.ckpt", "net")
     assert f"'net.ckpt' can't be unpacked from {str(archive)!r}: " in str(raised.value)
+    with pytest.raises(ValueError, match=f"^{re.escape(str(raised.value))}$"):
+        check_archive(archive, "net.ckpt")
     assert sorted(archive.parent.iterdir()) == before
 
 
@@ -67,6 +70,18 @@ def test_the_file_of_a_name_is_unpacked_beside_the_archive_and_nothing_else(
         "a/net.tar.gz",
         "a/net.v1",
     ]
+
+
+def test_a_check_passes_where_the_file_can_be_unpacked_and_leaves_nothing(tmp_path: Path) -> None:
+    archive = write(tmp_path / "net.tar.gz", [("README", b"read me"), ("a/net.ckpt", DATA), ("x", DATA)])
+    check_archive(archive, "net.ckpt")
+    check_archive(archive, "README")
+    whole = archive.read_bytes()
+    for spoiled in (whole[:-1], whole[:-8] + bytes(8), whole + b"x"):  # the checksum's place is the archive's end
+        archive.write_bytes(spoiled)
+        with pytest.raises(ValueError, match="'net.ckpt' can't be unpacked"):
+            check_archive(archive, "net.ckpt")
+    assert list(tmp_path.iterdir()) == [archive]
 
 
 def test_a_file_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,10 +210,17 @@ def test_a_damaged_archive_is_refused_or_gives_the_file(tmp_path: Path) -> None:
         archive.write_bytes(
             rng.choice((whole[:at], whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :]))
         )
+        passes = True
+        try:
+            check_archive(archive, "net.ckpt")
+        except ValueError:
+            passes = False
         try:
             assert extract(archive, "net.ckpt", "net").read_bytes() == data, seed
             (tmp_path / "net").unlink()
+            assert passes, seed
         except ValueError:
+            assert not passes, seed
             refusals += 1
         assert [path.name for path in tmp_path.iterdir()] == ["net.tar.gz"], seed
     assert refusals > 280

@@ -77,6 +77,8 @@ def test_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (("net.safetensors", "a.onnx"), "`target` must end in .keras, .weights.h5 or one of .safetensors"),
         (("net.safetensors", "a.keras", "--to", "timm"), "`to` must be one of None, 'keras'; received 'timm'"),
         (("net.safetensors", "net.safetensors"), "net.safetensors' is there: pass --overwrite"),
+        (("net.safetensors", "a.pth", "--include-preprocessing"), "needs a graph, a .keras file"),
+        (("timm/resnet18.a1_in1k", "nowhere/a.keras"), "`target`: there is no folder 'nowhere'"),  # nothing is fetched
         (("nothing.pth", "a.keras"), "`source` must be .*received 'nothing.pth'"),
         (("bare.weights.h5", "a.keras"), "`style` must be one of 'torch', 'slim'; received None"),
         (("bare.weights.h5", "a.keras", "--style", "keras"), "`style` must be one of 'torch', .*received 'keras'"),
@@ -99,6 +101,26 @@ def test_what_cannot_be_converted_is_one_sentence_and_no_file(
     said = capsys.readouterr().err
     assert __import__("re").search(message, said), said
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_scope_in_the_file_is_no_hindrance_and_preprocessing_can_go_into_the_graph(
+    tmp_path: Path, capsys: Any
+) -> None:
+    tiny = keras_resnet.ResNet20(style="torch")
+    scoped = keras.models.clone_model(
+        tiny, clone_function=lambda layer: type(layer).from_config(layer.get_config() | {"name": f"net__{layer.name}"})
+    )
+    scoped.set_weights(randomise(tiny).get_weights())
+    scoped.save(tmp_path / "a.keras")
+    target = str(tmp_path / "b.keras")
+    assert cli.main(["convert", str(tmp_path / "a.keras"), target, "--include-preprocessing", "--verify"]) == 0
+    assert "it takes raw RGB in [0, 255]\n" in capsys.readouterr().out
+    model = keras.models.load_model(target)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
+    scaled = keras_resnet.preprocessing.preprocess_input(pixels, "torch", "channels_last")
+    assert_close(run(model, pixels), run(tiny, scaled), 1e-5)
+    assert cli.main(["convert", str(tmp_path / "a.keras"), target, "--overwrite"]) == 0
+    assert "it takes pixels scaled as the weights expect them (raw RGB with" in capsys.readouterr().out
 
 
 def test_a_style_that_the_file_does_not_tell_is_asked_for(tmp_path: Path) -> None:

@@ -335,6 +335,64 @@ def test_where_no_cache_can_be_made_keras_own_fallback_serves(
     refused(net, f"put it at {tmp_path}/file/.keras/models/zoo/net.pth")
 
 
+@pytest.mark.parametrize("trap", ["link", "dangling link", "owner"])
+def test_a_fallback_that_others_may_have_laid_is_refused(
+    trap: str, net: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "theirs").mkdir()
+    if trap == "owner":
+        me = os.getuid()
+        monkeypatch.setattr(os, "getuid", lambda: me + 1)
+        (tmp_path / ".keras").mkdir()
+    else:
+        (tmp_path / ".keras").symlink_to(tmp_path / ("theirs" if trap == "link" else "nothing"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file" / "home"))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    net.answers["/net.pth"] = [file()]
+    refused(net, rf"{tmp_path}/\.keras is a link or another user's; set KERAS_HOME\).*{tmp_path}/file/home/models")
+    assert net.requests == []
+    assert list((tmp_path / "theirs").iterdir()) == []
+
+
+@pytest.fixture
+def read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keras' home, which even the superuser can't write, and the fallback's place beside it."""
+    place, access = tmp_path / "home", os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != place and access(path, mode))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    return place
+
+
+def test_a_file_in_a_home_that_can_only_be_read_is_used_if_it_is_right(
+    net: Web, home: Path, tmp_path: Path, read_only: Path
+) -> None:
+    (home / "zoo").mkdir(parents=True)
+    (home / NAME).write_bytes(DATA)
+    assert get(net) == home / NAME
+    assert net.requests == []
+    (home / NAME).write_bytes(b"another")
+    net.answers["/net.pth"] = [file()]
+    assert get(net) == get(net) == tmp_path / ".keras" / "models" / NAME
+    assert (home / NAME).read_bytes() == b"another"
+    assert len(net.requests) == 1
+
+
+def test_a_home_that_may_not_be_read_is_not_looked_into(
+    net: Web, home: Path, tmp_path: Path, read_only: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_file = Path.is_file
+
+    def denied(path: Path) -> bool:
+        if path == home / NAME:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", denied)
+    net.answers["/net.pth"] = [file()]
+    assert get(net) == tmp_path / ".keras" / "models" / NAME
+
+
 def test_a_home_of_the_user_is_found(net: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     net.answers["/net.pth"] = [file()]
@@ -409,6 +467,42 @@ def test_a_server_that_never_answers_is_an_error(net: Web, home: Path) -> None:
     assert files(home) == []
 
 
+def drip(start: int, count: int) -> Answer:
+    """The rest of the file: some bytes, one by one, and then all others."""
+
+    def answer(handler: Handler) -> None:
+        file(end=start)(handler)
+        at = max(start, int(handler.headers.get("Range", "bytes=0-")[6:-1]))
+        for i in range(count):
+            time.sleep(0.02)
+            handler.wfile.write(DATA[at + i : at + i + 1])
+        handler.wfile.write(DATA[at + count :])
+
+    return answer
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_left_and_asked_again(
+    net: Web, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "_WINDOW", 0.2)
+    net.answers["/net.pth"] = [drip(10, 1000), file()]
+    assert get(net, "").read_bytes() == DATA
+    start = int((net.ranges[1] or "")[6:-1])
+    assert 10 < start < 100
+    (home / NAME).unlink()
+    net.answers["/net.pth"] = [drip(10, 1000)]
+    refused(net, "sends less than 1000 bytes per second")
+    assert len(net.requests) == 6
+
+
+def test_a_server_that_is_slow_but_fast_enough_is_waited_for(net: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "_WINDOW", 0.1)
+    monkeypatch.setattr(receiving, "_SLOWEST", 1)
+    net.answers["/net.pth"] = [drip(10, 20)]
+    assert get(net).read_bytes() == DATA
+    assert len(net.requests) == 1
+
+
 def test_another_version_is_begun_anew(net: Web) -> None:
     """By a proper server, which heeds `If-Range`; and by one that only tells."""
     old = bytes(len(DATA))
@@ -455,6 +549,31 @@ def test_a_range_that_is_not_satisfiable_or_not_supported_begins_anew(net: Web) 
         assert get(net, "").read_bytes() == DATA
         get(net).unlink()
     assert net.ranges == [None, "bytes=1000-", None] + [None, "bytes=1000-"] * 2
+
+
+@pytest.mark.parametrize("place", [".net.pth.part", ".net.pth.part.json"])
+def test_links_in_the_places_of_what_is_unfinished_are_not_followed(
+    place: str, net: Web, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "victim").write_bytes(b"precious")
+    (home / "zoo").mkdir(parents=True)
+    (home / "zoo" / place).symlink_to(tmp_path / "victim")
+    monkeypatch.setattr(receiving, "forget", lambda part: None)  # as if the link came right after it
+    net.answers["/net.pth"] = [file()]
+    refused(net, re.escape(os.strerror(errno.ELOOP)))
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("mode", ["wb", "ab"])
+def test_an_unfinished_file_is_not_opened_through_a_link(mode: str, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match=re.escape(os.strerror(errno.ELOOP))):
+        parts.opened(tmp_path / "link", mode)
+    with parts.opened(tmp_path / "file", mode) as file:
+        file.write(b"data")
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+    assert not (tmp_path / "file").stat().st_mode & 0o111
 
 
 def test_what_was_begun_anew_is_not_continued_as_what_was_there_before(net: Web) -> None:
@@ -610,7 +729,7 @@ def test_between_attempts_there_are_pauses_as_long_as_the_server_asks(
 ) -> None:
     slept: list[float] = []
     monkeypatch.setattr(receiving, "_PAUSES", (1.0, 2.0, 4.0))
-    monkeypatch.setattr(receiving, "time", SimpleNamespace(sleep=slept.append))
+    monkeypatch.setattr(receiving, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
     net.answers["/net.pth"] = [
         status(503, Retry_After=3),
         status(429, Retry_After=1),
@@ -722,6 +841,11 @@ def test_ten_redirects_are_followed_and_no_more(net: Web) -> None:
         ("http://example.com@127.0.0.2:{port}/a.pth", "into a private network, to '127.0.0.2'"),
         ("http://169.254.169.254/latest", "into a private network"),
         ("http://0.0.0.0:{port}/a.pth", "into a private network"),
+        ("http://%31%32%37.0.0.1:{port}/a.pth", "to what is no host: '%31%32%37.0.0.1'"),
+        ("http://93.184.215.14%2f:{port}/a.pth", "to what is no host"),
+        ("http://[fe80::1%25lo]:{port}/a.pth", "to what is no host"),
+        ("http://b\xfccher.test:{port}/a.pth", "to what is no host"),
+        ("http://8.8.8.8\\@127.0.0.2:{port}/a.pth", "into a private network, to '127.0.0.2'"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("proxied", [False, True])
@@ -747,6 +871,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     known: dict[str, list[str]] = {}
     resolve = socket.getaddrinfo
     monkeypatch.setattr(web, "_addresses", lambda host, flags=0: known[host])
+    monkeypatch.setattr(web, "_peer", lambda connection: known[connection.host][0])
     monkeypatch.setattr(
         socket,
         "getaddrinfo",
@@ -787,6 +912,65 @@ def test_redirects_stay_public_or_at_one_host(
     assert len(net.requests) == len(path) - (not allowed)
 
 
+def test_no_name_that_urllib_decodes_leads_past_a_proxy(net: Web, proxy: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", proxy.url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    proxy.answers["http://public.test/net.pth"] = [redirect(f"http://%31%32%37.0.0.1:{net.server_port}/net.pth")]
+    net.answers["/net.pth"] = [file()]
+    with pytest.raises(OSError, match="no host"):
+        fetch("http://public.test/net.pth", NAME, otherwise="do without")
+    assert net.requests == []
+
+
+@pytest.mark.parametrize("host", ["public", "other"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_redirect_to_a_name_that_becomes_private_is_refused(
+    host: str, scheme: str, net: Web, proxy: Web, hosts: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is connected to, after it was judged; also at the same host, on another port. No byte is sent."""
+    hosts.update(public=["93.184.215.14"], other=["8.8.8.8"])
+    peers = ["93.184.215.14", "127.0.0.1"]
+    monkeypatch.setattr(web, "_peer", lambda connection: peers.pop(0))
+    net.answers["/net.pth"] = [redirect(f"{scheme}://{host}:{proxy.server_port}/net.pth")]
+    proxy.answers["/net.pth"] = [file()]
+    with pytest.raises(OSError, match=f"into a private network, to '{host}'"):
+        fetch(f"http://public:{net.server_port}/net.pth", NAME, SHA256, otherwise="do without")
+    assert peers == []
+    assert proxy.requests == []
+
+
+def test_a_private_host_may_redirect_to_its_other_ports_and_a_public_one_to_none_that_is_private(
+    net: Web, proxy: Web, hosts: dict[str, list[str]], home: Path
+) -> None:
+    net.answers["/net.pth"] = [redirect(f"http://here:{proxy.server_port}/there")]
+    proxy.answers["/there"] = [file()]
+    for addresses in (["10.0.0.1"], ["8.8.8.8"]):
+        hosts["here"] = addresses
+        fetch(f"http://here:{net.server_port}/net.pth", NAME, SHA256, otherwise="do without").unlink()
+    hosts["here"] = ["8.8.8.8", "10.0.0.1"]
+    with pytest.raises(OSError, match="into a private network, to 'here'"):
+        fetch(f"http://here:{net.server_port}/net.pth", NAME, SHA256, otherwise="do without")
+    assert proxy.paths == ["/there"] * 2
+
+
+def test_the_address_at_the_other_end_is_the_one_that_is_judged(net: Web) -> None:
+    judged = []
+    opener = web._opener(lambda connection: judged.append(web._peer(connection)))
+    opener.open(net.url, timeout=5).close()
+    with pytest.raises(OSError, match="SSL|EOF|reset"):
+        opener.open(net.url.replace("http", "https"), timeout=5)
+    assert judged == ["127.0.0.1"] * 2
+
+
+def test_a_private_server_behind_a_proxy_may_redirect_within_its_host(
+    proxy: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy.url)
+    proxy.answers["http://10.0.0.1/net.pth"] = [redirect("/a.pth")]
+    proxy.answers["http://10.0.0.1/a.pth"] = [file()]
+    assert fetch("http://10.0.0.1/net.pth", NAME, SHA256, otherwise="do without").read_bytes() == DATA
+
+
 def test_a_redirect_from_https_to_http_is_refused() -> None:
     here = "https://public.test/net.pth"
     assert web._redirected(here, "/a.pth") == "https://public.test/a.pth"
@@ -803,7 +987,7 @@ def test_a_redirect_to_a_host_that_does_not_exist_is_an_error(net: Web, monkeypa
     refused(net, "Name or service not known")
 
 
-PUBLIC = ("8.8.8.8", "93.184.215.14", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808")
+PUBLIC = ("8.8.8.8", "93.184.215.14", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1")
 PRIVATE = (
     "127.0.0.1",
     "127.9.9.9",
@@ -832,6 +1016,17 @@ PRIVATE = (
     "::ffff:10.0.0.1",
     "::ffff:169.254.169.254",
     "::ffff:224.0.0.1",
+    "::127.0.0.1",
+    "::10.0.0.1",
+    "2002:7f00:1::",
+    "2002:a00:1::1",
+    "64:ff9b::127.0.0.1",
+    "64:ff9b::a00:1",
+    "64:ff9b:1::a00:1",
+    "2001:0:808:808::1",
+    "fec0::1",
+    "feff::1",
+    "4000::1",
 )
 
 
@@ -902,6 +1097,11 @@ def test_a_mirrors_password_is_not_written_to_the_cache(net: Web, monkeypatch: p
         "http://me:se/secret@mirror.test",
         "http://mirror.test/?token=secret",
         "http://mirror.test/#secret?",
+        "http://me:secret@127.0.0.1:9/my files",
+        "http://mirror.test/a\tb",
+        "http://mirror.test/a\x7fb",
+        "http://mirror.test/m\xfcll",
+        "http://mirror .test/",
     ],
 )
 def test_a_mirror_that_is_no_base_of_urls_is_refused(mirror: str, net: Web, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -910,6 +1110,22 @@ def test_a_mirror_that_is_no_base_of_urls_is_refused(mirror: str, net: Web, monk
         get(net)
     assert "secret" not in str(raised.value)
     assert net.requests == []
+
+
+def test_a_url_that_can_never_be_sent_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "_PAUSES", (9.0,))
+    monkeypatch.setattr(receiving, "time", SimpleNamespace(sleep=lambda _: pytest.fail("it is tried again")))
+    with pytest.raises(OSError, match="control characters"):
+        fetch("http://127.0.0.1:9/my files", NAME, otherwise="do without")
+
+
+def test_a_malformed_mirror_does_not_matter_to_a_cached_file(net: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    net.answers["/net.pth"] = [file()]
+    path = get(net)
+    monkeypatch.setenv("KERAS_RESNET_MIRROR", "mirror.test")
+    assert get(net) == path
+    with pytest.raises(ValueError, match="KERAS_RESNET_MIRROR"):
+        get(net, SHA256[:14] + "00")
 
 
 def test_a_proxy_of_the_environment_is_used(net: Web, proxy: Web, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
@@ -1075,6 +1291,24 @@ def test_where_there_are_no_locks_everyone_ends_with_the_right_file(
     net.answers["/net.pth"] = [file(end=1000)]
     refused(net, "ended")
     assert files(home) == []
+
+
+def test_without_locks_what_killed_processes_left_goes_after_a_day(
+    net: Web, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    folder, old = home / "zoo", time.time() - 90_000
+    folder.mkdir(parents=True)
+    left = [f".net.pth.{'0a' * 8}.part", f".net.pth.{'0a' * 8}.part.json"]
+    others = [".net.pth.part", f".other.pth.{'0a' * 8}.part", f".net.pth.{'0a' * 8}x.part", "net.pth.part"]
+    fresh = [f".net.pth.{'1b' * 8}.part", f".net.pth.{'1b' * 8}.part.json"]
+    for name in (*left, *others, *fresh):
+        (folder / name).write_bytes(b"beginning")
+        os.utime(folder / name, None if name in fresh else (old, old))
+    net.answers["/net.pth"] = [file(end=1000), file()]
+    assert get(net).read_bytes() == DATA
+    assert net.ranges == [None, "bytes=1000-"]  # its own it can continue
+    assert files(home) == sorted([*others, *fresh, "net.pth"])
 
 
 def test_a_lock_of_a_file_that_is_gone_is_no_lock(net: Web, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:

@@ -5,8 +5,10 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,13 @@ from keras.src.legacy.saving import legacy_h5_format
 
 import keras_resnet
 from keras_resnet import names, variants
+from keras_resnet.families import KERAS
+from keras_resnet.lineages import LINEAGES
+from keras_resnet.origins import styles_told
 from keras_resnet.sources import open_source
 from keras_resnet.torch_files import TorchFile
 from keras_resnet.variants import plan
+from tests.bounds import bounded
 from tests.nets import assert_close, images, randomise, run, thin, with_style
 from tests.torch_nets import TORCH, golden, image, keys, state_dict, write
 
@@ -130,7 +136,7 @@ def test_what_is_saved_back_is_as_it_was(net: str, builder: str, suffix: str, tm
 
 
 @once
-def test_only_networks_of_style_torch_are_saved_as_pytorchs(tmp_path: Path) -> None:
+def test_only_networks_of_style_torch_are_saved_as_pytorchs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = thin(variants.RESNET50)
     for style in ("keras", "slim", "torch_1x1"):
         model = keras_resnet.ResNet(with_style(tiny, style), input_shape=(32, 32, 3))
@@ -144,13 +150,10 @@ def test_only_networks_of_style_torch_are_saved_as_pytorchs(tmp_path: Path) -> N
         keras_resnet.save_weights(v2, tmp_path / "a.pth", "torchvision")
     assert not list(tmp_path.iterdir())
     keras_resnet.save_weights(torch_style, tmp_path / "a.pth", "timm")
-    (tmp_path / "a.pth").chmod(0o600)
     before = (tmp_path / "a.pth").read_bytes()
-    monkey = pytest.MonkeyPatch()
-    monkey.setattr("torch.save", lambda value, path: (Path(path).write_bytes(b"half"), 1 / 0))
+    monkeypatch.setattr("torch.save", lambda value, file: (file.write(b"half"), 1 / 0))
     with pytest.raises(ZeroDivisionError):
         keras_resnet.save_weights(torch_style, tmp_path / "a.pth")
-    monkey.undo()
     assert (tmp_path / "a.pth").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
 
@@ -259,6 +262,206 @@ def test_a_keras_file_tells_its_style(variant: Any, style: str, tmp_path: Path) 
     other = "slim" if style == "keras" else "keras"
     with pytest.raises(ValueError, match=f"`style` must be one of None, .*'{style}'.*; received '{other}'"):
         keras_resnet.ResNet(tiny, weights=tmp_path / "a.keras", style=other, **arguments)
+
+
+def nameless_keras(path: Path, folder: Path) -> Path:
+    """A `.keras` file as before 3.8."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    (folder / "inner.h5").write_bytes(members["model.weights.h5"])
+    members["model.weights.h5"] = without_names(folder / "inner.h5").read_bytes()
+    with zipfile.ZipFile(folder / "nameless.keras", "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return folder / "nameless.keras"
+
+
+@once
+def test_an_older_keras_file_tells_style_and_version_by_its_config(tmp_path: Path) -> None:
+    tiny, x = thin(variants.RESNET50V2), images(33, 33)
+    rest: dict[str, Any] = {"input_shape": (33, 33, 3), "classes": 3}
+    model = randomise(keras_resnet.ResNet(tiny, style="slim", **rest))
+    model.save(tmp_path / "a.keras")
+    again = keras_resnet.ResNet(tiny, weights=nameless_keras(tmp_path / "a.keras", tmp_path), **rest)
+    np.testing.assert_array_equal(run(again, x), run(model, x))
+    keras_resnet.ResNet20().save(tmp_path / "b.keras")
+    with pytest.raises(ValueError, match="holds a v1 network, and 'resnet20v2' is a v2 network"):
+        keras_resnet.ResNet20V2(weights=nameless_keras(tmp_path / "b.keras", tmp_path))
+
+
+@once
+@pytest.mark.parametrize("nested", [False, True])
+def test_each_network_of_a_keras_file_has_its_own_style(nested: bool, tmp_path: Path) -> None:
+    tiny = thin(variants.RESNET50, name="net")
+    nets = {
+        style: randomise(keras_resnet.ResNet(tiny, False, style=style, input_shape=(33, 33, 3), name=style))
+        for style in ("torch", "slim")
+    }
+    image = keras.Input((33, 33, 3))
+    if not nested:
+        for style, net in nets.items():
+            nets[style] = keras.models.clone_model(
+                net, clone_function=lambda layer, style=style: prefixed(layer, style)
+            )
+    keras.Model(image, [net(image) if nested else rebuilt(net, image) for net in nets.values()]).save(
+        tmp_path / "a.keras"
+    )
+    scopes = {"torch": "functional", "slim": "functional_1"} if nested else {"torch": "torch", "slim": "slim"}
+    for style, scope in scopes.items():
+        for other in nets:
+            model = keras_resnet.ResNet(tiny, False, style=other, input_shape=(33, 33, 3))
+            if other == style:
+                assert keras_resnet.load_weights(model, tmp_path / "a.keras", scope=scope).left == ()
+            else:
+                with pytest.raises(ValueError, match=f"of style '{style}'; 'net' is built in style '{other}'"):
+                    keras_resnet.load_weights(model, tmp_path / "a.keras", scope=scope)
+
+
+def prefixed(layer: keras.Layer, prefix: str) -> keras.Layer:
+    return type(layer).from_config(layer.get_config() | {"name": f"{prefix}__{layer.name}"})
+
+
+def rebuilt(net: keras.Model, image: Any) -> Any:
+    """The layers of a network on another input, in one flat graph."""
+    values = {id(net.inputs[0]): image}
+    for layer in net.layers[1:]:
+        taken = layer.input if isinstance(layer.input, list) else [layer.input]
+        found = [values[id(each)] for each in taken]
+        values[id(layer.output)] = layer(found if isinstance(layer.input, list) else found[0])
+    return values[id(net.outputs[0])]
+
+
+@once
+def test_stages_of_one_unit_tell_slim_and_torch_by_where_the_first_stride_is(tmp_path: Path) -> None:
+    for stem in (None, variants.RESNET20.stem):
+        tiny = dataclasses.replace(thin(variants.RESNET50), units=(1, 1, 1), widths=(4, 8, 16), stem=stem)
+        rest: dict[str, Any] = {"input_shape": (33, 33, 3), "classes": 3}
+        for style, other in (("slim", "torch"), ("torch", "slim")):
+            model = randomise(keras_resnet.ResNet(tiny, style=style, **rest))
+            model.save(tmp_path / "a.keras")
+            again = keras_resnet.ResNet(tiny, weights=tmp_path / "a.keras", **rest)
+            np.testing.assert_array_equal(run(again, images(33, 33)), run(model, images(33, 33)))
+            with pytest.raises(ValueError, match="`style` must be one of None"):
+                keras_resnet.ResNet(tiny, weights=tmp_path / "a.keras", style=other, **rest)
+
+
+@once
+def test_a_lineage_of_ones_own_is_kept(tmp_path: Path) -> None:
+    lineage = dataclasses.replace(LINEAGES["torch", 1], style="mine", epsilon=0.1)
+    own = dataclasses.replace(thin(variants.RESNET50), lineage=lineage)
+    rest: dict[str, Any] = {"input_shape": (33, 33, 3), "classes": 3}
+    model = randomise(keras_resnet.ResNet(own, **rest))
+    for name in ("a.keras", "a.weights.h5"):
+        (model.save if name == "a.keras" else model.save_weights)(tmp_path / name)
+        again = keras_resnet.ResNet(own, weights=tmp_path / name, **rest)
+        np.testing.assert_array_equal(run(again, images(33, 33)), run(model, images(33, 33)))
+
+
+@once
+def test_a_model_cut_behind_a_first_norm_gets_all_its_weights(tmp_path: Path) -> None:
+    for style in ("torch", "keras", "slim"):
+        tiny = with_style(thin(variants.RESNET50V2), style)
+        whole = randomise(keras_resnet.ResNet(tiny, input_shape=(64, 64, 3)), seed=1)
+        whole.save(tmp_path / "a.keras")
+        files = [tmp_path / "a.keras"]
+        if style == "torch":
+            keras_resnet.save_weights(whole, tmp_path / "a.safetensors")
+            files.append(tmp_path / "a.safetensors")
+        for path in files:
+            other = randomise(keras_resnet.ResNet(tiny, False, input_shape=(64, 64, 3)))
+            pyramid = keras_resnet.feature_pyramid(other, ["C2", "C3"])
+            report = keras_resnet.load_weights(pyramid, path)
+            assert report.left == ()
+            for layer in pyramid.layers[1:]:
+                assert all(map(np.array_equal, layer.get_weights(), whole.get_layer(layer.name).get_weights()))
+
+
+@once
+def test_a_whole_body_is_not_taken_for_a_cut_one(tmp_path: Path) -> None:
+    tiny = with_style(thin(variants.RESNET50), "torch")
+    deeper = keras_resnet.ResNet(dataclasses.replace(tiny, units=(2, 2, 2, 5)), input_shape=(32, 32, 3))
+    keras_resnet.save_weights(deeper, tmp_path / "a.safetensors")
+    for pooling in ("avg", "max"):
+        body = keras_resnet.ResNet(tiny, False, pooling=pooling, input_shape=(32, 32, 3))
+        with pytest.raises(ValueError, match=r"Its stages have \(2, 2, 2, 5\) units"):
+            keras_resnet.load_weights(body, tmp_path / "a.safetensors")
+
+
+@once
+def test_numbers_beyond_float32_are_refused(tmp_path: Path) -> None:
+    tiny = with_style(thin(variants.RESNET50), "torch")
+    model = keras_resnet.ResNet(tiny, input_shape=(32, 32, 3), classes=3)
+    keras_resnet.save_weights(model, tmp_path / "a.safetensors")
+    source = open_source(tmp_path / "a.safetensors")
+    tensors = {name: source.read(name) for name in source.shapes}
+    for value, told in ((1e39, "too large for float32"), (1e38, None)):
+        path = write(tmp_path / "b.pth", tensors | {"fc.bias": np.full(3, value)})
+        if told:
+            with pytest.raises(ValueError, match=told):
+                keras_resnet.load_weights(model, path)
+        else:
+            assert keras_resnet.load_weights(model, path).left == ()
+
+
+@once
+def test_quantized_and_lora_models_are_told_to_load_and_save_first(tmp_path: Path) -> None:
+    model = keras_resnet.ResNet(with_style(thin(variants.RESNET50), "torch"), input_shape=(32, 32, 3))
+    model.get_layer("predictions").enable_lora(2)
+    with pytest.raises(ValueError, match="Load and save weights before you quantize a model or enable LoRA"):
+        keras_resnet.save_weights(model, tmp_path / "a.safetensors")
+
+
+@once
+def test_bodies_of_transformers_and_files_of_any_name_load(tmp_path: Path) -> None:
+    tensors = {
+        name.removeprefix("resnet."): value
+        for name, value in state_dict("transformers__resnet-18").items()
+        if not name.startswith("classifier")
+    }
+    expected = golden("transformers__resnet-18")["features_mean_65x65"]
+    for name in ("net.safetensors", "net.pth"):
+        path = write(tmp_path / name, tensors).rename(tmp_path / "weights.h5")
+        body = keras_resnet.ResNet18(False, path, pooling="avg")
+        assert_close(run(body, image(65, 65)), expected, 1e-5)
+
+
+@once
+def test_names_and_configs_made_to_hurt_are_refused_at_once(tmp_path: Path) -> None:
+    """Patterns that would backtrack, numbers that would fill memory, a pipe where a config should be."""
+    tensors = {f"{i:04}{'_' * 990}": np.zeros(1, "f4") for i in range(1000)}
+    tensors |= {f"{i:04}{'_' * 180}_1_conv/kernel": np.zeros(1, "f4") for i in range(2000)}
+    with bounded(10_000_000), pytest.raises(ValueError, match="holds no ResNet") as raised:
+        keras_resnet.ResNet18(weights=write(tmp_path / "a.safetensors", tensors))
+    assert len(str(raised.value)) < 1000
+    loud = write(tmp_path / "b.safetensors", {"\x1b[2J" + "x" * 9999: np.zeros(1, "f4")})
+    with pytest.raises(ValueError, match="holds no ResNet") as raised:
+        keras_resnet.ResNet18(weights=loud)
+    assert "\x1b" not in str(raised.value)
+    assert len(str(raised.value)) < 1000
+    many = {f"{i}.layer1.0.conv1.weight": np.zeros((1, 1, 1, 1), "f4") for i in range(3000)}
+    with bounded(10_000_000), pytest.raises(ValueError, match="holds 3000 networks, more than any file"):
+        keras_resnet.ResNet18(weights=write(tmp_path / "c.safetensors", many))
+
+    tiny = with_style(thin(variants.RESNET50), "torch")
+    keras_resnet.ResNet(tiny, input_shape=(32, 32, 3)).save(tmp_path / "a.keras")
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    for key, value in (
+        ("groups", "x" * 100_000), ("strides", ["a", 1]), ("strides", [None]), ("kernel_size", [[3]]), ("filters", -1),
+        ("dilation_rate", [10**30]), ("use_bias", {}),
+    ):  # fmt: skip
+        config = json.loads(members["config.json"])
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] == "Conv2D":
+                layer["config"][key] = value
+        with zipfile.ZipFile(tmp_path / "b.keras", "w") as archive:
+            for name, data in (members | {"config.json": json.dumps(config).encode()}).items():
+                archive.writestr(name, data)
+        with bounded((tmp_path / "b.keras").stat().st_size):
+            source = open_source(tmp_path / "b.keras")
+            assert styles_told(source, KERAS, "")
+    os.mkfifo(tmp_path / "config.json")
+    keras_resnet.ResNet18(weights=write(tmp_path / "net.safetensors", state_dict("torchvision__resnet18")))
 
 
 @once
@@ -501,6 +704,8 @@ def test_model_and_loading_together_take_at_most_2_2_times_the_weights(tmp_path:
     keras_resnet.save_weights(model, tmp_path / "a.pth")
     keras_resnet.save_weights(model, tmp_path / "a.safetensors")
     model.save(tmp_path / "a.keras")
+    model.save_weights(tmp_path / "a.weights.h5")
+    save_topological(model, tmp_path / "a.h5")
     paths = sorted(map(str, tmp_path.iterdir()))
     result = subprocess.run([sys.executable, "-c", MEMORY, *paths], capture_output=True, text=True, check=True)
     assert 1.9 < float(result.stdout) < 2.2

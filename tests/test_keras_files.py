@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -254,17 +255,16 @@ def test_what_is_something_else_is_told_by_content(whole: dict[str, Path], tmp_p
     os.mkfifo(tmp_path / "pipe.h5")
     np.savez(tmp_path / "arrays.keras", a=np.ones(3))
     data = whole["net.weights.h5"].read_bytes()
-    with h5py.File(tmp_path / "block.h5", "w", userblock_size=512) as file:
-        file["layers/a/vars/0"] = np.ones(3)
-    (tmp_path / "later.h5").write_bytes(bytes(512) + data)
+    (tmp_path / "later.h5").write_bytes(bytes(513) + data)
+    (tmp_path / "packed.h5").write_bytes(b"PK".ljust(512, b"\0") + data)
     names = (
         "empty",
         "text.keras",
         "folder.keras",
         "pipe.h5",
         "arrays.keras",
-        "block.h5",
         "later.h5",
+        "packed.h5",
         "none",
         "x" * 999,
     )
@@ -272,6 +272,15 @@ def test_what_is_something_else_is_told_by_content(whole: dict[str, Path], tmp_p
         assert not is_keras_file(other)
         with pytest.raises(ValueError, match="can't be read as a file of Keras: "):
             KerasFile.open(other)
+
+
+@pytest.mark.parametrize("size", [512, 1024, 1 << 16])
+def test_a_user_block_is_told_and_refused(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "net.h5"
+    with h5py.File(path, "w", userblock_size=size) as file:
+        file["layers/a/vars/0"] = np.ones(3)
+    assert is_keras_file(path)
+    refused(path, f"its HDF5 begins behind a user block of {size} bytes: load and save it again with Keras")
 
 
 def test_what_must_not_be_read_is_no_file_of_keras(whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,11 +463,11 @@ DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a tree without end": (turned_on_itself, "which can't be there"),
     "another shape": (lambda data: data.replace(b"\7" + bytes(7), b"\6" + bytes(7), 1), "can't be 56 bytes"),
     "another size": (lambda data: data.replace(b"\x38" + bytes(7), b"\x30" + bytes(7)), "can't be 48"),
-    "another number of messages": (lambda data: patch(data, 98, b"\7"), "not as many messages as it says"),
+    "another number of messages": (lambda data: patch(data, 98, b"\7"), "fewer messages than it says"),
     "another attribute": (lambda data: patch(data, data.index(b"name\0") - 8, b"\2"), "an attribute is not"),
     "a list for a name": (lambda data: patch(data, data.index(b"name\0") + 9, b"\0"), "'name' is no short text"),
     "a name that is not in its place": (lambda data: patch(data, data.index(b"GCOL") + 16, b"\2"), "not in its place"),
-    "a header cut off": (lambda data: patch(data, 104, b"\1"), "not as many messages"),
+    "a header cut off": (lambda data: patch(data, 104, b"\1"), "fewer messages than it says"),
 }  # fmt: skip
 
 
@@ -486,7 +495,35 @@ def test_newer_formats_of_hdf5_are_refused(tmp_path: Path) -> None:
     for version in ("v108", "v110", "latest"):
         with h5py.File(tmp_path / "net.h5", "w", libver=version) as file:
             file["layers/a/vars/0"] = np.ones(3)
-        refused(tmp_path / "net.h5", "of another format of HDF5 than Keras writes")
+        refused(tmp_path / "net.h5", "of a newer layout of HDF5 than Keras writes: load and save it again with Keras")
+
+
+def test_groups_that_keep_an_order_are_refused(tmp_path: Path) -> None:
+    """Their headers are of a newer layout, in a file that is else of the oldest."""
+    path = by_hand(tmp_path / "net.h5", {"layers/a/vars/0": np.ones(3)})
+    with h5py.File(path, "a") as file:
+        file.create_group("layers/b", track_order=True)
+    refused(path, "of a newer layout of HDF5 than Keras writes: load and save it again with Keras")
+    with h5py.File(path, "w", track_order=True) as file:
+        file["layers/a/vars/0"] = np.ones(3)
+    refused(path, "of a newer layout of HDF5 than Keras writes: load and save it again with Keras")
+
+
+def test_a_header_is_left_at_the_first_message_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = by_hand(tmp_path / "net.h5", {"layers/a/vars/0": np.ones(3)}).read_bytes()
+    header = struct.pack("<BxHIIxxxx", 1, 5, 1, 800_000) + bytes(800_000)  # 100 000 messages of nothing
+    for at, number in ((64, len(data)), (40, len(data + header))):
+        data = patch(data, at, struct.pack("<Q", number))
+    (tmp_path / "net.h5").write_bytes(data + header)
+    unpacked, unpack = list[str](), hdf5._unpack
+
+    def counting(layout: str, *of: Any) -> Any:
+        unpacked.append(layout)
+        return unpack(layout, *of)
+
+    monkeypatch.setattr(hdf5, "_unpack", counting)
+    refused(tmp_path / "net.h5", "has more messages than it says")
+    assert len(unpacked) < 20
 
 
 def test_a_file_is_as_long_as_it_says(whole: dict[str, Path], tmp_path: Path) -> None:
@@ -497,7 +534,7 @@ def test_a_file_is_as_long_as_it_says(whole: dict[str, Path], tmp_path: Path) ->
     refused(path, "begins at 512")
     for size in range(8, len(data), 997):
         path.write_bytes(data[:size])
-        refused(path, "")
+        refused(path, f"ends at {len(data)}: was it cut off?" if size > 96 else "")
 
 
 def test_tensors_that_share_their_numbers_are_refused(tmp_path: Path) -> None:

@@ -285,7 +285,7 @@ def test_a_file_of_several_networks(tmp_path: Path) -> None:
     refused(
         build(),
         write_v2(tmp_path / "none", {"dense/kernel": np.ones((2, 2), "f4")}),
-        "holds no ResNet whose names are known, but dense/kernel",
+        "holds no ResNet whose names are known, but 'dense/kernel'",
     )
     assert load_weights(build(), write_v2(tmp_path / "plain", {f"a/b/{k}": v for k, v in plain.items()})).left == ()
 

@@ -62,10 +62,9 @@ def test_every_tensor_is_that_which_was_saved(tmp_path: Path) -> None:
     path = write(tmp_path / "net.safetensors", arrays | SMALL, format="pt")
     file = SafetensorsFile.open(path)
     assert file.path == path
-    assert file.metadata == {"format": "pt"}
     assert_same(file, arrays | SMALL)
     assert_same(file, numpy_files.load_file(path))
-    assert SafetensorsFile.open(write(path, SMALL)).metadata == {}
+    assert_same(SafetensorsFile.open(write(path, SMALL)), SMALL)
 
 
 def test_torch_saves_the_same(tmp_path: Path) -> None:
@@ -203,7 +202,8 @@ HEADERS = {
     "an end before the start": ({"a": entry(64, 0, 16)}, "invalid offset"),
     "an unknown type": ({"a": entry(0, 64, 16, dtype="Q4")}, "unknown variant"),
     "no type": ({"a": {"shape": [16], "data_offsets": [0, 64]}}, "missing field"),
-    "a list for a tensor": ({"a": ["F32", [16], [0, 64]]}, "list indices"),
+    "a list for a tensor": ({"a": ["F32", [16], [0, 64]]}, "not described by data_offsets, dtype, shape alone"),
+    "a field more": ({"a": WHOLE | {"more": [[], []]}}, "not described by data_offsets, dtype, shape alone"),
     "a number for a tensor": ({"a": 5}, "invalid type"),
     "metadata that is no text": ({"__metadata__": {"b": 1}, "a": WHOLE}, "expected a string"),
     "no JSON": (b'{"a":' + SPELLED, "Expecting"),
@@ -212,7 +212,7 @@ HEADERS = {
     "more than JSON": (b'{"a":%b}\0' % SPELLED, "Extra data"),
     "a name that is no text": (b'{"\\ud800":%b}' % SPELLED, "escape"),
     "no UTF-8": (b'{"\xff":%b}' % SPELLED, "can't decode"),
-    "a header too long": (b"{" + b" " * (1 << 24) + b"}", "does not begin as one"),
+    "a header too long": (b"{" + b" " * (1 << 21) + b"}", "does not begin as one"),
 }
 
 
@@ -227,7 +227,6 @@ def test_a_header_with_something_wrong_is_refused(case: str, tmp_path: Path) -> 
 
 def test_headers_may_have_spaces_behind_and_no_metadata(tmp_path: Path) -> None:
     path = by_hand(tmp_path / "net.safetensors", b'{"__metadata__":null,"a":%b}   ' % SPELLED)
-    assert SafetensorsFile.open(path).metadata == {}
     assert read_all(path)["a"].tobytes() == bytes(64)
 
 

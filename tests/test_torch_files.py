@@ -13,6 +13,7 @@ import time
 import tracemalloc
 import warnings
 import zipfile
+import zlib
 from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keras_resnet.stored_zips import Record
 from keras_resnet.torch_files import TorchFile, is_torch_file
 from tests.bounds import bounded
 
@@ -265,6 +267,22 @@ def test_only_names_are_read_at_first_and_no_storage_is_checked_twice(form: str,
     assert read < 3_000_000
 
 
+def test_a_storage_without_a_checksum_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = TorchFile.open(save({"weight": torch.ones(1000)}, tmp_path / "weights", "stream"))
+    sizes, read = list[int](), Record.read
+
+    def counting(record: Record, file: Any, start: int, size: int) -> bytes:
+        sizes.append(size)
+        return read(record, file, start, size)
+
+    monkeypatch.setattr(Record, "read", counting)
+    assert file.read("weight").tolist() == [1] * 1000
+    assert sizes == [4000]
+    file.path.write_bytes(file.path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="'weight' of '.*weights' can't be read as a PyTorch file: it is truncated"):
+        file.read("weight")
+
+
 def test_a_file_that_is_damaged_later_is_refused_when_it_is_read(tmp_path: Path) -> None:
     path = save({"weight": torch.ones(3000)}, tmp_path / "weights", "zip")
     file = TorchFile.open(path)
@@ -410,7 +428,7 @@ def test_nothing_in_a_file_is_called_nor_imported(name: str, form: str, tmp_path
         [tensor(), named(name)],
     ):
         path = write(tmp_path / "hostile", form, value)
-        refused(path, f"it holds a '{name}', and only tensors in plain containers are read; save its state dict alone")
+        refused(path, f"it holds a '{name}', and only tensors in plain containers are read; if you trust it")
         assert not load(path)[0]
     for opcodes in (b"(i" + named(name)[1:-1] + b"\n", b"(" + named(name) + b"o", encode("os") + encode("x") + b"\x93"):
         refused(write(path, form, Raw(opcodes)), "it holds a|has an opcode")
@@ -448,6 +466,44 @@ def test_what_is_more_than_tensors_in_plain_containers_is_named(form: str, tmp_p
             warnings.simplefilter("ignore")  # of sources that are not found
             path = save(value, tmp_path / "more", form)
         refused(path, f"it holds a '{name}', and only tensors")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_the_refusal_advises_gives_a_file_that_is_read(form: str, tmp_path: Path) -> None:
+    path, net = tmp_path / "more", torch.nn.Linear(2, 3)
+    advice = r"if you trust it, .*: torch.save\(torch.load\(path, weights_only=False\)\['state_dict'\], 'new.pth'\)"
+    training = {"state_dict": net.state_dict(), "args": Namespace(lr=0.1), "best": np.float64(0.5)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sources that are not found
+        refused(save(training, path, form), advice)
+        torch.save(torch.load(path, weights_only=False)["state_dict"], tmp_path / "new.pth")
+        refused(save(net, path, form), advice + ".* or .state_dict\\(\\) where it is a whole model")
+        torch.save(torch.load(path, weights_only=False).state_dict(), tmp_path / "newer.pth")
+    for new in ("new.pth", "newer.pth"):
+        assert_same(tmp_path / new, {name: bits(value) for name, value in net.state_dict().items()})
+
+
+def test_a_program_of_torchscript_is_refused_with_advice_that_helps(tmp_path: Path) -> None:
+    path, net = tmp_path / "program.pt", torch.nn.Linear(2, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated, but files of it exist
+        torch.jit.save(torch.jit.trace(net, torch.ones(1, 2)), path)
+        refused(path, r"a program of TorchScript, .*torch.save\(torch.jit.load\(path\).state_dict\(\), 'new.pth'\)")
+        torch.save(torch.jit.load(path).state_dict(), tmp_path / "new.pth")
+    assert_same(tmp_path / "new.pth", {name: bits(value) for name, value in net.state_dict().items()})
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_slice_with_wide_gaps_is_refused_before_it_costs_anything(form: str, tmp_path: Path) -> None:
+    row = torch.zeros(1_000_000)
+    path = save({"net": [row[i::900_000] for i in range(100)], "rows": row[:500_000]}, tmp_path / "gaps", form)
+    with bounded(0):
+        refused(path, r"shape \(2,\) has wide gaps, 2 of 900001 numbers being its own; save a clone")
+    box = row[:90_000].reshape(300, 300)
+    tensors = {"half": box[::2], "columns": box[:, :150], "turned": box.t(), "last": box.reshape(3, 100, 300)[:, :50]}
+    assert_same(save(tensors, path, form), {name: bits(value) for name, value in tensors.items()})
+    for wide in (box[::3], box[:, :100], box.diagonal()):
+        refused(save(wide, path, form), "has wide gaps")
 
 
 def opcodes(*parts: Any) -> Raw:
@@ -619,11 +675,11 @@ def zips() -> Iterator[tuple[str, Callable[[bytes], bytes], str]]:
     yield "of more members", put(10, "<H", 65535, signature=end), "the directory of the zip is cut off"
     yield "of a large directory", put(12, "<I", 1 << 31, signature=end), "too large, or not inside"
     yield "of a directory past the end", put(16, "<I", 1 << 31, signature=end), "too large, or not inside"
-    yield "of another end", put(0, "<I", 0, signature=end), "does not end as a zip does"
+    yield "of another end", put(0, "<I", 0, signature=end), "does not end as a zip does: was its"
     yield "with a comment", lambda data: data[:-2] + b"\5\0hello", "does not end as a zip does"
     yield "with something after it", lambda data: data + bytes(5), "does not end as a zip does"
-    yield "cut off", lambda data: data[:20], "too short for a zip"
-    yield "without its end", lambda data: data[:-30], "does not end as a zip does"
+    yield "cut off", lambda data: data[:20], "too short for a zip: was its download cut off[?]"
+    yield "without its end", lambda data: data[:-30], "does not end as a zip does: was its download cut off[?]"
 
 
 @pytest.mark.parametrize(("change", "reason"), [case[1:] for case in zips()], ids=[case[0] for case in zips()])
@@ -647,9 +703,23 @@ def test_a_zip_with_wrong_members_is_refused(tmp_path: Path, monkeypatch: pytest
     with zipfile.ZipFile(write_zip(path, right, {"0": ROW}), "a") as archive:
         archive.writestr("top2/data.pkl", right)
     refused(path, "the zip has 2 members like 'archive/data.pkl'")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data.pkl", right)
+    refused(path, r"it is a zip of neither PyTorch's nor Keras' \(no 'data.pkl' in a folder\)")
     monkeypatch.setattr("keras_resnet.torch_files._PICKLE", 50)
     refused(write_zip(path, right, {"0": ROW}), "'data.pkl' is of .* bytes, more than any weights need")
     refused(write_stream(tmp_path / "stream", right, {"0": ROW}), "cut off, or larger than that of any weights")
+
+
+def test_storages_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
+    """Each would be no larger than the file, but all of them could be of any size."""
+    of_both = [tensor(storage(count=count, key=key), 0, (count,), (1,)) for key, count in (("0", 3000), ("1", 1500))]
+    path = write(tmp_path / "bomb", "zip", of_both, {"0": bytes(6000), "1": bytes(6000)})
+    data = path.read_bytes()
+    start, entry = data.index(b"top/data/0") + len("top/data/0"), data.rindex(b"top/data/0") - 46
+    of_first = struct.pack("<3I", zlib.crc32(data[start : start + 12_000]), 12_000, 12_000)
+    path.write_bytes(data[: entry + 16] + of_first + data[entry + 28 :])
+    refused(path, "its members overlap")
 
 
 def test_a_zip_of_very_many_members_costs_little(tmp_path: Path) -> None:
@@ -661,7 +731,7 @@ def test_a_zip_of_very_many_members_costs_little(tmp_path: Path) -> None:
         path.write_bytes(data + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 65534, 65534, len(data) - 4, 4, 0))
         began = time.process_time()
         assert not is_torch_file(path)
-        refused(path, "0 members like" if count == 65534 else "too large, or not inside")
+        refused(path, "of neither PyTorch's nor Keras'" if count == 65534 else "too large, or not inside")
         assert time.process_time() - began < 3
 
 

@@ -1,10 +1,12 @@
 """Weights files: all of it or nothing, and an error that says what to do."""
 
-import dataclasses
 import hashlib
 import http.server
+import sys
+import tarfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,10 @@ from keras.src.legacy.saving import legacy_h5_format
 
 import keras_resnet
 from keras_resnet import weights
+from keras_resnet.lineages import LINEAGES
+from keras_resnet.tf_checkpoints import Bundle
 from keras_resnet.variants import RESNET18, RESNET50, RESNET50V2, RESNET200, Variant
+from tests.checkpoints import write_v1
 from tests.nets import assert_same_weights, randomise, thin, with_style
 
 pytestmark = pytest.mark.one_backend
@@ -211,7 +216,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve
     (tmp_path / "web").mkdir()
     path = topological(randomise(build()), tmp_path / "web" / "thin.h5")
     server = Server(tmp_path / "web")
-    row = dataclasses.replace(
+    row = replace(
         keras_resnet.list_weights()["keras/resnet50"],
         url=f"{server.url}/thin.h5",
         digest=f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}",
@@ -269,3 +274,48 @@ def test_offline_one_error_names_url_cache_path_and_none(published: Server, tmp_
     assert f"{published.url}/thin.h5" in str(raised.value)
     assert str(tmp_path / "home" / "models" / "thin.h5") in str(raised.value)
     assert list((tmp_path / "home" / "models").iterdir()) == []
+
+
+def test_a_login_page_is_not_kept_for_a_tf_slim_archive(
+    published: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No hash of these is published: the archive has to hold what it should."""
+    (tmp_path / "web" / "models").mkdir()
+    page = tmp_path / "web" / "models" / "resnet_v1_50_2016_08_28.tar.gz"
+    page.write_text("<html>log in</html>")
+    monkeypatch.setenv("KERAS_RESNET_MIRROR", published.url)
+    for _ in range(2):
+        with pytest.raises(OSError, match="Could not get .*resnet_v1_50_2016_08_28.tar.gz"):
+            keras_resnet.ResNet50(weights="slim/resnet_v1_50")
+    assert len(published.requests) == 2
+    assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+
+
+def test_a_tf_slim_archive_is_unpacked_and_loaded(
+    published: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = replace(thin(RESNET50), units=(3, 4, 6, 3), widths=(4, 8, 16, 32))
+    row = replace(keras_resnet.list_weights()["slim/resnet_v1_50"], classes=10)
+    monkeypatch.setattr(type(row), "variant", property(lambda self: replace(tiny, lineage=LINEAGES["slim", 1])))
+    monkeypatch.setattr("keras_resnet.weights.list_weights", lambda: {row.key: row})
+    bundle = Bundle.open(Path(__file__).parent / "goldens" / "slim" / "v1_3463" / "model.ckpt")
+    file = write_v1(tmp_path / "resnet_v1_50.ckpt", {name: bundle.read(name) for name in bundle.shapes})
+    (tmp_path / "web" / "models").mkdir()
+    with tarfile.open(tmp_path / "web" / "models" / "resnet_v1_50_2016_08_28.tar.gz", "w:gz") as archive:
+        archive.add(file, "resnet_v1_50.ckpt")
+    monkeypatch.setenv("KERAS_RESNET_MIRROR", published.url)
+    rest: dict[str, Any] = {"input_shape": (65, 65, 3), "classes": 10}
+    for _ in range(2):
+        model = keras_resnet.ResNet(tiny, weights=row.key, **rest)
+        assert_same_weights(model, keras_resnet.ResNet(tiny, weights=file, **rest), 0)
+    assert len(published.requests) == 1
+
+
+def test_what_reads_a_file_is_asked_for_before_it_is_fetched(
+    published: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setenv("KERAS_RESNET_MIRROR", published.url)
+    with pytest.raises(ImportError, match=r"needs safetensors: pip install 'keras3-resnet\[checkpoints\]'"):
+        keras_resnet.ResNet18V2(weights="timm/resnetv2_18.ra4_e3600_r224_in1k")
+    assert published.requests == []

@@ -54,5 +54,6 @@ def reading(kind: str, path: str | os.PathLike[str], part: str = "") -> Iterator
     except (MemoryError, OSError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{part}{os.fsdecode(path)!r} can't be read as {kind}: {reason.removesuffix('.')}.") from error
+        reason = (" ".join(str(error).split()) or type(error).__name__).removesuffix(".")
+        end = "" if reason.endswith("?") else "."
+        raise ValueError(f"{part}{os.fsdecode(path)!r} can't be read as {kind}: {reason}{end}") from error

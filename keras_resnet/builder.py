@@ -118,7 +118,7 @@ def ResNet(
         check_choice("style", style, (None, *found.styles), " The weights are of no other.")
         published = LINEAGES.get((variant.lineage.style, variant.version)) == variant.lineage
         if style is None and published and variant.lineage.style not in found.styles:
-            style = found.styles[0]
+            style = next(iter(found.styles), None)
     if style is not None:
         check_choice("style", style, styles, " The weights are of another version.")
         variant = replace(variant, lineage=LINEAGES[style, variant.version])
@@ -187,10 +187,6 @@ def with_classifier(
     kernel_regularizer: str | keras.Regularizer | None = None,
 ) -> keras.Model:
     """Puts a new classifier on a network that was built without top, with these same arguments."""
-    check_positive("classes", classes)
-    check_activation(classifier_activation, pretrained=False)
-    check_bool("global_pool", global_pool)
-    check_rate("dropout", dropout)
     kit = Kit(
         TORCH_V1,  # whatever it is: a top is the same in all
         standardize_data_format(data_format),
@@ -199,6 +195,20 @@ def with_classifier(
     )
     x = _top(body.output, kit, classes, classifier_activation, dropout, global_pool)
     return keras.Model(body.input, x, name=body.name)
+
+
+def check_top(
+    classes: int,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    *,
+    global_pool: bool = True,
+    dropout: float = 0.0,
+) -> None:
+    """Raises a `ValueError` for what no new classifier can be."""
+    check_positive("classes", classes)
+    check_activation(classifier_activation, pretrained=False)
+    check_bool("global_pool", global_pool)
+    check_rate("dropout", dropout)
 
 
 def _top(

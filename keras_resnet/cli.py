@@ -140,7 +140,7 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--model", help="by the name of its builder; if not given, as suits the pictures")
     network.add_argument(
         "--weights",
-        help="imagenet, a file, or none; if not given, imagenet where the network has them and they can be had",
+        help="imagenet, a file, a key of `list`, or none; if not given, imagenet where it can be had",
     )
     network.add_argument("--freeze", action="store_true", help="only the classifier learns")
     network.add_argument(

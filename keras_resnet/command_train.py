@@ -112,7 +112,7 @@ def _choose(arguments: argparse.Namespace, shorter: int) -> dict[str, Any]:
         try:
             transfer.fetch_published(network)
             weights = "imagenet"
-        except OSError as error:
+        except (OSError, ImportError) as error:
             print(f"no pretrained weights can be had: {error}")
     if weights is None and not arguments.model and transfer.is_published(network):
         network, why = "ResNet20", "small enough to learn from scratch"

@@ -77,7 +77,8 @@ def recognize(source: str | os.PathLike[str], style: str | None = None, scope: s
     if not fits:
         raise ValueError(f"`source`: {str(file.path)!r}, a file of {family.library}. {advice(family, held)}")
     if style or (family is KERAS and len(fits) > 1):
-        check_choice("style", style, tuple(fits), f" {str(file.path)!r} can be of no other.")
+        told_not = " can be of these, and does not tell which." if style is None else " can be of no other."
+        check_choice("style", style, tuple(fits), f" {str(file.path)!r}{told_not}")
     variant = fits[style] if style else next(iter(fits.values()))
     modules = modules_of(family, plan(variant), held)
     top = held.get(family.tensor(modules.get("predictions", ""), "bias"))
@@ -126,6 +127,8 @@ def convert(
     """
     check_target(target, to, include_preprocessing)
     path = Path(os.fsdecode(target))
+    if path.exists() and recognized.source.path.exists() and path.samefile(recognized.source.path):
+        raise ValueError(f"`target` must be another file than the source, {str(path)!r}.")
     model, report = recognized.build(include_preprocessing=include_preprocessing)
     if not path.name.endswith(_KERAS):
         save_weights(model, path, to)
@@ -164,8 +167,8 @@ def _tensors(side: Recognized) -> dict[str, Any]:
     """A network's own tensors, as a library of PyTorch's or keras.applications wants them."""
     names = set(own_tensors(side.source, side.family, side.scope))
     if side.family.transposed:  # with norms' counters
-        below = (name[len(side.scope) :] for name in side.source.shapes if name.startswith(side.scope))
-        names |= {name for name in below if name.endswith("num_batches_tracked")}
+        counters = {name.replace("running_mean", "num_batches_tracked") for name in names if "running_mean" in name}
+        names |= {name for name in counters if f"{side.scope}{name}" in side.source.shapes}
     return {name.replace("probs/", "predictions/"): side.source.read(f"{side.scope}{name}") for name in names}
 
 

@@ -1,27 +1,22 @@
 """Puts a weights file into a network: every tensor accounted for, all of it or nothing."""
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import keras
 
 from keras_resnet.assigning import adapt_channels, assign, fault
+from keras_resnet.comparing import Wanted, compare, positions
 from keras_resnet.errors import check_choice
-from keras_resnet.families import Family, Shape
 from keras_resnet.mismatches import Difference, explain
 from keras_resnet.networks import Network, choose, models
 from keras_resnet.origins import choose_scope, modules_of, network_family, own_tensors, styles_told, version_told
-from keras_resnet.plans import Plan, Unit
 from keras_resnet.sources import Source, open_named
 
 __all__ = ["LoadReport", "load_weights"]
-
-_RGB = 3  # channels of images that public weights are for
-_KINDS = {"Conv2D": "conv2d", "BatchNormalization": "batch_normalization", "Dense": "dense"}
 
 
 @dataclass(frozen=True)
@@ -52,15 +47,6 @@ class LoadReport:
             f"{len(self.loaded)} weights loaded, {len(self.left)} left as they were, {len(self.unused)} tensors unused"
         )
         return "; ".join((counts, *(f"adapted: {each}" for each in self.adapted)))
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """A variable and what it takes from a file."""
-
-    variable: Any
-    shape: Shape  # in the file
-    channels: int | None = None  # of the file's stem, if others than the model's
 
 
 def load_weights(
@@ -136,7 +122,12 @@ def load_source(
             f"`{argument}`: {str(source.path)!r} holds a v{version} network, and {model.name!r} is a "
             f"v{network.plan.version} network."
         )
-    if not set(told) & set(network.styles or told):
+    if network.styles and not told:
+        raise ValueError(
+            f"`{argument}`: the network in {str(source.path)!r} is laid out as none of the styles; load it into the "
+            "row of your own that made it."
+        )
+    if not set(told) & set(network.styles or told) and told:
         theirs, ours = (" or ".join(map(repr, styles)) for styles in (told, network.styles))
         raise ValueError(
             f"`{argument}`: {str(source.path)!r} is a file of {family.library}, of style {theirs}; {model.name!r} is "
@@ -144,10 +135,10 @@ def load_source(
         )
 
     held = own_tensors(source, family, scope)
-    modules = modules_of(family, _with_tail(network), held) or _positions(network)
-    wanted, differences = _compare(network, family, modules, held, allowed, whole)
+    modules = modules_of(family, network.with_tail, held) or positions(network)
+    wanted, differences = compare(network, family, modules, held, allowed, whole)
 
-    def value(name: str, wanted: _Wanted) -> Any:
+    def value(name: str, wanted: Wanted) -> Any:
         found = family.ours(source.read(f"{scope}{name}"))
         return adapt_channels(found, wanted.variable.shape[2]) if wanted.channels else found
 
@@ -175,82 +166,6 @@ def load_source(
     )
 
 
-def _compare(
-    network: Network,
-    family: Family,
-    modules: Mapping[str, str],
-    held: Mapping[str, Shape],
-    allowed: set[str],
-    whole: bool,
-) -> tuple[dict[str, _Wanted], list[Difference]]:
-    """What is to be filled, by the file's names below its scope, and where the file's tensors don't fit."""
-    wanted, left = dict[str, _Wanted](), set[str]()
-    for ours, module in modules.items():
-        tensors = dict[str, _Wanted]()
-        for variable in network.layers[ours].weights if ours in network.layers else ():
-            name, shape = family.tensor(module, variable.name), tuple(variable.shape)
-            rgb = family.shape((*shape[:2], _RGB, *shape[3:]))
-            if ours == "conv1_conv" and len(shape) == 4 and shape[2] != _RGB and held.get(name) == rgb:
-                tensors[name] = _Wanted(variable, rgb, _RGB)
-            else:
-                tensors[name] = _Wanted(variable, family.shape(shape))
-        theirs = {name for name in held if name.startswith(f"{module}{family.separator}")}
-        if ours in allowed and {name: held[name] for name in theirs} != {
-            name: each.shape for name, each in tensors.items()
-        }:
-            left |= tensors.keys() | theirs
-        else:
-            wanted |= tensors
-    extra = held.keys() - left - {name for name in held if _is_spare(name, network, family, modules, whole)}
-    shapes = {name: each.shape for name, each in wanted.items()}
-    differing = sorted(name for name in shapes.keys() | extra if shapes.get(name) != held.get(name))
-    return wanted, [Difference(name, shapes.get(name), held.get(name)) for name in differing]
-
-
-def _with_tail(network: Network) -> Plan:
-    """The plan and, where the network was cut behind a v2 unit's first norm, that unit, of which there is no more."""
-    known = {unit.name for unit in network.plan.units}
-    norms = (name.removesuffix("_preact_bn") for name in network.layers if name.endswith("_preact_bn"))
-    stages = list(network.plan.stages)
-    for name in norms:
-        if name not in known:
-            tail = Unit(name, (), "identity", False)
-            if tail.stage == network.plan.units[-1].stage:
-                stages[-1] = (*stages[-1], tail)
-            else:
-                stages.append((tail,))
-    return replace(network.plan, stages=tuple(stages))
-
-
-def _positions(network: Network) -> dict[str, str]:
-    """What Keras calls layers in files that don't hold their names: class and number, in the model's order."""
-    seen, found = Counter[str](), {}
-    for name, layer in network.layers.items():
-        if kind := _KINDS.get(type(layer).__name__):
-            found[name] = f"{kind}_{seen[kind]}" if seen[kind] else kind
-            seen[kind] += 1
-    return found
-
-
 def _paths(model: keras.Model) -> dict[int, str]:
     """The path of every weight of a model, by identity, through the models that it is made of."""
     return {id(weight): f"{path}{weight.path}" for path, each in models(model).items() for weight in each.weights}
-
-
-def _is_spare(name: str, network: Network, family: Family, modules: Mapping[str, str], whole: bool) -> bool:
-    """Whether a tensor is of a part that the network lacks: root, classifier or what lies behind a cut."""
-    plan = network.plan
-    if family.is_stem(name):
-        return plan.stem is None
-    if name.startswith(f"{modules.get('predictions', _KINDS['Dense'])}{family.separator}"):
-        return "predictions" not in network.layers
-    if whole or not network.layers.keys().isdisjoint(("post_bn", "avg_pool", "max_pool", "predictions")):
-        return False
-    if name.startswith(f"{modules.get('post_bn')}{family.separator}"):
-        return True
-    place = family.place(name)
-    stages = [family.place(modules[f"{unit.convs[0].name}_conv"]) for unit in plan.units]
-    if place is None or stages[-1] is None:
-        return False
-    stage, index = stages[-1]
-    return place[1] >= index if place[0] == stage else place[0] not in {each[0] for each in stages if each}

@@ -75,6 +75,8 @@ def explain(
 
 def advice(family: Family, held: Mapping[str, Shape]) -> str:
     """Says which builder and style a file fits, by the shapes of its tensors below the scope, or that none does."""
+    if family.names is None:
+        return "It holds no names of layers, and so does not tell whose it is: load it into the network that saved it."
     builders = {row.name: name for name, row in NETWORKS.items()}
     found = [(builders[row.name], row.lineage.style) for row in fitting(family, held)]
     if not found:

@@ -60,8 +60,8 @@ def huggingface(plan: Plan) -> dict[str, str]:
 
 
 def huggingface_body(plan: Plan) -> dict[str, str]:
-    """Modules of transformers' ResNetModel, which has no classifier."""
-    return {ours: theirs.removeprefix("resnet.") for ours, theirs in huggingface(plan).items() if ours != "predictions"}
+    """Modules of transformers' ResNetModel, whose files have no classifier."""
+    return {ours: theirs.removeprefix("resnet.") for ours, theirs in huggingface(plan).items()}
 
 
 def timm_v2(plan: Plan) -> dict[str, str]:

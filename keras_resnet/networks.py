@@ -1,12 +1,12 @@
 """Finds our networks in a model, built or loaded, and reads their plan from its layers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 
 from keras_resnet.errors import choice_error
 from keras_resnet.layouts import plan
-from keras_resnet.plans import Conv, Plan
+from keras_resnet.plans import Conv, Plan, Unit
 from keras_resnet.readings import UNIT_CONV, read_plan, stem_pool, striding_convs, styles_of
 from keras_resnet.variants import SLIM_NETS
 
@@ -24,6 +24,19 @@ class Network:
     def striding(self) -> list[str]:
         """The units in which a convolution strides or gave its stride up."""
         return list(striding_convs(self.plan))
+
+    @property
+    def with_tail(self) -> Plan:
+        """The plan, and the unit of which there is no more than a first norm, behind which a v2 network was cut."""
+        known, stages = {unit.name for unit in self.plan.units}, list(self.plan.stages)
+        for name in (name.removesuffix("_preact_bn") for name in self.layers if name.endswith("_preact_bn")):
+            if name not in known:
+                tail = Unit(name, (), "identity", False)
+                if tail.stage == self.plan.units[-1].stage:
+                    stages[-1] = (*stages[-1], tail)
+                else:
+                    stages.append((tail,))
+        return replace(self.plan, stages=tuple(stages))
 
     @property
     def styles(self) -> tuple[str, ...]:

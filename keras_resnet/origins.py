@@ -34,11 +34,17 @@ def label(scope: str) -> str:
     return scope.rstrip("./").removesuffix("__")
 
 
-def choose_scope(source: Source, family: Family, wanted: str | None = None, built: str | None = None) -> str:
-    """What the names of a file's network begin with: of several the one that is wanted, or of the model's scope."""
+def scopes_of(source: Source, family: Family) -> dict[str, str]:
+    """What the names of each network in a file begin with, by label."""
     scopes = {label(scope): scope for scope in family.scopes(source.shapes)}
     if len(scopes) > _MOST:
         raise ValueError(f"{str(source.path)!r} holds {len(scopes)} networks, more than any file of weights.")
+    return scopes
+
+
+def choose_scope(source: Source, family: Family, wanted: str | None = None, built: str | None = None) -> str:
+    """What the names of a file's network begin with: of several the one that is wanted, or of the model's scope."""
+    scopes = scopes_of(source, family)
     if wanted not in (None, built, *scopes):
         raise choice_error(
             "scope", wanted, (built, *scopes), f" The first is the model's, then {str(source.path)!r}'s."
@@ -86,13 +92,13 @@ def version_told(source: Source, scope: str) -> int | None:
 
 
 def styles_told(source: Source, family: Family, scope: str) -> tuple[str, ...]:
-    """The styles that a file's network can be of, the likeliest first.
+    """The styles that a file's network can be of, the likeliest first; none if it is laid out as none of them.
 
     Raises:
         ValueError: if the file's config tells that no builder makes its network.
     """
     if plan := _plans(source).get(scope):
-        return styles_of(*plan) or family.styles
+        return styles_of(*plan)
     if family.transposed:
         beside = neighbour(source.path)
         network = str(beside.get("architecture", ""))

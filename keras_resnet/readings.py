@@ -66,12 +66,20 @@ def _snake_case(name: str) -> str:
 
 
 def styles_of(plan: Plan, stem_pool: str | None) -> tuple[str, ...]:
-    """The styles in which a network of this plan and stem pool can have been built."""
-    return tuple(
-        style
+    """The styles in which a network of this plan and stem pool can have been built.
+
+    Stages of one unit leave it open whether the first or the last strides: then those that stride in no other stage
+    than the published networks do.
+    """
+    found = {
+        style: lineage
         for (style, version), lineage in LINEAGES.items()
         if version == plan.version and stem_pool in (None, lineage.stem_pool) and _follows(plan, lineage)
-    )
+    }
+    striding = striding_convs(plan)
+    early, late = (any(unit.name in striding for unit in plan.stages[end]) for end in (0, -1))
+    usual = [style for style, row in found.items() if not (late if row.stride_at == "last_3x3" else early)]
+    return tuple(usual or found)
 
 
 def _follows(plan: Plan, lineage: Lineage) -> bool:
@@ -84,8 +92,6 @@ def _follows(plan: Plan, lineage: Lineage) -> bool:
             last = lineage.stride_at == "last_3x3"
             place = unit.convs[0] if lineage.stride_at == "first_conv" else wide[-1 if last else 0]
             if strides and (strides is not place or unit is not stage[-1 if last else 0]):
-                return False
-            if strides and len(stage) == 1 and stage is plan.stages[-1 if last else 0]:  # no library's strides there
                 return False
             if any((conv.pad > 0) is not lineage.pad_always for conv in wide if conv is not strides):
                 return False

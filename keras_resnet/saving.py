@@ -55,7 +55,7 @@ def save_weights(
     if path.suffix not in PYTORCH:
         raise ValueError(f"`path` must end in one of {', '.join(PYTORCH)}; received {str(path)!r}.")
     family = TORCHVISION if version == 1 else TIMM_V2
-    modules = family.names(network.plan) if family.names else {}
+    modules = family.names(network.with_tail) if family.names else {}
     tensors: dict[str, Any] = {}
     for ours, module in modules.items():
         for variable in network.layers[ours].weights if ours in network.layers else ():

@@ -10,7 +10,7 @@ import keras
 from keras_resnet import models as builders
 from keras_resnet import variants
 from keras_resnet import weights as weight_files
-from keras_resnet.builder import with_classifier
+from keras_resnet.builder import check_top, with_classifier
 from keras_resnet.checkpoints import Checkpoint
 from keras_resnet.decoding import Size, both
 from keras_resnet.errors import choice_error
@@ -51,6 +51,8 @@ def classifier(
     if weights is None:
         return build(weights=None, classes=classes, **shared)
     top = {name: shared.pop(name) for name in ("classifier_activation", "dropout", "global_pool") if name in shared}
+    shared.pop("pooling", None)  # of a network with top there is one alone
+    check_top(classes, **top)
     both_parts = {name: shared[name] for name in ("data_format", "dtype", "kernel_regularizer") if name in shared}
     body = build(weights=weights, include_top=False, **shared)
     return with_classifier(body, classes, **top, **both_parts)
@@ -82,7 +84,12 @@ def is_published(network: str) -> bool:
 
 
 def fetch_published(network: str) -> None:
-    """Downloads a network's ImageNet weights without top, once; raises an `OSError` if they can't be had."""
+    """Downloads what `weights="imagenet"` means for a network without top, once.
+
+    Raises:
+        OSError: if it can't be had.
+        ImportError: if a library that reads it is missing.
+    """
     found = _published(network)
     if found is None:
         raise OSError(f"there are no ImageNet weights of {network}")

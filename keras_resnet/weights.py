@@ -1,8 +1,7 @@
 """Finds the weights that `weights=` names, a published file's or one on disk, and loads all of them or none."""
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import keras
 
@@ -11,7 +10,7 @@ from keras_resnet.layouts import Variant
 from keras_resnet.lineages import LINEAGES
 from keras_resnet.loading import LoadReport, load_source
 from keras_resnet.networks import networks
-from keras_resnet.origins import choose_scope, network_family, styles_told
+from keras_resnet.origins import network_family, scopes_of, styles_told
 from keras_resnet.sources import Source, download, open_named, open_source
 
 Weights = str | os.PathLike[str] | None
@@ -39,17 +38,23 @@ def find(weights: Weights, variant: Variant, style: str | None, include_top: boo
         row = imagenet(variant, style, include_top)
     elif isinstance(weights, str) and weights in list_weights():
         row = list_weights()[weights]
-        same = row.variant.version == variant.version
-        if not same or replace(variant, name=row.variant.name, lineage=row.variant.lineage) != row.variant:
+        differing = [
+            field.name
+            for field in fields(variant)
+            if field.name not in ("name", "lineage")
+            and getattr(variant, field.name) != getattr(row.variant, field.name)
+        ]
+        if differing:
             raise ValueError(
-                f"`weights`: {weights!r} are those of {row.network}, and this is {variant.name}: build "
-                f"keras_resnet.{row.network}(weights={weights!r})."
+                f"`weights`: {weights!r} are those of {row.network}, and this is {variant.name}, with other "
+                f"{', '.join(differing)}: build keras_resnet.{row.network}(weights={weights!r})."
             )
     else:
         source = open_named(weights, "weights", (None, "imagenet"))
         family = network_family(source)
-        told = styles_told(source, family, choose_scope(source, family))
-        return Found(source, tuple(each for each in told if (each, variant.version) in LINEAGES) or told)
+        told = [style for scope in scopes_of(source, family).values() for style in styles_told(source, family, scope)]
+        known = [style for style in told if (style, variant.version) in LINEAGES]
+        return Found(source, tuple(dict.fromkeys(known or told)))
     if include_top and row.classes is None:
         raise ValueError(f"`weights`: {row.key!r} has no classifier: pass include_top=False.")
     if include_top and classes != row.classes:
@@ -60,7 +65,7 @@ def find(weights: Weights, variant: Variant, style: str | None, include_top: boo
     return Found(row, (row.style,), row.preprocessing)
 
 
-def load(model: keras.Model, found: Found, allow_missing: Iterable[str] = ()) -> LoadReport:
+def load(model: keras.Model, found: Found) -> LoadReport:
     """Loads weights, or raises and leaves every weight of the model as it was."""
     source = found.source
     if isinstance(source, Checkpoint):
@@ -68,7 +73,7 @@ def load(model: keras.Model, found: Found, allow_missing: Iterable[str] = ()) ->
     network = next((network for network in networks(model, nested=False) if not network.prefix), None)
     if network is None:
         raise ValueError(f"`weights`: {model.name!r} has no residual units, and so there are no weights for it.")
-    return load_source(model, network, source, argument="weights", allow_missing=allow_missing, whole=True)
+    return load_source(model, network, source, argument="weights", whole=True)
 
 
 def imagenet(variant: Variant, style: str | None, include_top: bool) -> Checkpoint:

@@ -15,6 +15,7 @@ from keras_resnet import cli
 from keras_resnet.conversion import convert, recognize, verify
 from keras_resnet.sources import open_source
 from tests.nets import assert_close, randomise, run
+from tests.test_families import without_names
 from tests.torch_nets import golden, image, state_dict, write
 
 pytestmark = pytest.mark.one_backend
@@ -80,7 +81,7 @@ def test_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (("net.safetensors", "a.pth", "--include-preprocessing"), "needs a graph, a .keras file"),
         (("timm/resnet18.a1_in1k", "nowhere/a.keras"), "`target`: there is no folder 'nowhere'"),  # nothing is fetched
         (("nothing.pth", "a.keras"), "`source` must be .*received 'nothing.pth'"),
-        (("bare.weights.h5", "a.keras"), "`style` must be one of 'torch', 'slim'; received None"),
+        (("bare.weights.h5", "a.keras"), "`style` must be one of 'torch', 'slim'; received None.*does not tell which"),
         (("bare.weights.h5", "a.keras", "--style", "keras"), "`style` must be one of 'torch', .*received 'keras'"),
         (("bare.weights.h5", "a.pth", "--style", "slim"), "built in style 'slim', and files of torchvision"),
         (("net.safetensors", "a.keras", "--scope", "model"), "`scope` must be .*received 'model'"),
@@ -103,6 +104,11 @@ def test_what_cannot_be_converted_is_one_sentence_and_no_file(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def without_names_file(folder: Path, model: keras.Model) -> Path:
+    model.save_weights(folder / "bare.weights.h5")
+    return without_names(folder / "bare.weights.h5")
+
+
 def test_a_scope_in_the_file_is_no_hindrance_and_preprocessing_can_go_into_the_graph(
     tmp_path: Path, capsys: Any
 ) -> None:
@@ -119,6 +125,11 @@ def test_a_scope_in_the_file_is_no_hindrance_and_preprocessing_can_go_into_the_g
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
     scaled = keras_resnet.preprocessing.preprocess_input(pixels, "torch", "channels_last")
     assert_close(run(model, pixels), run(tiny, scaled), 1e-5)
+    assert cli.main(["convert", target, target, "--overwrite"]) == 1
+    assert "`target` must be another file than the source" in capsys.readouterr().err
+    bare = without_names_file(tmp_path, tiny)
+    assert cli.main(["convert", str(bare), str(tmp_path / "c.keras")]) == 1
+    assert "It holds no names of layers, and so does not tell whose it is" in capsys.readouterr().err
     assert cli.main(["convert", str(tmp_path / "a.keras"), target, "--overwrite"]) == 0
     assert "it takes pixels scaled as the weights expect them (raw RGB with" in capsys.readouterr().out
 

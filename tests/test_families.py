@@ -179,7 +179,7 @@ def rename_classifier(path: Path) -> None:
 @pytest.mark.parametrize("builder", ["ResNet50", "ResNet50V2"])
 @pytest.mark.parametrize("kind", ["topological", "probs", "whole", "weights", "keras"])
 def test_keras_applications_files_give_its_numbers(builder: str, kind: str, tmp_path: Path) -> None:
-    if not TORCH and kind not in ("probs", "keras"):
+    if not TORCH and (builder, kind) not in (("ResNet50", "probs"), ("ResNet50V2", "keras")):
         pytest.skip("shown on PyTorch")
     theirs = randomise(
         getattr(keras.applications, builder)(weights=None, input_shape=(65, 65, 3), classifier_activation=None)
@@ -355,6 +355,14 @@ def test_a_lineage_of_ones_own_is_kept(tmp_path: Path) -> None:
         (model.save if name == "a.keras" else model.save_weights)(tmp_path / name)
         again = keras_resnet.ResNet(own, weights=tmp_path / name, **rest)
         np.testing.assert_array_equal(run(again, images(33, 33)), run(model, images(33, 33)))
+    lineage = dataclasses.replace(LINEAGES["keras", 1], style="mine", stride_at="first_3x3")
+    own = dataclasses.replace(thin(variants.RESNET50), lineage=lineage)
+    model = randomise(keras_resnet.ResNet(own, **rest))
+    model.save(tmp_path / "b.keras")
+    again = keras_resnet.ResNet(own, weights=tmp_path / "b.keras", **rest)
+    np.testing.assert_array_equal(run(again, images(33, 33)), run(model, images(33, 33)))
+    with pytest.raises(ValueError, match="is laid out as none of the styles"):
+        keras_resnet.ResNet(thin(variants.RESNET50), weights=tmp_path / "b.keras", **rest)
 
 
 @once
@@ -372,6 +380,9 @@ def test_a_model_cut_behind_a_first_norm_gets_all_its_weights(tmp_path: Path) ->
             pyramid = keras_resnet.feature_pyramid(other, ["C2", "C3"])
             report = keras_resnet.load_weights(pyramid, path)
             assert report.left == ()
+            if style == "torch":
+                keras_resnet.save_weights(pyramid, tmp_path / "cut.safetensors")
+                assert keras_resnet.load_weights(pyramid, tmp_path / "cut.safetensors").left == ()
             for layer in pyramid.layers[1:]:
                 assert all(map(np.array_equal, layer.get_weights(), whole.get_layer(layer.name).get_weights()))
 
@@ -423,6 +434,8 @@ def test_bodies_of_transformers_and_files_of_any_name_load(tmp_path: Path) -> No
         path = write(tmp_path / name, tensors).rename(tmp_path / "weights.h5")
         body = keras_resnet.ResNet18(False, path, pooling="avg")
         assert_close(run(body, image(65, 65)), expected, 1e-5)
+        with pytest.raises(ValueError, match="It has no classifier: pass include_top=False"):
+            keras_resnet.ResNet18(weights=path)
 
 
 @once

@@ -61,6 +61,7 @@ ROOMS = (
     "arguments",
     "preprocessing",
     "labels",
+    "comparing",
     "assigning",
     "loading",
     "weights",

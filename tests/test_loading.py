@@ -277,6 +277,12 @@ def test_a_file_of_several_networks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(kernel, other["other/conv1/weights"])
     named = build(scope=SCOPE)
     assert set(load_weights(named, both).unused) == set(other)
+    rest: dict[str, Any] = {"input_shape": (33, 33, 3), "classes": 10, "name": "other"}
+    built = keras_resnet.ResNet(variant(1), weights=both, **rest)
+    np.testing.assert_array_equal(built.get_layer("conv1_conv").kernel, other["other/conv1/weights"])
+    x = keras.Input((33, 33, 3))
+    single = keras.Model(x, slim.resnet_v2(x, [slim.resnet_v2_block("block1", 4, 1, 2)], 5)[0])
+    assert f"{single.name}/block1" in keras_resnet.end_points(single)
     refused(build(scope="one"), V1, "`scope` must be one of 'one', 'resnet_v1_small'; received 'typo'", scope="typo")
     plain = {name.partition("/")[2]: value for name, value in values.items()}
     inner = {f"{SCOPE}/b/{name}": value for name, value in plain.items()}

@@ -91,9 +91,10 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         transfer.classifier(build(), 3, 8, tmp_path / "bottlenecks.keras")
     with pytest.raises(ValueError, match="there are no such weights for tiny"):
         transfer.classifier(build(), 3, 8, "imagenet")
-    for wrong in ({"classes": 0}, {"dropout": 2}, {"global_pool": 1}, {"classifier_activation": "softmacks"}):
+    wrong: dict[str, Any]
+    for wrong in ({"dropout": 2}, {"global_pool": 1}, {"classifier_activation": "softmacks"}):
         with pytest.raises(ValueError, match=f"`{next(iter(wrong))}`"):  # before weights are looked at
-            transfer.classifier(build(), **{"classes": 3, "image_size": 8, "weights": "nowhere"} | wrong)
+            transfer.classifier(build(), 3, 8, "nowhere", **wrong)
 
 
 @once

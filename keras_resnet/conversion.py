@@ -75,7 +75,7 @@ def recognize(source: str | os.PathLike[str], style: str | None = None, scope: s
     fits = {each.lineage.style: each for each in fitting(family, held)}
     fits = {each: fits[each] for each in ((row.style,) if row else told) if each in fits}
     if not fits:
-        raise ValueError(f"`source`: {str(file.path)!r}, a file of {family.library}. {advice(family, held)}")
+        raise ValueError(f"`source`: {str(file.path)!r}, a file of {family.origin}. {advice(family, held)}")
     if style or (family is KERAS and len(fits) > 1):
         told_not = " can be of these, and does not tell which." if style is None else " can be of no other."
         check_choice("style", style, tuple(fits), f" {str(file.path)!r}{told_not}")

@@ -1,7 +1,6 @@
 """How each library names and lays out the tensors of a network, and which library's a file is. Imports no Keras."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -21,7 +20,7 @@ LONGEST = 200  # characters of a name that may be a network's
 class Family:
     """The checkpoints of one library. Scopes are the beginnings of names, with the separator at their end."""
 
-    library: str
+    origin: str  # the library, as messages call it
     version: Literal[1, 2, None]  # None: of either
     names: Callable[[Plan], Mapping[str, str]] | None  # None: layers go by their position
     variables: Mapping[str, str]
@@ -34,14 +33,11 @@ class Family:
     transposed: bool = False  # kernels are (O, I, height, width), the classifier's (O, I)
     convolves: bool = False  # the classifier is a 1x1 convolution
 
-    def scopes(self, tensors: Iterable[str]) -> dict[str, Counter[str]]:
-        """The networks in a file, by scope: how many units each stage has."""
+    def scopes(self, tensors: Iterable[str]) -> list[str]:
+        """The scopes of the networks in a file."""
         pattern = re.compile(rf"(?P<scope>(?:.+(?:[./]|__))?){self.unit}{re.escape(self.first)}")
-        found: dict[str, Counter[str]] = {}
         names = (name for name in tensors if len(name) < LONGEST and name.endswith(self.first))
-        for match in filter(None, map(pattern.fullmatch, names)):
-            found.setdefault(match["scope"], Counter())[match.groupdict().get("stage") or ""] += 1
-        return dict(sorted(found.items()))
+        return sorted({match["scope"] for match in map(pattern.fullmatch, names) if match})
 
     def place(self, tensor: str) -> tuple[str, int] | None:
         """Stage and number of the unit that a tensor or module below the scope belongs to."""
@@ -56,7 +52,7 @@ class Family:
         """The name of a module's variable below the scope."""
         if variable not in self.variables:
             raise ValueError(
-                f"`model`: {variable!r} is no variable that files of {self.library} have. Load and save weights before "
+                f"`model`: {variable!r} is no variable that files of {self.origin} have. Load and save weights before "
                 "you quantize a model or enable LoRA."
             )
         return f"{module}{self.separator}{self.variables[variable]}"

@@ -127,10 +127,10 @@ def load_source(
             f"`{argument}`: the network in {str(source.path)!r} is laid out as none of the styles; load it into the "
             "row of your own that made it."
         )
-    if not set(told) & set(network.styles or told) and told:
+    if told and network.styles and not set(told) & set(network.styles):
         theirs, ours = (" or ".join(map(repr, styles)) for styles in (told, network.styles))
         raise ValueError(
-            f"`{argument}`: {str(source.path)!r} is a file of {family.library}, of style {theirs}; {model.name!r} is "
+            f"`{argument}`: {str(source.path)!r} is a file of {family.origin}, of style {theirs}; {model.name!r} is "
             f"built in style {ours}, where strides or padding sit elsewhere: build it with style={told[0]!r}."
         )
 

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from keras_resnet.families import Family, Shape, fitting, version_of
 from keras_resnet.plans import Plan
-from keras_resnet.variants import NETWORKS
+from keras_resnet.variants import BUILDERS, NETWORKS
 
 NOT_FINITE = "not finite"
 _SHOWN = 20  # lines of a list
@@ -61,7 +61,7 @@ def explain(
     """
     lines = [line for difference in differences for line in difference.lines()]
     more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    head = f"`{argument}`: {source!r}, a file of {family.library}, does not fit {model!r}, which is as it was."
+    head = f"`{argument}`: {source!r}, a file of {family.origin}, does not fit {model!r}, which is as it was."
     legend = "The model wants (-), and the file has (+):"
     faults = {each.fault for each in differences}
     if faults == {NOT_FINITE}:
@@ -77,8 +77,7 @@ def advice(family: Family, held: Mapping[str, Shape]) -> str:
     """Says which builder and style a file fits, by the shapes of its tensors below the scope, or that none does."""
     if family.names is None:
         return "It holds no names of layers, and so does not tell whose it is: load it into the network that saved it."
-    builders = {row.name: name for name, row in NETWORKS.items()}
-    found = [(builders[row.name], row.lineage.style) for row in fitting(family, held)]
+    found = [(BUILDERS[row.name], row.lineage.style) for row in fitting(family, held)]
     if not found:
         return "It fits none of the builders."
     fits = [

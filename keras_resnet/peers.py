@@ -11,6 +11,7 @@ import numpy as np
 from keras_resnet import families
 from keras_resnet.families import Family
 from keras_resnet.layouts import Variant
+from keras_resnet.variants import BUILDERS
 
 # The depths that each library has.
 _DEPTHS: dict[str, dict[Family, set[int]]] = {
@@ -23,7 +24,7 @@ _DEPTHS: dict[str, dict[Family, set[int]]] = {
 def peer(family: Family, variant: Variant) -> tuple[str | None, tuple[str, ...]]:
     """The library here that runs a family's files of a network, if there is one, and those that could."""
     if family is families.KERAS:
-        could = variant.lineage.style == "keras" and hasattr(keras.applications, _keras_name(variant))
+        could = variant.lineage.style == "keras" and hasattr(keras.applications, BUILDERS[variant.name])
         return ("keras.applications", ("keras.applications",)) if could else (None, ())
     depth = int(variant.name.removeprefix("resnet").removesuffix("v2"))
     libraries = tuple(name for name, depths in _DEPTHS.items() if depth in depths.get(family, ()))
@@ -44,7 +45,7 @@ def logits(library: str, variant: Variant, classes: int, tensors: Mapping[str, A
         Logits (N, classes).
     """
     if library == "keras.applications":
-        build = getattr(keras.applications, _keras_name(variant))
+        build = getattr(keras.applications, BUILDERS[variant.name])
         model = build(weights=None, classes=classes, classifier_activation=None, input_shape=images.shape[1:])
         for layer in model.layers:
             layer.set_weights([tensors[f"{layer.name}/{weight.name}"] for weight in layer.weights])
@@ -55,10 +56,6 @@ def logits(library: str, variant: Variant, classes: int, tensors: Mapping[str, A
     with torch.no_grad():
         found = model.eval()(torch.from_numpy(np.moveaxis(images, -1, 1).copy()))
     return np.asarray(getattr(found, "logits", found))
-
-
-def _keras_name(variant: Variant) -> str:
-    return variant.name.replace("resnet", "ResNet").replace("v2", "V2")
 
 
 def _torch_model(library: str, variant: Variant, classes: int) -> Any:

@@ -102,7 +102,7 @@ RESNET56, RESNET56V2 = _cifar("resnet56", "basic", 9, "A")
 RESNET110, RESNET110V2 = _cifar("resnet110", "basic", 18, "A")
 RESNET164, RESNET164V2 = _cifar("resnet164", "bottleneck", 18, "B")
 
-# Every network that has a builder, by the builder's name.
+# Every network that has a builder, by the builder's name; and the builders by the networks' names.
 NETWORKS = {
     row.name.replace("resnet", "ResNet").replace("v2", "V2"): row
     for row in (
@@ -112,3 +112,4 @@ NETWORKS = {
         *(RESNET20V2, RESNET32V2, RESNET44V2, RESNET56V2, RESNET110V2, RESNET164V2),
     )
 }
+BUILDERS = {row.name: builder for builder, row in NETWORKS.items()}

@@ -121,7 +121,7 @@ def file(
         if stall:
             handler.server.over.wait(20)  # type: ignore[attr-defined]
         if reset:
-            time.sleep(0.1)  # a reset overtakes what was not yet read
+            time.sleep(0.5)  # a reset overtakes what was not yet read
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             with open(os.devnull, "rb") as nothing:
                 os.dup2(nothing.fileno(), handler.connection.fileno())
@@ -172,16 +172,21 @@ def proxy(servers: tuple[Web, Web]) -> Web:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty Keras home that does not exist yet, no proxies, no mirror, and little patience."""
+    """An empty Keras home that does not exist yet, no proxies, no mirror, and no pauses."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.delenv("KERAS_RESNET_MIRROR", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(receiving, "_STALL", 0.3)
     monkeypatch.setattr(receiving, "_PAUSES", (0, 0, 0))
     monkeypatch.setattr(parts, "_POLL", 0.01)
     return tmp_path / "home" / "models"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little patience with servers that stall; yet more than a busy machine needs to answer."""
+    monkeypatch.setattr(receiving, "_STALL", 2)
 
 
 def get(net: Web, digest: str = SHA256, **arguments: Any) -> Path:
@@ -430,6 +435,7 @@ def test_what_lies_in_the_files_place_is_an_error(net: Web, home: Path) -> None:
 BREAKS: dict[str, dict[str, Any]] = {"cut off": {}, "stalled": {"stall": True}, "reset": {"reset": True}}
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("how", BREAKS)
 @pytest.mark.parametrize("version", [{}, {"tag": None, "Last_Modified": "Wed, 21 Oct 2015 07:28:00 GMT"}], ids=str)
 def test_what_breaks_off_is_continued(how: str, version: dict[str, Any], net: Web, home: Path) -> None:
@@ -441,6 +447,7 @@ def test_what_breaks_off_is_continued(how: str, version: dict[str, Any], net: We
     assert files(home) == ["net.pth"]
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("how", BREAKS)
 def test_what_always_breaks_off_is_an_error_and_a_later_call_continues(how: str, net: Web, home: Path) -> None:
     net.answers["/net.pth"] = [file(end=1000, **BREAKS[how]), file(end=1000)]
@@ -460,6 +467,7 @@ def test_an_answer_that_breaks_off_before_its_first_byte_leaves_nothing(net: Web
     assert files(home) == []
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_server_that_never_answers_is_an_error(net: Web, home: Path) -> None:
     net.answers["/net.pth"] = [lambda handler: net.over.wait(20)]
     refused(net, "timed out")
@@ -666,6 +674,7 @@ def test_more_than_was_announced_is_an_error(surplus: bytes, start: int, net: We
     assert files(home) == []
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_connection_that_stays_open_after_the_file_is_no_error(net: Web) -> None:
     net.answers["/net.pth"] = [file(tag=None, stall=True)]
     assert get(net, "").read_bytes() == DATA
@@ -1272,6 +1281,7 @@ def test_many_at_once_download_once(net: Web, home: Path) -> None:
         (home / NAME).unlink()
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("missing", ["fcntl", "locks"])
 def test_where_there_are_no_locks_everyone_ends_with_the_right_file(
     missing: str, net: Web, home: Path, monkeypatch: pytest.MonkeyPatch

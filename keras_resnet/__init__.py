@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from keras_resnet import variants as variants
     from keras_resnet.checkpoints import *
     from keras_resnet.features import *
+    from keras_resnet.fold import *
     from keras_resnet.loading import *
     from keras_resnet.models import *
+    from keras_resnet.optimizing import *
     from keras_resnet.saving import *
     from keras_resnet.transforms import *
     from keras_resnet.variants import *
@@ -43,6 +45,8 @@ else:
         "loading",
         "saving",
         "transforms",
+        "fold",
+        "optimizing",
     )  # what their __all__ names is public here, too
 
     def __getattr__(name):

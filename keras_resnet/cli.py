@@ -106,10 +106,63 @@ def _parser() -> argparse.ArgumentParser:
         help="compare outputs, here and in the libraries that the files are of, if these are installed",
     )
     convert.set_defaults(room="keras_resnet.command_convert", command="convert_file")
+
+    export = add("export", "write a model as a file of another runtime, and check it there")
+    export.add_argument("model", metavar="MODEL", help="a .keras file of a model of images, or a key of `list`")
+    export.add_argument(
+        "target",
+        type=Path,
+        nargs="?",
+        metavar="TARGET",
+        help="if not given, MODEL's name, here: ends in .onnx, .xml (with a .bin beside it) or .tflite, or is a folder",
+    )
+    export.add_argument("--format", choices=("onnx", "saved_model", "openvino", "litert"), required=True)
+    export.add_argument(
+        "--image-size", type=_positive, help="height and width in TARGET, of a model that takes any; if not given, any"
+    )
+    export.add_argument("--overwrite", action="store_true", help="replace TARGET")
+    export.set_defaults(room="keras_resnet.command_export", command="export_file")
+
+    _benchmark_parser(add("benchmark", "race a network against the same in other libraries"))
     return parser
 
 
 _MODEL = "a .keras file that takes raw RGB, as train leaves it, or a key of `list`"
+
+
+def _benchmark_parser(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(room="keras_resnet.command_benchmark")
+    several = "; with several values each combination is a race of its own"
+    parser.add_argument(
+        "--model", nargs="+", default=["ResNet50"], metavar="NETWORK", help=f"by the name of its builder{several}"
+    )
+    parser.add_argument("--style", help="of our own nets; if not given, the builder's default")
+    parser.add_argument(
+        "--batch",
+        "--batch-size",
+        type=_positive,
+        nargs="+",
+        metavar="N",
+        help=f"images in a call; if not given, 8 (training: 16){several}",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=_positive,
+        nargs="+",
+        metavar="N",
+        help=f"height and width; if not given, 224 (training: 128; CIFAR nets: 32){several}",
+    )
+    parser.add_argument("--train", action="store_true", help="training steps with SGD; else inference")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="bfloat16 trains mixed")
+    parser.add_argument(
+        "--against",
+        default="keras.applications,torchvision,timm,keras_hub",
+        metavar="LIST",
+        help="libraries, separated by commas, or none; what is not installed is left out",
+    )
+    parser.add_argument("--runs", type=_positive, default=15, metavar="N", help="rounds in which each runs once")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--png", type=Path, metavar="FILE", help="draw the ratios as bars, too")
 
 
 def _train_parser(parser: argparse.ArgumentParser) -> None:

@@ -117,6 +117,26 @@ def draw_predictions(evaluation: Evaluation, data: Pictures, path: str | os.Path
     _save(figure, path)
 
 
+def draw_ratios(panels: Mapping[str, Mapping[str, tuple[float, float, float]]], path: str | os.PathLike[str]) -> None:
+    """Draws how many times as fast as the baseline each contender of a benchmark is: bars, quartiles as whiskers.
+
+    Args:
+        panels: by title, and in it by contender: median, lower and upper quartile.
+        path: a PNG file.
+    """
+    bars = [len(ratios) for ratios in panels.values()]
+    figure = _figure(8, sum(0.35 * count + 0.9 for count in bars))
+    cells = figure.subplots(len(panels), 1, squeeze=False, height_ratios=bars).ravel()
+    for axes, (title, ratios) in zip(cells, panels.items(), strict=True):
+        median, low, high = np.transpose(list(ratios.values()))
+        axes.barh(list(ratios), median, xerr=(median - low, high - median), color="C0", ecolor="black", capsize=3)
+        axes.axvline(1, color="gray", linestyle=":")
+        axes.invert_yaxis()
+        axes.set_title(title, fontsize=9)
+        axes.grid(axis="x", alpha=0.3)
+    _save(figure, path)
+
+
 def _figure(width: float, height: float) -> Any:
     """A figure of so many inches."""
     optional("matplotlib")

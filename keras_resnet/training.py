@@ -17,6 +17,7 @@ from keras_resnet.evaluation import Evaluation, evaluate
 from keras_resnet.files import write_text
 from keras_resnet.history import Keeper, best_epoch
 from keras_resnet.labels import with_class_names
+from keras_resnet.optimizing import optimize_for_training
 from keras_resnet.resume import Resume
 from keras_resnet.transfer import freeze, quicken_norms
 
@@ -92,7 +93,7 @@ def fine_tuning(recipe: Recipe) -> Recipe:
 
 
 def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """Compiles a classifier for so many steps as a recipe says; labels are one-hot.
+    """Compiles a classifier for so many steps as a recipe says, and optimizes it for training; labels are one-hot.
 
     Example:
 
@@ -116,6 +117,7 @@ def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
     model.compile(optimizer, loss, metrics=["accuracy"])
+    optimize_for_training(model)
 
 
 def train(

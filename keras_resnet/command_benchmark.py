@@ -39,8 +39,10 @@ def benchmark(arguments: argparse.Namespace) -> None:
             _print(done)
     if arguments.json:
         print(json.dumps(_document(races), indent=2))
+    if not any(done.results for done in races):
+        raise ValueError("No contender could run; the reasons are above.")
     if arguments.png:
-        _draw(races, arguments.png)
+        _draw([done for done in races if done.results], arguments.png)
 
 
 def describe(setting: Setting) -> str:
@@ -63,7 +65,7 @@ def cells(result: Result) -> list[str]:
         f"{1e3 * result.seconds:.1f}",
         f"{result.images_per_second:.1f}",
         f"{result.ratio:.2f} ({low:.2f}-{high:.2f})",
-        f"{result.gmacs_per_second:.1f}" if result.gmacs_per_second else "",
+        f"{result.gmacs_per_second:.1f}",
         f"{result.peak_bytes / 1e6:.0f}" if result.peak_bytes else "",
         f"{result.build_seconds:.1f}",
         f"{result.first_seconds:.1f}",
@@ -90,7 +92,8 @@ def _machine_line(done: Race) -> str:
 
 def _print(done: Race) -> None:
     print(f"\n{describe(done.setting)}")
-    print_table(head(done.baseline), [cells(result) for result in done.results])
+    if done.results:
+        print_table(head(done.baseline), [cells(result) for result in done.results])
     for name, reason in done.left_out.items():
         print(f"left out: {name}: {reason}")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from keras_resnet.checkpoints import list_weights
-from keras_resnet.command_predict import _load_published
+from keras_resnet.command_predict import load_published
 from keras_resnet.errors import reading
 from keras_resnet.exporting import check_export, export
 
@@ -28,6 +28,6 @@ def _load(model: str) -> keras.Model:
     """The model of a file or a key."""
     rows = list_weights()
     if model in rows:
-        return _load_published(rows[model])[0]
+        return load_published(rows[model])[0]
     with reading("a Keras model", model):
         return keras.models.load_model(model, compile=False)

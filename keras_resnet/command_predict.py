@@ -108,11 +108,11 @@ def _load(model: str) -> tuple[keras.Model, tuple[int, int] | None, Crop | None]
     """A classifier of RGB pictures, the size that it takes (None: any) and how pictures get it (None: stretched)."""
     rows = list_weights()
     if model in rows:
-        return _load_published(rows[model])
+        return load_published(rows[model])
     return *_load_file(Path(model)), None
 
 
-def _load_published(row: Checkpoint) -> tuple[keras.Model, tuple[int, int], Crop]:
+def load_published(row: Checkpoint) -> tuple[keras.Model, tuple[int, int], Crop]:
     """A classifier of the catalogue."""
     if row.classes is None:
         raise ValueError(

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from math import ceil
 from typing import Any, TextIO
 
-from keras_resnet.contenders import Call, LeftOutError, Setting, library, of_torch, prepare
+from keras_resnet.contenders import Call, LeftOutError, Setting, library, of_torch, prepare, torch_device
 
 _SAMPLE = 0.1  # seconds that a sample takes at least, about
 
@@ -83,11 +83,12 @@ def _device(name: str) -> str:
     module = _modules(name)[0 if of_torch(name) else 1]
     backend: Any = import_module(module)
     if module == "torch":
-        return backend.cuda.get_device_name() if backend.cuda.is_available() else "cpu"
+        device = torch_device(backend)
+        return backend.cuda.get_device_name() if device == "cuda" else device
     if module == "jax":
         return str(backend.devices()[0].device_kind)
     found = backend.config.list_physical_devices("GPU")
-    return backend.config.experimental.get_device_details(found[0])["device_name"] if found else "cpu"
+    return backend.config.experimental.get_device_details(found[0]).get("device_name", "GPU") if found else "cpu"
 
 
 if __name__ == "__main__":

@@ -53,11 +53,14 @@ class Setting:
     train: bool
     dtype: str
 
-    @property
-    def variant(self) -> Variant:
-        """The network as a row of data."""
-        row = NETWORKS[self.network]
-        return row if self.style is None else replace(row, lineage=LINEAGES[self.style, row.version])
+
+def row(name: str, setting: Setting) -> Variant:
+    """The network of a contender as data: in the layout of its library, ours in that of the style."""
+    variant = NETWORKS[setting.network]
+    style = setting.style or variant.lineage.style
+    if name not in OURS:
+        style = "keras" if name == "keras.applications" else "torch"
+    return replace(variant, lineage=LINEAGES[style, variant.version])
 
 
 def library(name: str) -> str:
@@ -97,8 +100,8 @@ def _prepare_keras(name: str, setting: Setting, images: Any, labels: Any) -> Cal
     import keras
 
     keras.config.set_image_data_format("channels_last")
-    if setting.dtype == "bfloat16":
-        keras.config.set_dtype_policy("mixed_bfloat16" if setting.train else "bfloat16")
+    mixed = setting.dtype == "bfloat16" and setting.train
+    keras.config.set_dtype_policy("mixed_bfloat16" if mixed else setting.dtype)
 
     def build() -> Call:
         model = create()
@@ -138,8 +141,8 @@ def _keras_applications(setting: Setting) -> Callable[[], Any]:
 
 def _keras_hub(setting: Setting) -> Callable[[], Any]:
     """KerasHub's ResNet, whose stem always pools."""
-    row = setting.variant
-    if row.stem != Stem():
+    variant = row("keras_hub", setting)
+    if variant.stem != Stem():
         raise LeftOutError(f"has no {setting.network}")
     keras_hub, stem = _import("keras_hub"), Stem()
 
@@ -147,11 +150,11 @@ def _keras_hub(setting: Setting) -> Callable[[], Any]:
         backbone = keras_hub.models.ResNetBackbone(
             input_conv_filters=[stem.width],
             input_conv_kernel_sizes=[stem.kernel],
-            stackwise_num_filters=list(row.widths),
-            stackwise_num_blocks=list(row.units),
+            stackwise_num_filters=list(variant.widths),
+            stackwise_num_blocks=list(variant.units),
             stackwise_num_strides=[1, 2, 2, 2],
-            block_type=f"{row.block}_block",
-            use_pre_activation=row.version == 2,
+            block_type=f"{variant.block}_block",
+            use_pre_activation=variant.version == 2,
             image_shape=(setting.image_side, setting.image_side, 3),
         )
         return keras_hub.models.ResNetImageClassifier(backbone, CLASSES, activation="softmax")
@@ -172,10 +175,15 @@ def _torch_network(module: Any, variant: Variant) -> Callable[[], Any]:
     return lambda: create(num_classes=CLASSES)
 
 
+def torch_device(torch: Any) -> str:
+    """Where PyTorch computes; Keras on it does so there, too."""
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def _prepare_torch(name: str, setting: Setting, images: Any, labels: Any) -> Callable[[], Call]:
     """A module of PyTorch's, on a GPU if there is one; a call takes images from the CPU and leaves its result there."""
-    create, torch = _torch_network(_import(library(name)), setting.variant), _import("torch")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    create, torch = _torch_network(_import(library(name)), NETWORKS[setting.network]), _import("torch")
+    device = torch_device(torch)
     layout = torch.channels_last if name.endswith("channels_last") else torch.contiguous_format
     x = torch.from_numpy(np.moveaxis(images, -1, 1).copy()).contiguous(memory_format=layout)
     y = torch.from_numpy(labels)

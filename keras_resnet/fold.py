@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_resnet.graphs import read, rebuild
+from keras_resnet.graphs import alike, read, rebuild
 
 __all__ = ["fold_batch_norm"]
 
@@ -50,12 +50,13 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         if id(layer) in norms:
             return layers.Identity(name=layer.name, dtype=layer.dtype_policy)
         if id(layer) in convs:
-            return type(layer).from_config(layer.get_config() | {"use_bias": True})
+            return alike(layer, use_bias=True)
         return None
 
     def call(old: Any, new: Any, *args: Any, **options: Any) -> Any:
         if id(old) in norms:
-            return new(args[0]) if id(old) in ends else args[0]
+            x = args[0] if args else options["inputs"]
+            return new(x) if id(old) in ends else x
         return new(*args, **options)
 
     def weights(layer: Any) -> Any:
@@ -77,7 +78,7 @@ def _fits(norm: Any, conv: Any) -> bool:
     channels = 1 if getattr(conv, "data_format", "") == "channels_first" else rank - 1
     kernels = 2 if type(conv) in _SEPARABLE else 1
     return (
-        conv.activation is keras.activations.linear
+        conv.activation in (None, keras.activations.linear)
         and norm.axis % rank == channels
         and norm.compute_dtype == conv.compute_dtype
         and len(conv.weights) == kernels + conv.use_bias  # one that is quantised or has adapters has others

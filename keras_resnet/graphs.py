@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -51,16 +52,25 @@ def functional(model: keras.Model) -> keras.Model:
     """The model, which may be a `Sequential` or of a class of its own, as a plain graph of the very same layers.
 
     Raises:
-        ValueError: if it has no graph.
+        ValueError: if it has no graph, or does more than that in its `call`.
     """
-    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+    if not has_graph(model):
         raise ValueError(
             f"`model` must be a functional or a built Sequential model; received {type(model).__name__}. "
             "Call a Sequential model on data, or give it an Input, first."
         )
     if isinstance(model, keras.Sequential):
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+        outputs = model.outputs[0] if len(model.outputs) == 1 else model.outputs
+        return keras.Model(model.inputs[0], outputs, name=model.name)
     return keras.Model(model.input, model.output, name=model.name)
+
+
+def has_graph(layer: Any) -> bool:
+    """Whether a layer is a model that does what its graph says."""
+    if not isinstance(layer, keras.Model) or not getattr(layer, "inputs", None):
+        return False
+    plain = keras.Sequential if isinstance(layer, keras.Sequential) else type(keras.Model(layer.inputs, layer.outputs))
+    return type(layer).call is plain.call
 
 
 def read(model: keras.Model) -> Graph:
@@ -81,14 +91,30 @@ def read(model: keras.Model) -> Graph:
         for entry in config["layers"]:
             layer = layers[entry["name"]]
             for node in entry["inbound_nodes"]:
-                args, options = node["args"], node["kwargs"]
-                plain = len(args) == 1 and _is_tensor(args[0]) and not training and not any(options.values())
-                found.calls.append(Call(layer, tuple(layers[name] for name in _read([args, options])), plain))
-                if isinstance(layer, keras.Model):
-                    visit(layer, training or options.get("training") is True)
+                given = [value for value in (*node["args"], *node["kwargs"].values()) if value not in (None, False)]
+                plain = len(given) == 1 and _is_tensor(given[0]) and not training
+                found.calls.append(Call(layer, tuple(layers[name] for name in _read(given)), plain))
+                if has_graph(layer):
+                    visit(
+                        layer,
+                        training or any(value is True or value == 1 for value in given if not isinstance(value, dict)),
+                    )
 
     visit(model, False)
     return found
+
+
+def alike(layer: Any, **changes: Any) -> Any:
+    """A new layer of the same config, but for changes; functions are those of the live one, which is trusted."""
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.Lambda):
+        function = layer.function
+        new = type(layer).from_config(config, {function.__name__: function}, safe_mode=False)
+        new.function = function  # what comes from a config has lost its globals
+        return new
+    functions = {key: getattr(layer, key, None) for key in config}
+    config |= {key: value for key, value in functions.items() if isinstance(value, FunctionType)}
+    return type(layer).from_config(config | changes)
 
 
 def rebuild(
@@ -110,14 +136,14 @@ def rebuild(
 
     def renew(layer: Any) -> Any:
         if id(layer) not in news:
-            new = again(layer) if isinstance(layer, keras.Model) else make(layer) or _alike(layer)
+            new = again(layer) if has_graph(layer) else make(layer) or alike(layer)
             news[id(layer)], olds[id(new)] = new, layer
         return news[id(layer)]
 
     def again(model: keras.Model) -> keras.Model:
         graph = functional(model)
         inputs = {id(layer.output): layer for layer in graph.layers if isinstance(layer, keras.layers.InputLayer)}
-        tensors = keras.tree.map_structure(lambda x: _alike(inputs[id(x)]).output, graph.input)
+        tensors = keras.tree.map_structure(lambda x: alike(inputs[id(x)]).output, graph.input)
         return keras.models.clone_model(
             graph,
             input_tensors=tensors,  # else the inputs lose their names
@@ -127,17 +153,11 @@ def rebuild(
 
     result = again(model)
     for old in olds.values():
-        if not isinstance(old, keras.Model) and getattr(news[id(old)], "weights", None):
+        if not has_graph(old) and getattr(news[id(old)], "weights", None):
             news[id(old)].set_weights(weights(old))
             if hasattr(old, "finalize_state"):  # of Normalization, which computes with a copy of its weights
                 news[id(old)].finalize_state()
     return result
-
-
-def _alike(layer: Any) -> Any:
-    """A layer of the same config; the code in a live model is trusted."""
-    trusted = {"safe_mode": False} if isinstance(layer, keras.layers.Lambda) else {}
-    return type(layer).from_config(layer.get_config(), **trusted)
 
 
 def _is_tensor(value: Any) -> bool:

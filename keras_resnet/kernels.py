@@ -22,7 +22,8 @@ def quicken(model: keras.Model) -> None:
 
 def pack(variables: Any) -> None:
     """Lays the numbers of convolutions' kernels out in memory as PyTorch's convolutions take them, without a copy."""
-    torch = import_module("torch")
+    import torch
+
     for variable in variables:
         data = variable.value.data
         if data.ndim == 4:
@@ -38,7 +39,7 @@ def _all(model: keras.Model) -> Iterator[Any]:
 
 def _on_torch(layer: Any) -> None:
     if type(layer) is layers.Conv2D and _symmetric(layer):
-        pack([layer.kernel])
+        pack(layer.weights)
         layer.call = partial(_torch_conv, layer)
     elif type(layer) is layers.MaxPooling2D and _symmetric(layer):
         layer.call = partial(_torch_max_pool, layer)
@@ -54,8 +55,9 @@ def _symmetric(layer: Any) -> bool:
 
 def _is_norm(layer: Any) -> bool:
     """Whether a layer is a norm over the channels of a map."""
-    stock = type(layer) is layers.BatchNormalization and layer.scale and layer.center
-    return stock and layer.input_spec.ndim == 4 and layer.axis % 4 in (1, 3) and not getattr(layer, "renorm", False)
+    if type(layer) is not layers.BatchNormalization or layer.synchronized or getattr(layer, "renorm", False):
+        return False
+    return layer.scale and layer.center and layer.input_spec.ndim == 4 and layer.axis % 4 in (1, 3)
 
 
 def _first(x: Any, layer: Any) -> Any:
@@ -74,10 +76,11 @@ def _padding(layer: Any, sizes: Any, rates: Any = (1, 1)) -> tuple[int, ...]:
     return tuple(rate * (size - 1) // 2 for size, rate in zip(sizes, rates, strict=True))
 
 
-def _torch_conv(layer: Any, x: Any) -> Any:
+def _torch_conv(layer: Any, inputs: Any) -> Any:
     """One operation for kernel and bias."""
-    torch = import_module("torch")
-    x = _first(x, layer)
+    import torch
+
+    x = _first(inputs, layer)
     if x.shape[1] < 4:  # images: oneDNN is twice as quick where their own memory is channels_first
         x = x.contiguous()
     y = torch.conv2d(
@@ -90,22 +93,27 @@ def _torch_conv(layer: Any, x: Any) -> Any:
         layer.groups,
     )
     y = _as_taken(y, layer)
-    return y.relu_() if layer.activation is keras.activations.relu else layer.activation(y)
+    if layer.activation is keras.activations.relu:
+        return y.relu_()
+    return y if layer.activation is None else layer.activation(y)
 
 
-def _torch_max_pool(layer: Any, x: Any) -> Any:
-    torch = import_module("torch")
-    y = torch.max_pool2d(_first(x, layer), layer.pool_size, layer.strides, _padding(layer, layer.pool_size))
+def _torch_max_pool(layer: Any, inputs: Any) -> Any:
+    import torch
+
+    y = torch.max_pool2d(_first(inputs, layer), layer.pool_size, layer.strides, _padding(layer, layer.pool_size))
     return _as_taken(y, layer)
 
 
-def _torch_norm(layer: Any, x: Any, training: bool | None = None, mask: Any = None) -> Any:
+def _torch_norm(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
     """One operation, which gives the batch's statistics, too."""
-    torch = import_module("torch")
+    import torch
+
     trains, axis = bool(training and layer.trainable), layer.axis % 4
-    count = x.numel() // x.shape[axis]
+    count = inputs.numel() // inputs.shape[axis]
     if mask is not None or (trains and count == 1):
-        return type(layer).call(layer, x, training, mask)
+        return type(layer).call(layer, inputs, training, mask)
+    x = ops.cast(inputs, layer.compute_dtype)
     dtype = torch.promote_types(x.dtype, torch.float32)  # half precision is for maps alone
     weights = layer.moving_mean, layer.moving_variance, layer.gamma, layer.beta
     mean, variance, gamma, beta = (ops.convert_to_tensor(weight).to(dtype) for weight in weights)
@@ -131,11 +139,13 @@ def _on_tensorflow(layer: Any) -> None:
         layer.call = partial(_tensorflow_norm, layer)
 
 
-def _tensorflow_norm(layer: Any, x: Any, training: bool | None = None, mask: Any = None) -> Any:
+def _tensorflow_norm(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
     """In training one operation, which gives the batch's statistics, too; in inference what Keras does."""
-    if mask is not None or not (training and layer.trainable) or x.dtype == "float64":  # which the operation has not
-        return type(layer).call(layer, x, training, mask)
-    tf = import_module("tensorflow")
+    if mask is not None or not (training and layer.trainable) or layer.compute_dtype == "float64":
+        return type(layer).call(layer, inputs, training, mask)
+    import tensorflow as tf
+
+    x = ops.cast(inputs, layer.compute_dtype)
     y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=x,
         scale=ops.cast(layer.gamma, "float32"),
@@ -153,7 +163,7 @@ def _tensorflow_norm(layer: Any, x: Any, training: bool | None = None, mask: Any
 def _move(layer: Any, mean: Any, variance: Any) -> None:
     """Moves a norm's moving statistics towards the batch's."""
     for moving, batch in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-        moving.assign(moving * layer.momentum + batch * (1 - layer.momentum))
+        moving.assign(ops.cast(moving, batch.dtype) * layer.momentum + batch * (1 - layer.momentum))
 
 
 def _on_jax(layer: Any) -> None:

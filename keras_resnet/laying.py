@@ -1,11 +1,11 @@
-"""A model laid out anew: channels_first inside, over views of channels_last inputs and outputs, as PyTorch likes it."""
+"""A model laid out anew: its feature maps in the other data format, between inputs and outputs as they were."""
 
 from typing import Any
 
 import keras
 from keras import layers
 
-from keras_resnet.graphs import read, rebuild
+from keras_resnet.graphs import alike, read, rebuild
 
 _SPATIAL = (
     *(layers.Conv2D, layers.DepthwiseConv2D, layers.ZeroPadding2D, layers.Cropping2D),
@@ -16,51 +16,68 @@ _POINTWISE = (
     *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum),
 )
 _ACTIVATIONS = ("linear", "relu", "relu6", "elu", "gelu", "silu", "hard_silu", "sigmoid", "hard_sigmoid", "tanh")
+_OTHER = {"channels_first": "channels_last", "channels_last": "channels_first"}
+_PERMUTATIONS = {"channels_first": (3, 1, 2), "channels_last": (2, 3, 1)}  # to it
+_AXES = {"channels_first": 1, "channels_last": 3}  # of channels
 
 
-def channels_first_inside(model: keras.Model) -> keras.Model:
-    """Makes a model of the same function and weights, whose feature maps are channels_first.
+def relaid(model: keras.Model, data_format: str) -> keras.Model:
+    """Makes a model of the same function and weights, whose feature maps are of a data format.
 
-    PyTorch computes so, and does it best on memory that is laid out channels_last, which `Permute` gives for nothing:
-    as a view. Layers that work on one axis of their own keep it, between two such views.
+    PyTorch computes channels_first, and does it best on memory that is laid out channels_last, which `Permute` gives
+    for nothing: as a view. TensorFlow on a CPU wants channels_last. Layers that work on one axis of their own keep it,
+    between two `Permute`s. Convolutions take over the ReLUs that follow them. Outputs keep their names.
+
+    Args:
+        model: with a graph.
+        data_format: "channels_first" or "channels_last".
     """
+    inner, outer = _PERMUTATIONS[data_format], _PERMUTATIONS[_OTHER[data_format]]
     graph = read(model)
     ends = set(map(id, graph.ends))
     pairs = [(relu, conv) for relu, conv in graph.followers() if id(relu) not in ends and _joins(relu, conv)]
     relus, convs = {id(relu) for relu, _ in pairs}, {id(conv) for _, conv in pairs}
-    maps: dict[int, tuple[Any, Any]] = {}  # each as channels_last and channels_first, by the id of the former
+    maps: dict[int, tuple[Any, Any]] = {}  # each in the other format and in this, by the id of the former
 
     def make(layer: Any) -> Any:
-        changes = _turned(layer) if _turns(layer) else {}
+        changes = _turned(layer, data_format) if _turns(layer, data_format) else {}
         changes |= {"activation": "relu"} if id(layer) in convs else {}
-        return type(layer).from_config(layer.get_config() | changes) if changes else None
+        changes |= {"name": f"{layer.name}_inside"} if may_end(layer) else {}
+        return alike(layer, **changes) if changes else None
 
-    def first(x: Any, name: str) -> Any:
-        return maps[id(x)][1] if id(x) in maps else _permuted(x, (3, 1, 2), f"{name}_first")
+    def may_end(layer: Any) -> bool:
+        return id(layer) in ends and (_turns(layer, data_format) or type(layer) in _POINTWISE)
+
+    def named(y: Any, old: Any) -> Any:
+        return layers.Identity(dtype=y.dtype, name=old.name)(y) if may_end(old) else y
+
+    def moved(x: Any) -> Any:
+        return maps[id(x)][1] if id(x) in maps else _permuted(x, inner)
 
     def call(old: Any, new: Any, *args: Any, **options: Any) -> Any:
+        args = args or (options.pop("inputs"),) if "inputs" in options else args
         if id(old) in relus:
             return args[0]
         parts = args[0] if args and isinstance(args[0], (list, tuple)) else args[:1]
-        flows = type(old) in _POINTWISE and _elementwise(old) and all(id(part) in maps for part in parts)
-        if not (_turns(old) or flows):
-            return new(*args, **options)
-        moved = [first(part, new.name) for part in parts]
-        y = new(moved if isinstance(args[0], (list, tuple)) else moved[0], *args[1:], **options)
+        flows = type(old) in _POINTWISE and _elementwise(old) and parts and all(id(part) in maps for part in parts)
+        if not (_turns(old, data_format) or flows):
+            return named(new(*args, **options), old)
+        inputs = [moved(part) for part in parts]
+        y = new(inputs if isinstance(args[0], (list, tuple)) else inputs[0], *args[1:], **options)
         if len(y.shape) != 4:
-            return y
-        x = _permuted(y, (2, 3, 1), f"{new.name}_last")
+            return named(y, old)
+        x = _permuted(y, outer, old.name if id(old) in ends else None)
         maps[id(x)] = x, y
         return x
 
     return rebuild(model, make, call)
 
 
-def _turns(layer: Any) -> bool:
-    """Whether a layer is one over maps that are channels_last, and could be channels_first."""
+def _turns(layer: Any, data_format: str) -> bool:
+    """Whether a layer is one over maps of the other data format, and could be of this."""
     if type(layer) is layers.BatchNormalization:
-        return bool(layer.input_spec.ndim == 4 and layer.axis % 4 == 3)
-    return type(layer) in _SPATIAL and layer.data_format == "channels_last" and _elementwise(layer)
+        return bool(layer.input_spec.ndim == 4 and layer.axis % 4 == _AXES[_OTHER[data_format]])
+    return type(layer) in _SPATIAL and layer.data_format == _OTHER[data_format] and _elementwise(layer)
 
 
 def _elementwise(layer: Any) -> bool:
@@ -72,14 +89,15 @@ def _elementwise(layer: Any) -> bool:
 def _joins(relu: Any, conv: Any) -> bool:
     """Whether two layers are a ReLU and a convolution that could apply it."""
     is_relu = type(relu) is layers.Activation and relu.activation is keras.activations.relu
-    fits = type(conv) is layers.Conv2D and conv.activation is keras.activations.linear
+    fits = type(conv) is layers.Conv2D and conv.activation in (None, keras.activations.linear)
     return is_relu and fits and relu.compute_dtype == conv.compute_dtype
 
 
-def _turned(layer: Any) -> dict[str, Any]:
-    """What of a layer's config says that maps are channels_first."""
-    return {"axis": 1} if type(layer) is layers.BatchNormalization else {"data_format": "channels_first"}
+def _turned(layer: Any, data_format: str) -> dict[str, Any]:
+    """What of a layer's config says that maps are of a data format."""
+    norm = type(layer) is layers.BatchNormalization
+    return {"axis": _AXES[data_format]} if norm else {"data_format": data_format}
 
 
-def _permuted(x: Any, axes: tuple[int, ...], name: str) -> Any:
+def _permuted(x: Any, axes: tuple[int, ...], name: str | None = None) -> Any:
     return layers.Permute(axes, dtype=x.dtype, name=name)(x)

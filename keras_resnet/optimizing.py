@@ -4,7 +4,7 @@ import keras
 
 from keras_resnet.fold import fold_batch_norm
 from keras_resnet.kernels import pack, quicken
-from keras_resnet.laying import channels_first_inside
+from keras_resnet.laying import relaid
 
 __all__ = ["optimize_for_inference", "optimize_for_training"]
 
@@ -32,7 +32,7 @@ def optimize_for_inference(model: keras.Model) -> keras.Model:
     """
     model = fold_batch_norm(model)
     if keras.backend.backend() == "torch":
-        model = channels_first_inside(model)
+        model = relaid(model, "channels_first")
     quicken(model)
     return model
 
@@ -52,14 +52,21 @@ def optimize_for_training(model: keras.Model) -> keras.Model:
     each norm is one operation; on JAX, on a CPU, 1x1 convolutions are matrix products.
 
     Args:
-        model: any, changed in place: after `compile`, so that on PyTorch the optimizer's variables are laid out like
-            the weights, and before `fit`.
+        model: any that is built, changed in place: after `compile`, so that on PyTorch the optimizer's variables are
+            laid out like the weights, and before `fit`.
 
     Returns:
         The model.
+
+    Raises:
+        ValueError: if the model is not built.
     """
+    if not model.built:
+        raise ValueError("`model` is not built: call it on data, or give it an Input, first.")
     quicken(model)
     if keras.backend.backend() == "torch" and model.compiled and model.optimizer:
-        model.optimizer.build(model.trainable_variables)
-        pack(model.optimizer.variables)
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        packed = {tuple(each.shape) for each in model.trainable_variables if not each.value.is_contiguous()}
+        pack(each for each in model.optimizer.variables if tuple(each.shape) in packed)
     return model

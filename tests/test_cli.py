@@ -21,6 +21,7 @@ from PIL import Image
 
 import keras_resnet
 from keras_resnet import cli, command_predict, command_train, data, evaluation, labels, transfer
+from keras_resnet.options import parser
 from tests.pictures import SHAPES, draw_folder
 
 BACKEND = keras.backend.backend()
@@ -372,7 +373,7 @@ def test_pretrained_weights_are_the_default_where_they_can_be_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def choose(*arguments: str, shorter: int = 300) -> tuple[dict[str, Any], str]:
-        found = command_train._choose(cli._parser().parse_args(["train", "x", *arguments]), shorter)
+        found = command_train._choose(parser().parse_args(["train", "x", *arguments]), shorter)
         return found, capsys.readouterr().out
 
     monkeypatch.setattr(transfer, "fetch_published", lambda network: tmp_path)

@@ -1,5 +1,6 @@
 """Files of other runtimes: each gives the model's own outputs, or is not written."""
 
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -194,6 +195,58 @@ def test_a_folder_takes_anothers_place_whole_or_not_at_all(tmp_path: Path) -> No
 
 
 @one_backend
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_what_was_there_comes_back_whenever_a_move_fails(
+    call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, calls = os.replace, iter(range(1, 99))
+
+    def failing(source: Path, target: Path) -> None:
+        if next(calls) == call:
+            raise PermissionError("locked")
+        replace(source, target)
+
+    for name in ("net.xml", "net.bin"):
+        (tmp_path / name).write_text("old")
+    with pytest.raises(PermissionError), exporting._placed(tmp_path / "net.xml") as part:  # noqa: PT012
+        for name in ("net.xml", "net.bin"):
+            part.with_name(name).write_text("new")
+        monkeypatch.setattr(os, "replace", failing)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"net.xml": "old", "net.bin": "old"}
+
+
+@one_backend
+def test_probabilities_show_what_is_wrong_with_the_logits_under_them() -> None:
+    logits = np.array([[12.0, 1.0, -3.0], [0.5, 14.0, 2.0]])
+    wrong = logits + np.array([[0, 0.1, 0], [0, 0, 0]])
+    right, found = (np.exp(each) / np.exp(each).sum(-1, keepdims=True) for each in (logits, wrong))
+    assert np.abs(found - right).max() < 1e-4
+    assert exporting._deviation([found], [right]) > 1e-3
+    assert exporting._deviation([right.astype("float32")], [right]) < 1e-6
+
+
+@one_backend
+def test_a_net_of_channels_first_and_half_precision_becomes_what_tensorflow_runs(tmp_path: Path) -> None:
+    need("saved_model")
+    variant = thin(keras_resnet.variants.RESNET18)
+    model = randomise(
+        keras_resnet.ResNet(
+            variant,
+            weights=None,
+            classes=5,
+            input_shape=(3, 64, 64),
+            data_format="channels_first",
+            dtype="mixed_bfloat16",
+        )
+    )
+    before = keras.utils.serialize_keras_object(model)
+    export(model, tmp_path / "net", "saved_model")
+    images = np.random.default_rng(3).normal(size=(3, 3, 64, 64)).astype("float32")
+    assert_close(outputs("saved_model", tmp_path / "net", images)[0], run(model, images), 0.05)
+    assert keras.utils.serialize_keras_object(model) == before
+
+
+@one_backend
 def test_what_can_not_be_is_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -281,7 +334,7 @@ def test_images_are_of_the_range_and_type_that_the_model_takes() -> None:
         one, two = exporting._images(shape, model)
         assert (len(one), len(two)) == (1, 2)
         assert one.shape[1:3] == ((64, 64) if shape[1] is None else (32, 32))
-        assert two.shape[1:3] == ((96, 96) if shape[1] is None else (32, 32))
+        assert two.shape[1:3] == ((97, 80) if shape[1] is None else (32, 32))
         assert one.dtype == two.dtype == model.inputs[0].dtype
         assert (one.min() < 0) == (low < 0)
         assert high < one.max() <= 255

@@ -198,9 +198,9 @@ def test_models_in_the_model_fold_too(kind: type[keras.Model]) -> None:
     folded = assert_folded(of(lambda x: norm(layers.Conv2D(4, 3)(inner(inner(x))))), images(8, 8))
     assert not norms(folded.get_layer("inner"))
     assert len([layer for layer in folded.layers if layer.name == "inner"]) == 1
-    inner = _inner(kind)
-    folded = assert_folded(of(lambda x: inner(x, training=True)), images(8, 8))
-    assert len(norms(folded.get_layer("inner"))) == 1
+    for how in ({"training": True}, {"training": 1}):
+        folded = assert_folded(of(lambda x: _inner(kind)(x, **how)), images(8, 8))  # noqa: B023
+        assert len(norms(folded.get_layer("inner"))) == 1
 
 
 @one_backend
@@ -230,6 +230,39 @@ def test_whatever_else_a_graph_holds_is_kept() -> None:
     assert_folded(keras.Model({"left": left, "right": right}, y), {"left": images(8, 8), "right": images(8, 8) + 1})
 
 
+def mish(x: Any) -> Any:
+    return x * keras.ops.tanh(keras.ops.softplus(x))
+
+
+class Graphless(keras.Model):  # type: ignore[misc]
+    """A model that only its code describes."""
+
+    def call(self, x: Any) -> Any:
+        return 2 * x
+
+
+@one_backend
+def test_functions_and_models_of_ones_own_are_kept() -> None:
+    def build(x: Tensor) -> Any:
+        y = layers.Lambda(mish)(norm(layers.Conv2D(3, 3, activation="linear")(x)))
+        y = layers.Activation(mish)(layers.Lambda(lambda t: keras.ops.abs(t) - mish(t))(y))
+        return Graphless()(layers.Conv2D(4, 3, activation=mish)(y))
+
+    assert_folded(of(build), images(8, 8))
+
+
+@one_backend
+def test_layers_called_by_keyword_fold() -> None:
+    assert_folded(of(lambda x: layers.BatchNormalization()(inputs=layers.Conv2D(4, 3)(inputs=x))), images(8, 8))
+
+
+@one_backend
+def test_a_sequential_model_of_several_outputs_folds() -> None:
+    x = keras.Input((8, 8, 3))
+    two = keras.Model(x, [norm(layers.Conv2D(3, 1)(x)), x])
+    assert_folded(keras.Sequential([keras.Input((8, 8, 3)), two]), images(8, 8))
+
+
 @one_backend
 def test_an_adapted_normalization_stays_adapted() -> None:
     layer = layers.Normalization()
@@ -240,10 +273,7 @@ def test_an_adapted_normalization_stays_adapted() -> None:
 
 @one_backend
 def test_what_has_no_graph_is_refused() -> None:
-    class Own(keras.Model):  # type: ignore[misc]
-        pass
-
-    for wrong in (Own(), keras.Sequential([layers.Dense(2)]), layers.Dense(2)):
+    for wrong in (Graphless(), keras.Sequential([layers.Dense(2)]), layers.Dense(2)):
         with pytest.raises(ValueError, match="`model` must be a functional or a built Sequential model; received"):
             fold_batch_norm(wrong)
 

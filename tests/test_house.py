@@ -109,6 +109,7 @@ ROOMS = (
     "command_convert",
     "command_export",
     "command_benchmark",
+    "options",
     "cli",
     "__main__",
 )

@@ -11,6 +11,7 @@ from keras import layers
 
 import keras_resnet
 from keras_resnet import optimize_for_inference, optimize_for_training
+from keras_resnet.laying import relaid
 from keras_resnet.variants import NETWORKS
 from tests.nets import assert_close, assert_same_weights, images, randomise, run, thin, with_style
 
@@ -24,6 +25,11 @@ def tiny(name: str = "ResNet50", style: str = "keras", **arguments: Any) -> kera
     widths = {"widths": (16, 32, 64)} if NETWORKS[name].shortcut == "A" else {}
     given = {"weights": None, "classes": 5, "classifier_activation": None, "input_shape": (64, 64, 3)} | arguments
     return randomise(keras_resnet.ResNet(with_style(thin(NETWORKS[name], **widths), style), **given))
+
+
+def quickened(model: keras.Model) -> list[str]:
+    """The layers that don't compute as Keras lets them."""
+    return [layer.name for layer in model.layers if {"call", "convolution_op"} & set(vars(layer))]
 
 
 def inside(model: keras.Model) -> set[str]:
@@ -48,7 +54,7 @@ def test_networks_keep_their_outputs(name: str, style: str, shape: tuple[int, in
     optimized.save(tmp_path / "net.keras")
     assert_close(run(keras.models.load_model(tmp_path / "net.keras"), x), expected, 1e-5)
     assert (optimized.input_shape, optimized.output_shape) == (model.input_shape, model.output_shape)
-    assert not any("call" in vars(layer) for layer in model.layers)  # the source computes as it did
+    assert not quickened(model)  # the source computes as it did
     for now, then in zip(model.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(now, then)
 
@@ -125,11 +131,36 @@ def test_layers_of_one_axis_keep_it() -> None:
 
 
 @one_backend
-def test_an_activation_that_is_an_output_keeps_its_name() -> None:
+def test_layers_called_twice_or_by_keyword_turn() -> None:
     x = keras.Input((8, 8, 3))
-    y = layers.Activation("relu", name="features")(layers.Conv2D(4, 3, name="conv")(x))
-    optimized = optimize_for_inference(keras.Model(x, y))
-    assert optimized.output_names == ["features_last"] or "features" in {layer.name for layer in optimized.layers}
+    relu, conv = layers.ReLU(), layers.Conv2D(4, 3)
+    pair = [relu(conv(inputs=x)), relu(conv(layers.Conv2D(3, 1)(x)))]
+    model = randomise(keras.Model(x, layers.Concatenate()(inputs=[*pair, layers.Add()(inputs=pair)])))
+    assert_close(run(optimize_for_inference(model), images(8, 8)), run(model, images(8, 8)), 1e-5)
+
+
+@one_backend
+def test_outputs_keep_their_names() -> None:
+    x = keras.Input((8, 8, 3))
+    y = layers.Conv2D(4, 3, name="conv")(x)
+    z = layers.Activation("relu", name="features")(y)
+    pooled = layers.GlobalAveragePooling2D(name="pooled")(z)
+    model = randomise(keras.Model(x, [y, z, pooled, layers.Activation("relu", name="vector")(pooled)]))
+    optimized = optimize_for_inference(model)
+    assert optimized.output_names == model.output_names == ["conv", "features", "pooled", "vector"]
+    for mine, own in zip(optimized(images(8, 8)), model(images(8, 8)), strict=True):
+        assert_close(keras.ops.convert_to_numpy(mine), keras.ops.convert_to_numpy(own), 1e-5)
+
+
+@one_backend
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+def test_a_model_is_relaid_in_either_direction(data_format: str) -> None:
+    other = {"channels_first": "channels_last", "channels_last": "channels_first"}[data_format]
+    model = tiny(data_format=other, input_shape=(64, 64, 3) if other == "channels_last" else (3, 64, 64))
+    x = images() if other == "channels_last" else np.moveaxis(images(), -1, 1).copy()
+    turned = relaid(model, data_format)
+    assert (inside(model), inside(turned)) == ({other}, {data_format})
+    assert_close(run(turned, x), run(model, x), 1e-5)
 
 
 def fitted(model: keras.Model, optimized: bool, optimizer: str = "sgd") -> keras.Model:
@@ -150,21 +181,21 @@ def fitted_pair(name: str, **arguments: Any) -> tuple[keras.Model, keras.Model]:
     return usual, quick
 
 
-def shallow() -> keras.Model:
+def shallow(**arguments: Any) -> keras.Model:
     """What is quickened, and not so deep that rounding grows."""
     variant = dataclasses.replace(thin(NETWORKS["ResNet50"]), units=(1, 1), widths=(8, 16))
-    return randomise(keras_resnet.ResNet(variant, weights=None, classes=5, input_shape=(64, 64, 3)))
+    return randomise(keras_resnet.ResNet(variant, weights=None, classes=5, input_shape=(64, 64, 3), **arguments))
 
 
 def test_training_ends_with_the_same_weights(tmp_path: Path) -> None:
     """Kernels, moving statistics and predictions; and what is saved knows nothing of it."""
     usual, quick = (fitted(shallow(), optimized) for optimized in (False, True))
-    assert any({"call", "convolution_op"} & set(vars(layer)) for layer in quick.layers)
+    assert quickened(quick)
     assert_same_weights(quick, usual, 1e-4)
     assert_close(run(quick, images()), run(usual, images()), 1e-4)
     quick.save(tmp_path / "net.keras")
     loaded = keras.models.load_model(tmp_path / "net.keras")
-    assert not any({"call", "convolution_op"} & set(vars(layer)) for layer in loaded.layers)
+    assert not quickened(loaded)
     assert_close(run(loaded, images()), run(quick, images()), 1e-5)
 
 
@@ -210,6 +241,14 @@ def test_a_batch_of_one_number_per_channel_is_no_error() -> None:
     np.testing.assert_array_equal(run(optimize_for_training(model), image, training=True), expected)
 
 
+def test_half_precision_trains() -> None:
+    """In policies of half precision alone weights and statistics are of another dtype than the batch's."""
+    for dtype in ("mixed_bfloat16", "bfloat16"):
+        model = shallow(dtype=dtype)
+        fitted(model, True)
+        assert np.isfinite(run(model, images())).all()
+
+
 @one_backend
 def test_mixed_precision_trains_to_nearly_the_same() -> None:
     results = [
@@ -245,6 +284,8 @@ def test_weights_move_between_layouts_while_they_train() -> None:
 
 
 @one_backend
-def test_models_without_a_graph_are_refused_for_inference_alone() -> None:
+def test_models_that_are_not_built_are_refused() -> None:
     with pytest.raises(ValueError, match="`model` must be a functional or a built Sequential model"):
         optimize_for_inference(keras.Sequential([layers.Dense(2)]))
+    with pytest.raises(ValueError, match="`model` is not built"):
+        optimize_for_training(keras.Sequential([layers.Dense(2)]))

@@ -170,7 +170,7 @@ def _child(name: str, setting: Setting) -> Iterator["_Child"]:
     spec = json.dumps([name, asdict(setting)])
     with TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "keras_resnet.contender", spec],
+            [sys.executable, "-u", "-P", "-m", "keras_resnet.contender", spec],  # -u: its last words in their order
             env=_SHARED_GPU | os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},  # it finds what we find
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -14,6 +14,7 @@ _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTran
 _DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)  # (..., in, outputs of each)
 _SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)  # the second of two kernels, (..., in, out)
 _PLAIN = (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D)  # (..., in, out)
+_FOLDING = (*_PLAIN, *_SEPARABLE, *_TRANSPOSED, *_DEPTHWISE)
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
@@ -27,8 +28,8 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
     In inference a norm is a factor and a summand for each channel (arXiv:1502.03167, algorithm 2), which the kernel and
     the bias of a convolution can hold. A norm stays where that would be another function: if anything else reads the
-    convolution's output, if the convolution has an activation, if one of the two is called more than once, or with
-    `training=True`, or in another dtype than the other, or if the norm is over another axis than the channels.
+    convolution's output, if the convolution has an activation, if either is called more than once or with
+    `training=True`, if they compute in different dtypes, or if the norm is over another axis than the channels.
 
     Args:
         model: functional or Sequential, of any inputs and outputs, and with other models in it or not. It and its
@@ -67,12 +68,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
 def _fits(norm: Any, conv: Any) -> bool:
     """Whether two layers are a norm and a convolution or dense layer that could compute the same."""
-    if type(norm) is not layers.BatchNormalization or type(conv) not in (
-        *_PLAIN,
-        *_SEPARABLE,
-        *_TRANSPOSED,
-        *_DEPTHWISE,
-    ):
+    if type(norm) is not layers.BatchNormalization or type(conv) not in _FOLDING:
         return False
     rank = norm.input_spec.ndim
     channels = 1 if getattr(conv, "data_format", "") == "channels_first" else rank - 1

@@ -95,10 +95,7 @@ def read(model: keras.Model) -> Graph:
                 plain = len(given) == 1 and _is_tensor(given[0]) and not training
                 found.calls.append(Call(layer, tuple(layers[name] for name in _read(given)), plain))
                 if has_graph(layer):
-                    visit(
-                        layer,
-                        training or any(value is True or value == 1 for value in given if not isinstance(value, dict)),
-                    )
+                    visit(layer, training or any(value == 1 for value in given))
 
     visit(model, False)
     return found
@@ -112,8 +109,7 @@ def alike(layer: Any, **changes: Any) -> Any:
         new = type(layer).from_config(config, {function.__name__: function}, safe_mode=False)
         new.function = function  # what comes from a config has lost its globals
         return new
-    functions = {key: getattr(layer, key, None) for key in config}
-    config |= {key: value for key, value in functions.items() if isinstance(value, FunctionType)}
+    config |= {key: value for key, value in vars(layer).items() if key in config and isinstance(value, FunctionType)}
     return type(layer).from_config(config | changes)
 
 

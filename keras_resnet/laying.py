@@ -34,22 +34,26 @@ def relaid(model: keras.Model, data_format: str) -> keras.Model:
     """
     inner, outer = _PERMUTATIONS[data_format], _PERMUTATIONS[_OTHER[data_format]]
     graph = read(model)
-    ends = set(map(id, graph.ends))
+    ends = {id(layer): layer for layer in graph.ends}
     pairs = [(relu, conv) for relu, conv in graph.followers() if id(relu) not in ends and _joins(relu, conv)]
     relus, convs = {id(relu) for relu, _ in pairs}, {id(conv) for _, conv in pairs}
+    may_turn = [layer for layer in ends.values() if _turns(layer, data_format) or type(layer) in _POINTWISE]
+    names: dict[int, str | None] = {id(layer): layer.name for layer in may_turn}  # for what comes after them
     maps: dict[int, tuple[Any, Any]] = {}  # each in the other format and in this, by the id of the former
 
     def make(layer: Any) -> Any:
         changes = _turned(layer, data_format) if _turns(layer, data_format) else {}
         changes |= {"activation": "relu"} if id(layer) in convs else {}
-        changes |= {"name": f"{layer.name}_inside"} if may_end(layer) else {}
+        changes |= {"name": f"{layer.name}_inside"} if id(layer) in names else {}
         return alike(layer, **changes) if changes else None
 
-    def may_end(layer: Any) -> bool:
-        return id(layer) in ends and (_turns(layer, data_format) or type(layer) in _POINTWISE)
-
     def named(y: Any, old: Any) -> Any:
-        return layers.Identity(dtype=y.dtype, name=old.name)(y) if may_end(old) else y
+        return layers.Identity(dtype=y.dtype, name=name_of(old))(y) if id(old) in names else y
+
+    def name_of(old: Any) -> str | None:
+        name = names.get(id(old))
+        names.update({id(old): None} if name else {})  # a second call's is Keras' choice
+        return name
 
     def moved(x: Any) -> Any:
         return maps[id(x)][1] if id(x) in maps else _permuted(x, inner)
@@ -66,7 +70,7 @@ def relaid(model: keras.Model, data_format: str) -> keras.Model:
         y = new(inputs if isinstance(args[0], (list, tuple)) else inputs[0], *args[1:], **options)
         if len(y.shape) != 4:
             return named(y, old)
-        x = _permuted(y, outer, old.name if id(old) in ends else None)
+        x = _permuted(y, outer, name_of(old))
         maps[id(x)] = x, y
         return x
 

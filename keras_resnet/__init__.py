@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from keras_resnet import data as data
     from keras_resnet import evaluation as evaluation
+    from keras_resnet import exporting as exporting
     from keras_resnet import figures as figures
     from keras_resnet import labels as labels
     from keras_resnet import resnet as resnet

@@ -4,8 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +15,7 @@ import keras
 import numpy as np
 
 from keras_resnet.errors import check_choice, check_positive
+from keras_resnet.files import placed
 from keras_resnet.fold import fold_batch_norm
 from keras_resnet.graphs import rebuild
 from keras_resnet.laying import relaid
@@ -93,7 +93,8 @@ def export(
             pooling depend on the size, as in style "slim".
 
     Returns:
-        What was written, and how far from the model's outputs those of the file are, for batches of 1 and 2.
+        What was written, and how far from the model's outputs those of the file are, for batches of 1 and 2; of
+        probabilities their logarithms.
 
     Raises:
         ValueError: if an argument is wrong, the backend can't write the model, or the file's outputs deviate by more
@@ -107,7 +108,7 @@ def export(
     model = _in_float32(model)
     batches = _images(shape, model)
     expected = [_run(model, images) for images in batches]
-    with TemporaryDirectory() as folder, _placed(target) as part:
+    with TemporaryDirectory() as folder, placed(target) as part:
         folded = fold_batch_norm(model)
         if backend == "tensorflow" and any(_is_channels_first(layer) for layer in folded.layers):
             folded = relaid(folded, "channels_last")
@@ -254,30 +255,6 @@ def _comparable(found: Any, expected: Any) -> tuple[Any, Any]:
     """Two outputs; their logarithms if they are probabilities, which hide from 1e-4 what is wrong with all but one."""
     if expected.ndim < 2 or expected.min() < 0 or not np.allclose(expected.sum(-1), 1, atol=1e-3):
         return found, expected
-    floor = np.finfo("float32").tiny
     sure = expected > 1e-30  # below, float32 has few digits
-    return tuple(np.where(sure, np.log(np.maximum(each, floor)), 0) for each in (found, expected))  # type: ignore[return-value]
-
-
-@contextmanager
-def _placed(path: Path) -> Iterator[Path]:
-    """Lends a name in a hidden folder beside a path, whose place all that is written there takes, or nothing."""
-    with TemporaryDirectory(prefix=f".part.{path.name}.", dir=path.parent) as hidden:
-        fresh, old = Path(hidden, "new"), Path(hidden, "old")
-        fresh.mkdir()
-        old.mkdir()
-        yield fresh / path.name
-        names = [written.name for written in fresh.iterdir()]
-        try:
-            for name in names:
-                if os.path.lexists(path.with_name(name)):
-                    os.replace(path.with_name(name), old / name)
-            for name in names:
-                os.replace(fresh / name, path.with_name(name))
-        except BaseException:
-            for name in names:
-                if (old / name).exists():
-                    if path.with_name(name).exists():
-                        os.replace(path.with_name(name), fresh / name)
-                    os.replace(old / name, path.with_name(name))
-            raise
+    logs = [np.where(sure, np.log(np.maximum(each, 1e-38)), 0) for each in (found, expected)]
+    return logs[0], logs[1]

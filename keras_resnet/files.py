@@ -1,10 +1,11 @@
-"""Files that are there whole, or as they were before."""
+"""Files and folders that are there whole, or as they were before."""
 
 import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 @contextmanager
@@ -27,6 +28,32 @@ def written(path: Path) -> Iterator[Path]:
         if isinstance(error, Exception) and any(code in str(error) for code in _FULL):  # h5py's RuntimeErrors say so
             raise OSError(f"The disk is full, or the quota: {str(path)!r} could not be written.") from error
         raise
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """Lends a name in a hidden folder beside a path, whose place all that is written there takes, or nothing.
+
+    For folders, and for files that have others beside them.
+    """
+    with TemporaryDirectory(prefix=f".part.{path.name}.", dir=path.parent) as hidden:
+        new, old = Path(hidden, "new"), Path(hidden, "old")
+        new.mkdir()
+        old.mkdir()
+        yield new / path.name
+        names = [each.name for each in new.iterdir()]
+        try:
+            for name in filter(lambda name: os.path.lexists(path.with_name(name)), names):
+                os.replace(path.with_name(name), old / name)
+            for name in names:
+                os.replace(new / name, path.with_name(name))
+        except BaseException:
+            for name in names:
+                if not os.path.lexists(new / name):
+                    os.replace(path.with_name(name), new / name)
+                if os.path.lexists(old / name):
+                    os.replace(old / name, path.with_name(name))
+            raise
 
 
 def _interrupted(error: BaseException | None) -> bool:

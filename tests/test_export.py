@@ -14,6 +14,7 @@ from keras import layers
 import keras_resnet
 from keras_resnet import cli, exporting
 from keras_resnet.exporting import export
+from keras_resnet.files import placed
 from tests.nets import assert_close, randomise, run, thin
 
 one_backend = pytest.mark.one_backend
@@ -184,20 +185,20 @@ def test_every_output_is_compared_on_its_own_scale(found: list[list[float]], dev
 def test_a_folder_takes_anothers_place_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "net"
     for name in ("first", "second"):
-        with exporting._placed(target) as part:
+        with placed(target) as part:
             part.mkdir()
             (part / name).touch()
         assert [path.name for path in target.iterdir()] == [name]
-    with pytest.raises(KeyboardInterrupt), exporting._placed(target) as part:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), placed(target) as part:  # noqa: PT012
         part.mkdir()
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.rglob("*")] == ["net", "second"]
 
 
 @one_backend
-@pytest.mark.parametrize("call", [1, 2, 3, 4])
+@pytest.mark.parametrize(("there", "call"), [(True, 1), (True, 2), (True, 3), (True, 4), (False, 1), (False, 2)])
 def test_what_was_there_comes_back_whenever_a_move_fails(
-    call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    there: bool, call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replace, calls = os.replace, iter(range(1, 99))
 
@@ -206,13 +207,14 @@ def test_what_was_there_comes_back_whenever_a_move_fails(
             raise PermissionError("locked")
         replace(source, target)
 
-    for name in ("net.xml", "net.bin"):
-        (tmp_path / name).write_text("old")
-    with pytest.raises(PermissionError), exporting._placed(tmp_path / "net.xml") as part:  # noqa: PT012
+    before = {"net.xml": "old", "net.bin": "old"} if there else {}
+    for name, text in before.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(PermissionError), placed(tmp_path / "net.xml") as part:  # noqa: PT012
         for name in ("net.xml", "net.bin"):
             part.with_name(name).write_text("new")
         monkeypatch.setattr(os, "replace", failing)
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"net.xml": "old", "net.bin": "old"}
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
 
 
 @one_backend

@@ -44,8 +44,11 @@ def relaid(model: keras.Model, data_format: str) -> keras.Model:
     def make(layer: Any) -> Any:
         changes = _turned(layer, data_format) if _turns(layer, data_format) else {}
         changes |= {"activation": "relu"} if id(layer) in convs else {}
-        changes |= {"name": f"{layer.name}_inside"} if id(layer) in names else {}
+        changes |= {"name": free(f"{layer.name}_inside")} if id(layer) in names else {}
         return alike(layer, **changes) if changes else None
+
+    def free(name: str) -> str:
+        return free(f"{name}_inside") if any(call.layer.name == name for call in graph.calls) else name
 
     def named(y: Any, old: Any) -> Any:
         return layers.Identity(dtype=y.dtype, name=name_of(old))(y) if id(old) in names else y

@@ -5,6 +5,7 @@ import keras
 from keras_resnet.fold import fold_batch_norm
 from keras_resnet.kernels import pack, quicken
 from keras_resnet.laying import relaid
+from keras_resnet.stepping import step_directly
 
 __all__ = ["optimize_for_inference", "optimize_for_training"]
 
@@ -34,6 +35,8 @@ def optimize_for_inference(model: keras.Model) -> keras.Model:
     if keras.backend.backend() == "torch":
         model = relaid(model, "channels_first")
     quicken(model)
+    if keras.backend.backend() == "torch":
+        step_directly(model)
     return model
 
 

@@ -83,6 +83,7 @@ ROOMS = (
     "fold",
     "laying",
     "kernels",
+    "stepping",
     "optimizing",
     "augmentation",
     "folders",

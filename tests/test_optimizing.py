@@ -131,6 +131,45 @@ def test_layers_of_one_axis_keep_it() -> None:
 
 
 @one_backend
+def test_a_net_is_stepped_through_for_every_kind_of_input_and_mode() -> None:
+    """Directly where that is foreseen, else by Keras; with some outputs in the middle."""
+    whole = tiny("ResNet50V2", include_top=False, pooling="avg")
+    ends = {"a": whole.get_layer("conv2_block1_out").output, "z": whole.output, "x": whole.input}
+    model = keras.Model(whole.input, ends)
+    optimized = optimize_for_inference(model)
+    assert "call" in vars(optimized)
+    for x in (images(), keras.ops.convert_to_tensor(images()), images().astype("float64")):
+        for training in (None, False):
+            found, expected = optimized(x, training=training), model(x, training=False)
+            assert list(found) == list(expected)
+            for name, own in expected.items():
+                assert_close(keras.ops.convert_to_numpy(found[name]), keras.ops.convert_to_numpy(own), 1e-5)
+    again = optimize_for_inference(optimized)
+    assert_close(keras.ops.convert_to_numpy(again(images())["z"]), keras.ops.convert_to_numpy(expected["z"]), 1e-5)
+    before = again.get_weights()
+    again(images(), training=True)  # the norms that are left take the batch's statistics
+    assert any((now != then).any() for now, then in zip(again.get_weights(), before, strict=True))
+
+
+@one_backend
+def test_what_keras_does_around_layers_is_done_where_it_matters() -> None:
+    """Masks, other precision than float32, several inputs, layers that are shared or somebody's own."""
+    x, y = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    conv = layers.Conv2D(3, 3, padding="same")
+    for model in (
+        keras.Model(x, conv(conv(x))),
+        keras.Model([x, y], layers.Add()([x, y])),
+        keras.Model(x, layers.Conv2D(3, 3, dtype="mixed_bfloat16")(x)),
+        keras.Model(x, layers.Masking()(x)),
+        keras.Model(x, keras.ops.abs(x)),
+    ):
+        optimized = optimize_for_inference(model)
+        assert "call" not in vars(optimized)
+        given = [images(8, 8), images(8, 8)] if len(model.inputs) > 1 else images(8, 8)
+        assert_close(run(optimized, given), run(model, given), 1e-2)
+
+
+@one_backend
 def test_layers_called_twice_or_by_keyword_turn() -> None:
     x = keras.Input((8, 8, 3))
     relu, conv = layers.ReLU(), layers.Conv2D(4, 3)

@@ -8,15 +8,13 @@ import keras
 from keras_resnet.checkpoints import list_weights
 from keras_resnet.command_predict import load_published
 from keras_resnet.errors import reading
-from keras_resnet.exporting import check_export, export
-
-_ENDINGS = {"onnx": ".onnx", "saved_model": "_saved_model", "openvino": ".xml", "litert": ".tflite"}
+from keras_resnet.exporting import FORMATS, check_export, export
 
 
 def export_file(arguments: argparse.Namespace) -> None:
     """Writes a model as a file of another runtime, and says how far its outputs are from the model's."""
     name = Path(arguments.model).name.removesuffix(".keras")
-    target = arguments.target or Path(f"{name}{_ENDINGS[arguments.format]}")
+    target = arguments.target or Path(f"{name}{FORMATS[arguments.format].suffix or f'_{arguments.format}'}")
     check_export(target, arguments.format, arguments.overwrite)
     done = export(_load(arguments.model), target, arguments.format, arguments.overwrite, arguments.image_size)
     print(f"written by: {done.backend}")

@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_resnet.layouts import Stem, Variant
 from keras_resnet.lineages import LINEAGES
+from keras_resnet.names import timm_network
 from keras_resnet.variants import BUILDERS, NETWORKS
 
 CLASSES = 1000
@@ -168,7 +169,7 @@ def _torch_network(module: Any, variant: Variant) -> Callable[[], Any]:
     if module.__name__ == "torchvision":
         create = getattr(module.models, variant.name, None)
     else:
-        name = variant.name if variant.version == 1 else f"resnetv2_{variant.name[6:-2]}"
+        name = timm_network(variant)
         create = partial(module.create_model, name) if module.is_model(name) else None
     if create is None:
         raise LeftOutError(f"has no {BUILDERS[variant.name]}")

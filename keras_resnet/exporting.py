@@ -34,7 +34,7 @@ class _Format:
     modules: tuple[str, ...] = ()  # that the backend or the check imports
 
 
-_FORMATS = {
+FORMATS = {
     "onnx": _Format(".onnx", ("torch",), ("onnx", "onnxruntime")),
     "saved_model": _Format("", ("tensorflow",)),
     "openvino": _Format(".xml", ("tensorflow", "torch"), ("openvino",)),
@@ -131,9 +131,9 @@ def export(
 
 def check_export(path: str | os.PathLike[str], format: str, overwrite: bool = False) -> str:
     """Finds the backend that writes a format, and raises what `export` does where path or installation forbid it."""
-    check_choice("format", format, tuple(_FORMATS))
-    kind, path = _FORMATS[format], Path(os.fsdecode(path))
-    others = {".keras", *(each.suffix for each in _FORMATS.values())} - {""}
+    check_choice("format", format, tuple(FORMATS))
+    kind, path = FORMATS[format], Path(os.fsdecode(path))
+    others = {".keras", *(each.suffix for each in FORMATS.values())} - {""}
     if path.suffix != kind.suffix and (kind.suffix or path.suffix in others):
         rule = f"end in {kind.suffix}" if kind.suffix else "be a folder, without such an ending"
         raise ValueError(f"`path` of format {format!r} must {rule}; received {str(path)!r}.")

@@ -62,7 +62,8 @@ def relaid(model: keras.Model, data_format: str) -> keras.Model:
         return maps[id(x)][1] if id(x) in maps else _permuted(x, inner)
 
     def call(old: Any, new: Any, *args: Any, **options: Any) -> Any:
-        args = args or (options.pop("inputs"),) if "inputs" in options else args
+        if not args and "inputs" in options:
+            args = (options.pop("inputs"),)
         if id(old) in relus:
             return args[0]
         parts = args[0] if args and isinstance(args[0], (list, tuple)) else args[:1]

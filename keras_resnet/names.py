@@ -5,7 +5,14 @@ A map is a function of the plan: from each of our layers that has weights to the
 
 import re
 
+from keras_resnet.layouts import Variant
 from keras_resnet.plans import Conv, Plan, Unit
+
+
+def timm_network(variant: Variant) -> str:
+    """timm's name of a network: `resnet50`, `resnetv2_50`."""
+    return variant.name if variant.version == 1 else f"resnetv2_{variant.name[6:-2]}"
+
 
 # Our variables in PyTorch, Keras and TF-Slim.
 TORCH_VARIABLES = {

@@ -64,8 +64,11 @@ def optimize_for_training(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: if the model is not built.
     """
-    if not model.built:
-        raise ValueError("`model` is not built: call it on data, or give it an Input, first.")
+    if not isinstance(model, keras.Model) or not model.built:
+        raise ValueError(
+            f"`model` must be a model that is built; received {type(model).__name__}. Call it on data, or give it an "
+            "Input, first."
+        )
     quicken(model)
     if keras.backend.backend() == "torch" and model.compiled and model.optimizer:
         if not model.optimizer.built:

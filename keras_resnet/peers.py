@@ -11,6 +11,7 @@ import numpy as np
 from keras_resnet import families
 from keras_resnet.families import Family
 from keras_resnet.layouts import Variant
+from keras_resnet.names import timm_network
 from keras_resnet.variants import BUILDERS
 
 # The depths that each library has.
@@ -64,8 +65,7 @@ def _torch_model(library: str, variant: Variant, classes: int) -> Any:
     if library == "torchvision":
         return getattr(module.models, variant.name)(num_classes=classes)
     if library == "timm":
-        name = variant.name if variant.version == 1 else f"resnetv2_{variant.name[6:-2]}"
-        return module.create_model(name, num_classes=classes)
+        return module.create_model(timm_network(variant), num_classes=classes)
     config = module.ResNetConfig(
         num_labels=classes,
         depths=list(variant.units),

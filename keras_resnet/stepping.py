@@ -9,15 +9,16 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_resnet.graphs import functional
+from keras_resnet.graphs import Graph, read
 
 # Whose `call`, in inference, on float32, is all that their calls do.
 _KNOWN = {
     *(layers.Conv2D, layers.DepthwiseConv2D, layers.Dense, layers.BatchNormalization, layers.Permute, layers.Flatten),
     *(layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D),
     *(layers.ZeroPadding2D, layers.Cropping2D, layers.Activation, layers.ReLU, layers.Identity, layers.Dropout),
-    *(layers.Add, layers.Multiply, layers.Rescaling),
+    layers.Rescaling,
 }
+_MERGING = {layers.Add, layers.Multiply}  # these, too, of lists of maps
 
 
 @dataclass(frozen=True)
@@ -35,37 +36,34 @@ def step_directly(model: keras.Model) -> None:
 
     Keras spends a tenth of a millisecond around each, and keeps every map until the last is there.
     """
-    graph = functional(model)
-    found = {layer.name: layer for layer in graph.operations}
-    config = graph.get_config()
-    reads = {}
-    for entry in config["layers"]:
-        layer, nodes = found[entry["name"]], entry["inbound_nodes"]
-        if isinstance(layer, layers.InputLayer):
-            continue
-        if len(nodes) != 1 or not _is_known(layer) or len(nodes[0]["args"]) != 1 or any(nodes[0]["kwargs"].values()):
-            return
-        (value,) = nodes[0]["args"]
-        reads[layer.name] = [_name(each) for each in value] if isinstance(value, (list, tuple)) else _name(value)
-    if len(graph.inputs) != 1 or graph.inputs[0].dtype != "float32":
+    graph = read(model)
+    if len(model.inputs) != 1 or model.inputs[0].dtype != "float32" or not _all_known(graph):
         return
+    found = {call.layer.name: call.layer for call in graph.calls}
+    reads: dict[str, str | list[str]] = {}
+    for call in graph.calls:
+        names = [layer.name for layer in call.reads]
+        reads[call.layer.name] = names if type(call.layer) in _MERGING else names[0]
     last = {read: name for name, value in reads.items() for read in (value if isinstance(value, list) else [value])}
-    ends = keras.tree.flatten(config["output_layers"])[::3]
+    ends = [layer.name for layer in graph.ends]
     steps = [
         _Step(name, found[name].call, value, tuple(read for read in last if last[read] == name and read not in ends))
         for name, value in reads.items()
     ]
-    image = next(layer.name for layer in graph.layers if isinstance(layer, layers.InputLayer))
+    image = next(layer.name for layer in model.layers if isinstance(layer, layers.InputLayer))
     model.call = partial(_call, model, image, steps, ends)
 
 
-def _is_known(layer: Any) -> bool:
-    return type(layer) in _KNOWN and layer.compute_dtype == "float32" and layer.quantization_mode is None
-
-
-def _name(tensor: Any) -> str:
-    """The layer that a tensor is of, as configs write it."""
-    return str(tensor["config"]["keras_history"][0])
+def _all_known(graph: Graph) -> bool:
+    """Whether each layer is called once, with maps alone, and does nothing beside its `call`."""
+    once = len({id(call.layer) for call in graph.calls}) == len(graph.calls)
+    return once and all(
+        (call.plain or type(call.layer) in _MERGING)
+        and type(call.layer) in (*_KNOWN, *_MERGING)
+        and call.layer.compute_dtype == "float32"
+        and call.layer.quantization_mode is None
+        for call in graph.calls
+    )
 
 
 def _call(

@@ -205,9 +205,7 @@ def test_a_model_is_relaid_in_either_direction(data_format: str) -> None:
 
 def fitted(model: keras.Model, optimized: bool, optimizer: str = "sgd") -> keras.Model:
     for layer in model.layers:
-        if isinstance(
-            layer, layers.BatchNormalization
-        ):  # as a trained net has it, so that a step of this rate is a sane one
+        if isinstance(layer, layers.BatchNormalization):  # as training leaves it, so that a step is a sane one
             layer.gamma.assign(np.full(layer.gamma.shape, 0.3))
     model.compile(optimizer, "sparse_categorical_crossentropy")
     if optimized:
@@ -258,6 +256,8 @@ def norms_of(training: bool, **options: Any) -> list[tuple[Any, list[Any]]]:
         model.set_weights(before)
         if optimized:
             optimize_for_training(model)
+            stays = keras.backend.backend() == "jax" or {"scale", "axis"} & set(options)
+            assert bool(quickened(model)) == (not stays)
         y = keras.ops.convert_to_numpy(model(images(6, 5) * 3 + 1, training=training))
         found.append((y, model.get_weights()))
     return found
@@ -291,10 +291,8 @@ def test_half_precision_trains() -> None:
 
 @one_backend
 def test_mixed_precision_trains_to_nearly_the_same() -> None:
-    results = [
-        run(fitted(tiny(dtype="mixed_bfloat16", classifier_activation="softmax"), o), images()) for o in (False, True)
-    ]
-    assert_close(results[1], results[0], 0.1)
+    usual, quick = (run(model, images()) for model in fitted_pair("ResNet50", dtype="mixed_bfloat16"))
+    assert_close(quick, usual, 0.05)
 
 
 @one_backend
@@ -327,5 +325,5 @@ def test_weights_move_between_layouts_while_they_train() -> None:
 def test_models_that_are_not_built_are_refused() -> None:
     with pytest.raises(ValueError, match="`model` must be a functional or a built Sequential model"):
         optimize_for_inference(keras.Sequential([layers.Dense(2)]))
-    with pytest.raises(ValueError, match="`model` is not built"):
+    with pytest.raises(ValueError, match="`model` must be a model that is built; received Sequential"):
         optimize_for_training(keras.Sequential([layers.Dense(2)]))

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_resnet import recursion
 from keras_resnet import weights as weight_files
 from keras_resnet.arguments import (
     check_activation,
@@ -169,7 +170,8 @@ def ResNet(
     elif pooling:
         x = kit.global_pool(x, pooling)
     inputs = image if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
-    model = keras.Model(inputs, x, name=variant.name if name is None else name)
+    with recursion.allowed(len(kit.outputs)):
+        model = keras.Model(inputs, x, name=variant.name if name is None else name)
     if found:
         weight_files.load(model, found)
     return model
@@ -194,7 +196,8 @@ def with_classifier(
         standardize_regularizer(kernel_regularizer),
     )
     x = _top(body.output, kit, classes, classifier_activation, dropout, global_pool)
-    return keras.Model(body.input, x, name=body.name)
+    with recursion.allowed(len(body.layers)):
+        return keras.Model(body.input, x, name=body.name)
 
 
 def check_top(

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_resnet import names
+from keras_resnet import names, recursion
 from keras_resnet.errors import check_choice, optional
 from keras_resnet.layers import Tensor
 from keras_resnet.networks import choose, networks, no_network
@@ -47,7 +47,8 @@ def feature_pyramid(model: keras.Model, levels: Iterable[str] | str | None = Non
     wanted = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
     for level in wanted or [None]:
         check_choice("levels", level, tuple(maps), f" These are the levels of {model.name!r}.")
-    return keras.Model(model.input, {level: maps[level] for level in wanted}, name=f"{model.name}_pyramid")
+    with recursion.allowed(len(model.layers)):
+        return keras.Model(model.input, {level: maps[level] for level in wanted}, name=f"{model.name}_pyramid")
 
 
 def backbone(model: keras.Model, package: str) -> keras.Model:
@@ -74,7 +75,8 @@ def backbone(model: keras.Model, package: str) -> keras.Model:
     check_choice("package", package, ("keras_hub", "keras_cv"))
     optional(package, extra=package)
     maps = _maps(model)
-    network = keras.Model(model.input, list(maps.values())[-1], name=model.name)
+    with recursion.allowed(len(model.layers)):
+        network = keras.Model(model.input, list(maps.values())[-1], name=model.name)
     names = {id(layer.output): layer.name for layer in network.layers}
     levels = {level.replace("C", "P"): names[id(map_)] for level, map_ in maps.items() if level != "C1"}
     if package == "keras_hub":

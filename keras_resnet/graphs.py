@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from keras_resnet import recursion
+
 
 @dataclass(frozen=True)
 class Call:
@@ -60,16 +62,19 @@ def functional(model: keras.Model) -> keras.Model:
             "Call a Sequential model on data, or give it an Input, first."
         )
     if isinstance(model, keras.Sequential):
-        outputs = model.outputs[0] if len(model.outputs) == 1 else model.outputs
-        return keras.Model(model.inputs[0], outputs, name=model.name)
-    return keras.Model(model.input, model.output, name=model.name)
+        inputs, outputs = model.inputs[0], model.outputs[0] if len(model.outputs) == 1 else model.outputs
+    else:
+        inputs, outputs = model.input, model.output
+    with recursion.allowed(len(model.layers)):
+        return keras.Model(inputs, outputs, name=model.name)
 
 
 def has_graph(layer: Any) -> bool:
     """Whether a layer is a model that does what its graph says."""
     if not isinstance(layer, keras.Model) or not getattr(layer, "inputs", None):
         return False
-    plain = keras.Sequential if isinstance(layer, keras.Sequential) else type(keras.Model(layer.inputs, layer.outputs))
+    nothing = keras.Input(())
+    plain = keras.Sequential if isinstance(layer, keras.Sequential) else type(keras.Model(nothing, nothing))
     return type(layer).call is plain.call
 
 
@@ -140,12 +145,13 @@ def rebuild(
         graph = functional(model)
         inputs = {id(layer.output): layer for layer in graph.layers if isinstance(layer, keras.layers.InputLayer)}
         tensors = keras.tree.map_structure(lambda x: alike(inputs[id(x)]).output, graph.input)
-        return keras.models.clone_model(
-            graph,
-            input_tensors=tensors,  # else the inputs lose their names
-            clone_function=renew,
-            call_function=lambda new, *args, **options: call(olds[id(new)], new, *args, **options),
-        )
+        with recursion.allowed(len(graph.layers)):
+            return keras.models.clone_model(
+                graph,
+                input_tensors=tensors,  # else the inputs lose their names
+                clone_function=renew,
+                call_function=lambda new, *args, **options: call(olds[id(new)], new, *args, **options),
+            )
 
     result = again(model)
     for old in olds.values():

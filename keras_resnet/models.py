@@ -36,6 +36,8 @@ __all__ = [
     "ResNet164V2",
     "ResNet200",
     "ResNet200V2",
+    "ResNet1001V2",
+    "ResNet1202",
 ]
 
 P = ParamSpec("P")
@@ -121,9 +123,11 @@ ResNet44 = _cifar(ResNet, variants.RESNET44)
 ResNet56 = _cifar(ResNet, variants.RESNET56)
 ResNet110 = _cifar(ResNet, variants.RESNET110)
 ResNet164 = _cifar(ResNet, variants.RESNET164)
+ResNet1202 = _cifar(ResNet, variants.RESNET1202)
 ResNet20V2 = _cifar(ResNet, variants.RESNET20V2)
 ResNet32V2 = _cifar(ResNet, variants.RESNET32V2)
 ResNet44V2 = _cifar(ResNet, variants.RESNET44V2)
 ResNet56V2 = _cifar(ResNet, variants.RESNET56V2)
 ResNet110V2 = _cifar(ResNet, variants.RESNET110V2)
 ResNet164V2 = _cifar(ResNet, variants.RESNET164V2)
+ResNet1001V2 = _cifar(ResNet, variants.RESNET1001V2)

@@ -44,6 +44,8 @@ __all__ = [
     "RESNET164V2",
     "RESNET200",
     "RESNET200V2",
+    "RESNET1001V2",
+    "RESNET1202",
     "SLIM_V1",
     "SLIM_V2",
     "TORCH_V1",
@@ -101,6 +103,8 @@ RESNET44, RESNET44V2 = _cifar("resnet44", "basic", 7, "A")
 RESNET56, RESNET56V2 = _cifar("resnet56", "basic", 9, "A")
 RESNET110, RESNET110V2 = _cifar("resnet110", "basic", 18, "A")
 RESNET164, RESNET164V2 = _cifar("resnet164", "bottleneck", 18, "B")
+_, RESNET1001V2 = _cifar("resnet1001", "bottleneck", 111, "B")
+RESNET1202, _ = _cifar("resnet1202", "basic", 200, "A")
 
 # Every network that has a builder, by the builder's name; and the builders by the networks' names.
 NETWORKS = {
@@ -108,8 +112,8 @@ NETWORKS = {
     for row in (
         *(RESNET18, RESNET26, RESNET34, RESNET50, RESNET101, RESNET152, RESNET200),
         *(RESNET18V2, RESNET34V2, RESNET50V2, RESNET101V2, RESNET152V2, RESNET200V2),
-        *(RESNET20, RESNET32, RESNET44, RESNET56, RESNET110, RESNET164),
-        *(RESNET20V2, RESNET32V2, RESNET44V2, RESNET56V2, RESNET110V2, RESNET164V2),
+        *(RESNET20, RESNET32, RESNET44, RESNET56, RESNET110, RESNET164, RESNET1202),
+        *(RESNET20V2, RESNET32V2, RESNET44V2, RESNET56V2, RESNET110V2, RESNET164V2, RESNET1001V2),
     )
 }
 BUILDERS = {row.name: builder for builder, row in NETWORKS.items()}

@@ -1,0 +1,16 @@
+"""Networks of a thousand layers: Keras walks a graph by recursion, a frame a layer, which Python must allow."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def allowed(layers: int) -> Iterator[None]:
+    """Lets graphs of so many layers be walked inside."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + layers)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)

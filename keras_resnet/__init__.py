@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from keras_resnet.checkpoints import *
     from keras_resnet.features import *
     from keras_resnet.fold import *
+    from keras_resnet.lesions import *
     from keras_resnet.loading import *
     from keras_resnet.models import *
     from keras_resnet.optimizing import *
@@ -48,6 +49,7 @@ else:
         "transforms",
         "fold",
         "optimizing",
+        "lesions",
     )  # what their __all__ names is public here, too
 
     def __getattr__(name):

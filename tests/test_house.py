@@ -65,6 +65,7 @@ ROOMS = (
     "assigning",
     "loading",
     "weights",
+    "recursion",
     "builder",
     "models",
     "resnet",
@@ -80,6 +81,7 @@ ROOMS = (
     "transforms",
     "saving",
     "graphs",
+    "lesions",
     "fold",
     "laying",
     "kernels",
@@ -114,7 +116,18 @@ ROOMS = (
     "cli",
     "__main__",
 )
-EXPORTING = ("variants", "checkpoints", "models", "features", "loading", "saving", "transforms", "fold", "optimizing")
+EXPORTING = (
+    "variants",
+    "checkpoints",
+    "models",
+    "features",
+    "loading",
+    "saving",
+    "transforms",
+    "fold",
+    "optimizing",
+    "lesions",
+)
 WITHOUT_KERAS = (
     *("errors", "lineages", "plans", "layouts", "variants", "names", "readings", "families", "checkpoints"),
     "mismatches",
@@ -201,5 +214,5 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_readmes_table_is_what_the_plan_says() -> None:
     result = subprocess.run([sys.executable, "scripts/networks"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert len(result.stdout.splitlines()) == 27
+    assert len(result.stdout.splitlines()) == 29
     assert result.stdout in (ROOT / "README.md").read_text()

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import importlib
 import importlib.util
+import itertools
 import json
 import re
 import runpy
@@ -262,6 +264,62 @@ def test_the_notebook_on_weights_holds_its_outputs_and_picture() -> None:
     for key, top1, size, licence in shown:
         assert (top1, size) == (f"{rows[key].top1:.1f}", str(rows[key].image_size))
         assert licence == (rows[key].licence or "none stated")
+
+
+@once
+def test_what_the_papers_claim_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By nets of 8 and 14 layers that see few digits, for one epoch; what is there is not measured again."""
+    monkeypatch.syspath_prepend(str(TUTORIALS))
+    lab = importlib.import_module("why_residual")
+    digits = lab.digits()
+    monkeypatch.setattr(lab, "digits", lambda: tuple(each[:64] for each in digits))
+    monkeypatch.setattr(lab, "DEPTHS", (8, 14))
+    given = ["--results", str(tmp_path), "--epochs", "1", "--seeds", "5", "--draws", "2"]
+    lab.main([*given, "shortcuts", "degradation"])
+    learnt = lab.rows(tmp_path, "learning")
+    assert len(learnt) == 2 * len(lab.SHORTCUTS) + 2 * 2 + 2 * 2
+    lab.main(given)
+    assert lab.rows(tmp_path, "learning")[: len(learnt)] == learnt
+    said = capsys.readouterr().out
+    assert f"1/{2 * len(lab.SHORTCUTS) + 8} shortcuts: original-8, SGD, seed 5: " in said
+    tables = {path.stem: path.read_text() for path in tmp_path.glob("*.csv")}
+    assert set(tables) == {experiment.table for experiment in lab.EXPERIMENTS.values()}
+    for name, experiment in lab.EXPERIMENTS.items():
+        rows = lab.rows(tmp_path, experiment.table)
+        wanted = {(each.network, str(each.depth), each.optimizer) for each in experiment.trainings([5])}
+        assert wanted <= {(row["network"], row["depth"], row["optimizer"]) for row in rows}, name
+        assert all(set(row) >= {*experiment.columns, "seed"} and None not in row.values() for row in rows)
+    single = [row for row in lab.rows(tmp_path, "paths") if (row["network"], row["count"]) == ("residual", "1")]
+    assert [row["units"] for row in single if row["change"] == "delete" and row["depth"] == "14"] == [
+        f"conv{stage}_block{number}" for stage in (2, 3, 4) for number in (1, 2)
+    ]
+    lab.main(given)
+    assert {path.stem: path.read_text() for path in tmp_path.glob("*.csv")} == tables
+    with pytest.raises(SystemExit):
+        lab.main(["--results", str(tmp_path), "nothing"])
+
+
+def test_the_gradients_of_all_paths_are_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three units there are eight paths."""
+    monkeypatch.syspath_prepend(str(TUTORIALS))
+    lab = importlib.import_module("why_residual")
+    model = randomise(lab.Training("residual", 8).build())
+    x, y = images(8, 8, 1), np.array([3, 7])
+    arriving = lab.along_paths(model)
+    paths = [arriving(x, y, np.tile(taken, (2, 1))) for taken in itertools.product((0.0, 1.0), repeat=3)]
+    first = model.get_layer("conv1_relu").output
+    rest = keras.Model(first, model.output)
+    maps = keras.Model(model.input, first)(x, training=False)
+
+    def loss(maps: Any) -> Any:
+        logits = rest(maps, training=False)
+        return keras.ops.sum(keras.ops.sparse_categorical_crossentropy(y, logits, from_logits=True))
+
+    expected = lab.gradient(loss, maps)
+    assert min(np.abs(each).max() for each in paths) > 0
+    assert_close(np.sum(paths, axis=0), keras.ops.convert_to_numpy(expected), 1e-4)
 
 
 @once

@@ -1,0 +1,199 @@
+"""Residual units of one's own, for `keras_resnet.slim.Block`: the shortcuts and the orders of arXiv:1603.05027.
+
+    from residual_units import ORDERS, SHORTCUTS, network
+
+    gated = network(*SHORTCUTS["exclusive gating"], depth=20)  # (N, 8, 8, 1) -> logits (N, 10)
+
+A unit is a function of a feature map that returns the next one; `Block` calls it once a unit. So a new kind of unit
+needs no more than this: no class, no flag of the package.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_resnet import slim
+
+Tensor = Any
+Function = Callable[[Tensor], Tensor]
+
+
+def conv(x: Tensor, filters: int, stride: int = 1, rate: int = 1, size: int = 3) -> Tensor:
+    """A convolution without bias."""
+    return layers.Conv2D(
+        filters, size, stride, "same", dilation_rate=rate, use_bias=False, kernel_initializer="he_normal"
+    )(x)
+
+
+def norm(x: Tensor) -> Tensor:
+    """Batch norm, whose statistics follow within the few hundred steps of small data."""
+    return layers.BatchNormalization(momentum=0.9)(x)
+
+
+def relu(x: Tensor) -> Tensor:
+    """max(x, 0)."""
+    return layers.ReLU()(x)
+
+
+# Shortcuts where the shape changes (arXiv:1512.03385 section 3.3).
+
+
+def option_a(x: Tensor, depth: int, stride: int) -> Tensor:
+    """The input, subsampled, with zero channels at the end: no parameters."""
+    if stride > 1:
+        x = layers.MaxPooling2D(1, stride)(x)
+    if more := depth - x.shape[-1]:
+        x = layers.ZeroPadding2D(((0, 0), (0, more)), "channels_first")(x)  # so that channels are its width
+    return x
+
+
+def option_b(x: Tensor, depth: int, stride: int) -> Tensor:
+    """A projection where the shape changes."""
+    return option_c(x, depth, stride) if stride > 1 or x.shape[-1] != depth else x
+
+
+def option_c(x: Tensor, depth: int, stride: int) -> Tensor:
+    """A projection in every unit."""
+    return norm(conv(x, depth, stride, size=1))
+
+
+# What the shortcut becomes, and how it meets the residual (arXiv:1603.05027 Figure 2).
+
+
+def add(skip: Tensor, residual: Tensor) -> Tensor:
+    """(a) Original."""
+    return layers.Add()([skip, residual])
+
+
+def halved(skip: Tensor, residual: Tensor) -> Tensor:
+    """(b) Constant scaling."""
+    return add(layers.Rescaling(0.5)(skip), residual)
+
+
+def gate(x: Tensor) -> Tensor:
+    """g(x) in (0, 1), which begins at 0.0025: its bias is that of Table 1's best."""
+    bias = keras.initializers.Constant(-6.0)
+    return layers.Conv2D(x.shape[-1], 1, activation="sigmoid", bias_initializer=bias)(x)
+
+
+def gated(skip: Tensor, residual: Tensor) -> Tensor:
+    """(c) Exclusive gating, a highway unit (arXiv:1505.00387): g * residual + (1 - g) * shortcut."""
+    g = gate(skip)
+    return add(layers.Multiply()([layers.Rescaling(-1.0, 1.0)(g), skip]), layers.Multiply()([g, residual]))
+
+
+def gated_shortcut(skip: Tensor, residual: Tensor) -> Tensor:
+    """(d) Shortcut-only gating: residual + (1 - g) * shortcut."""
+    return add(layers.Multiply()([layers.Rescaling(-1.0, 1.0)(gate(skip)), skip]), residual)
+
+
+def convolved(skip: Tensor, residual: Tensor) -> Tensor:
+    """(e) A 1x1 convolution in every unit."""
+    return add(conv(skip, skip.shape[-1], size=1), residual)
+
+
+def dropped(skip: Tensor, residual: Tensor) -> Tensor:
+    """(f) Dropout of half the shortcut's values."""
+    return add(layers.Dropout(0.5)(skip), residual)
+
+
+def unit(shortcut: Callable[[Tensor, int, int], Tensor], merge: Callable[[Tensor, Tensor], Tensor]) -> Any:
+    """A unit function: a basic unit with this shortcut, whose end is one ReLU."""
+
+    def unit_fn(inputs: Tensor, depth: int, stride: int, rate: int = 1) -> Tensor:
+        x = relu(norm(conv(inputs, depth, stride, rate)))
+        return relu(merge(shortcut(inputs, depth, stride), norm(conv(x, depth, 1, rate))))
+
+    return unit_fn
+
+
+# Where norm and ReLU stand (arXiv:1603.05027 Figure 4).
+
+
+def norm_after_addition(x: Tensor, depth: int, stride: int, rate: int = 1) -> Tensor:
+    """(b): conv, norm, ReLU, conv; the norm comes after the sum."""
+    residual = conv(relu(norm(conv(x, depth, stride, rate))), depth, 1, rate)
+    return relu(norm(add(option_a(x, depth, stride), residual)))
+
+
+def relu_before_addition(x: Tensor, depth: int, stride: int, rate: int = 1) -> Tensor:
+    """(c): conv, norm, ReLU, twice: the residual is never negative."""
+    residual = relu(norm(conv(relu(norm(conv(x, depth, stride, rate))), depth, 1, rate)))
+    return add(option_a(x, depth, stride), residual)
+
+
+def relu_only(x: Tensor, depth: int, stride: int, rate: int = 1) -> Tensor:
+    """(d): ReLU, conv, norm, twice."""
+    residual = norm(conv(relu(norm(conv(relu(x), depth, stride, rate))), depth, 1, rate))
+    return add(option_a(x, depth, stride), residual)
+
+
+def full_preactivation(x: Tensor, depth: int, stride: int, rate: int = 1) -> Tensor:
+    """(e): norm, ReLU, conv, twice."""
+    residual = conv(relu(norm(conv(relu(norm(x)), depth, stride, rate))), depth, 1, rate)
+    return add(option_a(x, depth, stride), residual)
+
+
+def identity(x: Tensor) -> Tensor:
+    """Nothing."""
+    return x
+
+
+def norm_relu(x: Tensor) -> Tensor:
+    """Norm, then ReLU."""
+    return relu(norm(x))
+
+
+# By name the unit, what follows the stem's convolution, and what follows the last unit.
+Kind = tuple[Any, Function, Function]
+ORIGINAL: Kind = (unit(option_a, add), norm_relu, identity)
+SHORTCUTS: dict[str, Kind] = {
+    "original": ORIGINAL,  # with option A
+    **{
+        name: (unit(shortcut, merge), norm_relu, identity)
+        for name, shortcut, merge in (
+            ("option B", option_b, add),
+            ("option C", option_c, add),
+            ("constant 0.5", option_a, halved),
+            ("exclusive gating", option_a, gated),
+            ("shortcut-only gating", option_a, gated_shortcut),
+            ("1x1 convolution", option_a, convolved),
+            ("dropout 0.5", option_a, dropped),
+        )
+    },
+}
+ORDERS: dict[str, Kind] = {
+    "original": ORIGINAL,
+    "norm after addition": (norm_after_addition, norm_relu, identity),
+    "ReLU before addition": (relu_before_addition, norm_relu, identity),
+    "ReLU-only pre-activation": (relu_only, norm, relu),
+    "full pre-activation": (full_preactivation, identity, norm_relu),
+}
+
+
+def network(unit_fn: Any, after_stem: Function, after_units: Function, depth: int = 20) -> keras.Model:
+    """Logits of 10 classes for gray pictures of 8x8 pixels: a CIFAR net of 6n + 2 layers, of units of any kind.
+
+    Args:
+        unit_fn: is called with a feature map, `depth`, `stride` and `rate`, and returns the next map.
+        after_stem: what follows the stem's convolution.
+        after_units: what follows the last unit.
+        depth: the number of layers: 20, 26, 32 ...
+    """
+    blocks = [
+        slim.Block(
+            f"block{stage}",
+            unit_fn,
+            [
+                {"depth": 16 * 2 ** (stage - 1), "stride": 2 if stage > 1 and number == 0 else 1}
+                for number in range((depth - 2) // 6)
+            ],
+        )
+        for stage in (1, 2, 3)
+    ]
+    blocks.append(slim.Block("end", lambda x, rate: after_units(x), [{}]))
+    images = keras.Input((8, 8, 1))
+    logits, _ = slim.resnet_v1(after_stem(conv(images, 16)), blocks, num_classes=10, include_root_block=False)
+    return keras.Model(images, logits)

@@ -1,0 +1,376 @@
+"""Measures what the ResNet papers claim, on scikit-learn's digits: 1,797 scanned digits of 8x8 pixels.
+
+    python tutorials/why_residual.py                      # all of it: an hour on two cores; what is there stays
+    python tutorials/why_residual.py degradation paths    # some of it
+    python tutorials/why_residual.py --results mine --epochs 5 --seeds 0
+
+Every result is a line of a CSV file in `--results`. What has its lines is not run again, so a run that was stopped goes
+on where it was. The backend is `KERAS_BACKEND`'s. Weights of trained networks lie beside the CSV files, for the
+experiments that look into them.
+"""
+
+import argparse
+import csv
+import io
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from grad_cam import gradient
+from keras import ops
+from residual_units import ORDERS, SHORTCUTS, network
+from scipy.stats import kendalltau
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+import keras_resnet
+from keras_resnet.variants import RESNET20
+
+RESULTS = Path(__file__).parent / "results"
+EPOCHS = 20
+SEEDS = (0, 1, 2)
+DEPTHS = (20, 56)
+DRAWS = 10
+BATCH = 64
+OPTIMIZERS = {
+    "SGD": lambda rate: keras.optimizers.SGD(rate, momentum=0.9),
+    "Adagrad": keras.optimizers.Adagrad,
+    "RMSprop": keras.optimizers.RMSprop,
+}
+RATES = {"SGD": 0.02, "Adagrad": 0.02, "RMSprop": 0.001}
+# Of logits: probabilities below 1e-7, where Keras cuts them off, would have no gradient.
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: a plain or residual CIFAR net of the package, or a network of `residual_units`."""
+
+    network: str
+    depth: int
+    optimizer: str = "SGD"
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.network}-{self.depth}, {self.optimizer}, seed {self.seed}"
+
+    def build(self) -> keras.Model:
+        """The network as it begins."""
+        keras.utils.set_random_seed(self.seed)
+        if self.network in ("plain", "residual"):
+            shortcut: Any = "A" if self.network == "residual" else None
+            row = replace(RESNET20, units=((self.depth - 2) // 6,) * 3, shortcut=shortcut)
+            return keras_resnet.ResNet(row, input_shape=(8, 8, 1), classes=10, classifier_activation=None)
+        return network(*(SHORTCUTS | ORDERS)[self.network], depth=self.depth)
+
+    def compile(self, model: keras.Model, epochs: int) -> None:
+        """Gives it the optimizer, whose rate falls along a cosine."""
+        steps = epochs * math.ceil(len(digits()[1]) / BATCH)
+        schedule = keras.optimizers.schedules.CosineDecay(RATES[self.optimizer], steps)
+        model.compile(OPTIMIZERS[self.optimizer](schedule), LOSS, metrics=["accuracy"])
+        keras_resnet.optimize_for_training(model)
+
+
+def digits() -> tuple[Any, Any, Any, Any]:
+    """Pictures (N, 8, 8, 1) about 0 and labels (N,): 1,297 to train on, 500 to validate."""
+    found = load_digits()
+    x = (found.images[..., None] / 16 - 0.3).astype("float32")
+    x, x_val, y, y_val = train_test_split(x, found.target, test_size=500, random_state=0, stratify=found.target)
+    return x, y, x_val, y_val
+
+
+# What is trained for which claim.
+
+
+def degradation(seeds: Sequence[int]) -> list[Training]:
+    """Plain against residual at two depths (arXiv:1512.03385 Figures 1, 4 and 6); the deep ones by more optimizers."""
+    deep = [("Adagrad", DEPTHS[-1]), ("RMSprop", DEPTHS[-1])]
+    return [
+        Training(kind, depth, optimizer, seed)
+        for optimizer, depth in [("SGD", depth) for depth in DEPTHS] + deep
+        for kind in ("plain", "residual")
+        for seed in seeds
+    ]
+
+
+def shortcuts(seeds: Sequence[int]) -> list[Training]:
+    """Kinds of shortcuts (arXiv:1603.05027 Figure 2, Table 1)."""
+    return [Training(kind, depth, seed=seed) for depth in DEPTHS for kind in SHORTCUTS for seed in seeds]
+
+
+def orders(seeds: Sequence[int]) -> list[Training]:
+    """Orders of norm and ReLU (arXiv:1603.05027 Figure 4, Table 2)."""
+    return [Training(kind, depth, seed=seed) for depth in DEPTHS for kind in ORDERS for seed in seeds]
+
+
+def lesioned(seeds: Sequence[int]) -> list[Training]:
+    """Networks that units are taken from: of the plain ones only what has learnt at all."""
+    nets = (("plain", DEPTHS[0]), ("residual", DEPTHS[0]), ("residual", DEPTHS[-1]))
+    return [Training(kind, depth, seed=seed) for kind, depth in nets for seed in seeds]
+
+
+def deepest(seeds: Sequence[int]) -> list[Training]:
+    """The network with most paths."""
+    return [Training("residual", DEPTHS[-1], seed=seed) for seed in seeds]
+
+
+def both(seeds: Sequence[int]) -> list[Training]:
+    """Plain and residual at two depths."""
+    return [Training(kind, depth, seed=seed) for depth in DEPTHS for kind in ("plain", "residual") for seed in seeds]
+
+
+# How networks are trained, and kept.
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """Where results are kept, how long is trained, and how many random changes and paths are tried of a kind."""
+
+    results: Path = RESULTS
+    epochs: int = EPOCHS
+    draws: int = DRAWS
+
+    def weights(self, training: Training, epoch: int) -> Path:
+        """Where a network's weights after so many epochs are kept."""
+        name = "-".join(map(str, astuple(training)))
+        return self.results / "weights" / f"{name}-epoch{epoch}.weights.h5"
+
+    def train(self, training: Training) -> list[Row]:
+        """Trains; returns the errors of each epoch. Of the package's networks the weights are kept, too."""
+        x, y, x_val, y_val = digits()
+        model = training.build()
+        training.compile(model, self.epochs)
+
+        def keep(epoch: int, logs: Any) -> None:
+            if training.network in ("plain", "residual") and epoch + 1 in (1, self.epochs):
+                path = self.weights(training, epoch + 1)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                model.save_weights(path)
+
+        callback = keras.callbacks.LambdaCallback(on_epoch_end=keep)
+        data: dict[str, Any] = {"validation_data": (x_val, y_val), "batch_size": BATCH}
+        history = model.fit(x, y, epochs=self.epochs, callbacks=[callback], verbose=0, **data).history
+        errors = zip(history["accuracy"], history["val_accuracy"], strict=True)
+        return [(epoch, 1 - float(seen), 1 - float(unseen)) for epoch, (seen, unseen) in enumerate(errors, 1)]
+
+    def trained(self, training: Training, epoch: int | None = None) -> keras.Model:
+        """A network of the package after so many epochs, or all; it is trained now if nobody has."""
+        model, path = training.build(), self.weights(training, self.epochs if epoch is None else epoch)
+        if epoch != 0:
+            if not path.exists():
+                self.train(training)
+            model.load_weights(path)
+        return model
+
+
+# Paths (arXiv:1605.06431).
+
+
+def accuracy(model: keras.Model) -> float:
+    """On the pictures to validate."""
+    _, _, x, y = digits()
+    return float((model.predict(x, batch_size=len(x), verbose=0).argmax(-1) == y).mean())
+
+
+def deletable(model: keras.Model) -> list[str]:
+    """The units that can be deleted: all, or in a plain net those that don't change the shape."""
+    names = [layer.name.removesuffix("_out") for layer in model.layers if layer.name.endswith("_out")]
+    residual = any(layer.name.endswith("_add") for layer in model.layers)
+    return names if residual else [name for name in names if not name.endswith(("3_block1", "4_block1"))]
+
+
+def deletions(model: keras.Model, draws: int, rng: np.random.Generator) -> Iterator[Row]:
+    """Deletes each unit, then several units at once (Figures 3 and 5a)."""
+    names = deletable(model)
+    yield "delete", 0, "", accuracy(model), 1.0
+    chosen = [[name] for name in names]
+    counts = sorted({round(len(names) * share) for share in (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)} - {0, 1})
+    draw = [rng.choice(len(names), count, replace=False) for count in counts for _ in range(draws)]
+    chosen += [[names[number] for number in numbers] for numbers in draw]
+    for units in chosen:
+        yield "delete", len(units), " ".join(units), accuracy(keras_resnet.delete_units(model, units)), 1.0
+
+
+def swaps(model: keras.Model, draws: int, rng: np.random.Generator) -> Iterator[Row]:
+    """Swaps pairs of units of the same shape, more and more of them (Figure 5b)."""
+    names = deletable(model)
+    units = {name: [layer for layer in model.layers if layer.name.startswith(f"{name}_")] for name in names}
+    values = {name: [layer.get_weights() for layer in layers] for name, layers in units.items()}
+    same = [name for name in names if not name.endswith(("3_block1", "4_block1"))]
+    stages = [[name for name in same if name.startswith(stage)] for stage in ("conv2", "conv3", "conv4")]
+    stages = [stage for stage in stages if len(stage) > 1]
+    for count in (1, 2, 4, 8, 16, 32) if stages else ():
+        for _ in range(draws):
+            order = {name: name for name in names}
+            for _ in range(count):
+                one, other = rng.choice(stages[rng.integers(len(stages))], 2, replace=False)
+                order[one], order[other] = order[other], order[one]
+            for name, source in order.items():
+                for layer, weights in zip(units[name], values[source], strict=True):
+                    layer.set_weights(weights)
+            tau = kendalltau(range(len(names)), [names.index(source) for source in order.values()]).statistic
+            yield "swap", count, "", accuracy(model), float(tau)
+
+
+def along_paths(model: keras.Model) -> Callable[[Any, Any, Any], Any]:
+    """What comes to the first unit of the loss' gradient through one path of the network.
+
+    Returns:
+        A function of pictures (N, 8, 8, 1), labels (N,) and, for each picture, of which units its path takes the
+        residual, (N, units) of 1 and 0: it takes the shortcut of the others. The gradients are (N, 8, 8, channels). All
+        values are those of the whole network, so the gradients of all paths add up to the gradient.
+    """
+    names = deletable(model)
+    units, maps = [], model.get_layer("conv1_relu").output
+    for name in names:
+        branches = model.get_layer(f"{name}_add").input
+        units.append([keras.Model(maps, each) if each is not maps else keras.layers.Identity() for each in branches])
+        maps = model.get_layer(f"{name}_out").output
+    stem = keras.Model(model.input, model.get_layer("conv1_relu").output)
+    end = keras.Model(maps, model.output)
+
+    def arriving(pictures: Any, labels: Any, taken: Any) -> Any:
+        gates = ops.convert_to_tensor(taken, "float32")[..., None, None, None]
+
+        def loss(maps: Any) -> Any:
+            for number, (shortcut, residual) in enumerate(units):
+                skip, rest, gate = shortcut(maps), residual(maps), gates[:, number]
+                path = gate * rest + (1 - gate) * skip
+                maps = ops.relu(path + ops.stop_gradient(skip + rest - path))
+            return ops.sum(ops.sparse_categorical_crossentropy(labels, end(maps), from_logits=True))
+
+        return ops.convert_to_numpy(gradient(loss, stem(ops.convert_to_tensor(pictures))))
+
+    return arriving
+
+
+def paths(laboratory: Laboratory, training: Training) -> Iterator[Row]:
+    """What is left of the accuracy when units are deleted or, in a residual net, swapped."""
+    model, rng = laboratory.trained(training), np.random.default_rng(training.seed)
+    yield from deletions(model, laboratory.draws, rng)
+    if training.network == "residual":
+        yield from swaps(model, laboratory.draws, rng)
+
+
+def path_gradients(laboratory: Laboratory, training: Training) -> Iterator[Row]:
+    """Norms of the gradients through single paths, by how many residuals they take (Figure 6a)."""
+    x, y, _, _ = digits()
+    model, rng, draws = laboratory.trained(training), np.random.default_rng(training.seed), 10 * laboratory.draws
+    arriving, units = along_paths(model), len(deletable(model))
+    for length in range(units + 1):
+        taken = np.array([rng.permutation(units) < length for _ in range(draws)], "float32")
+        some = rng.choice(len(x), draws)
+        norms = np.sqrt((arriving(x[some], y[some], taken) ** 2).sum((1, 2, 3)))
+        yield length, float(norms.mean()), float(norms.std())
+
+
+# Responses and gradients of layers.
+
+
+def responses(laboratory: Laboratory, training: Training) -> Iterator[Row]:
+    """The standard deviation of what each norm puts out (arXiv:1512.03385 Figure 7)."""
+    model = laboratory.trained(training)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    outputs = keras.Model(model.input, [layer.output for layer in norms]).predict(digits()[2], verbose=0)
+    for number, (layer, output) in enumerate(zip(norms, outputs, strict=True), 1):
+        yield number, layer.name, float(output.std())
+
+
+def gradients(laboratory: Laboratory, training: Training) -> Iterator[Row]:
+    """The norm of the loss' gradient by each kernel, which is how far a step of SGD of rate 1 moves it."""
+    x, y, _, _ = digits()
+    for epoch in dict.fromkeys((0, 1, laboratory.epochs)):
+        model = laboratory.trained(training, epoch)
+        convs = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+        before = [layer.get_weights()[0] for layer in convs]
+        model.compile(keras.optimizers.SGD(1.0), LOSS)
+        model.train_on_batch(x[:500], y[:500])
+        for number, (layer, kernel) in enumerate(zip(convs, before, strict=True), 1):
+            yield epoch, number, layer.name, float(np.linalg.norm(layer.get_weights()[0] - kernel))
+
+
+# The whole.
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is measured of which networks; a table's columns come after those that say which training it was."""
+
+    table: str
+    columns: tuple[str, ...]
+    trainings: Callable[[Sequence[int]], list[Training]]
+    measure: Callable[[Laboratory, Training], Iterable[Row]]
+
+
+_ERRORS = ("epoch", "training_error", "validation_error")
+EXPERIMENTS = {
+    "degradation": Experiment("learning", _ERRORS, degradation, Laboratory.train),
+    "shortcuts": Experiment("learning", _ERRORS, shortcuts, Laboratory.train),
+    "orders": Experiment("learning", _ERRORS, orders, Laboratory.train),
+    "paths": Experiment("paths", ("change", "count", "units", "accuracy", "kendall_tau"), lesioned, paths),
+    "path-gradients": Experiment("path_gradients", ("length", "norm", "deviation"), deepest, path_gradients),
+    "responses": Experiment("responses", ("number", "layer", "deviation"), both, responses),
+    "gradients": Experiment("gradients", ("epoch", "number", "layer", "norm"), both, gradients),
+}
+
+
+def rows(results: Path, table: str) -> list[dict[str, str]]:
+    """The lines of a table, if there is one."""
+    path = results / f"{table}.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def add(results: Path, table: str, header: Sequence[str], lines: Iterable[Row]) -> None:
+    """Appends lines to a table, with its header if it is new."""
+    path, text = results / f"{table}.csv", io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if not path.exists():
+        writer.writerow(header)
+    writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in line] for line in lines)
+    results.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text.getvalue())  # at once, so that a training's lines are all there, or none
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the experiments asked for, as far as their results are missing."""
+    parser = argparse.ArgumentParser(description="Measures what the ResNet papers claim.")
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help=f"of {', '.join(EXPERIMENTS)}; all")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--draws", type=int, default=DRAWS, help="random changes of a kind; ten times as many paths")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.experiments) - set(EXPERIMENTS):
+        parser.error(f"there is no experiment {', '.join(sorted(unknown))}; there are {', '.join(EXPERIMENTS)}")
+    if {row["epoch"] for row in rows(given.results, "learning")} - {str(i + 1) for i in range(given.epochs)}:
+        parser.error(f"{given.results} holds results of more than {given.epochs} epochs: choose another --results")
+    laboratory = Laboratory(given.results, given.epochs, given.draws)
+    key = [field.name for field in fields(Training)]
+    tasks = [
+        (name, training)
+        for name in given.experiments or EXPERIMENTS
+        for training in EXPERIMENTS[name].trainings(given.seeds)
+    ]
+    for number, (name, training) in enumerate(tasks, 1):
+        experiment, start = EXPERIMENTS[name], time.perf_counter()
+        done = {tuple(row[column] for column in key) for row in rows(given.results, experiment.table)}
+        if tuple(map(str, astuple(training))) in done:
+            continue
+        lines = [(*astuple(training), *line) for line in experiment.measure(laboratory, training)]
+        add(given.results, experiment.table, (*key, *experiment.columns), lines)
+        said = f"; validation error {lines[-1][-1]:.1%}" if experiment.table == "learning" else ""
+        print(f"{number}/{len(tasks)} {name}: {training}: {time.perf_counter() - start:.0f} s{said}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

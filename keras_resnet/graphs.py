@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from types import FunctionType
 from typing import Any
 
@@ -73,9 +74,15 @@ def has_graph(layer: Any) -> bool:
     """Whether a layer is a model that does what its graph says."""
     if not isinstance(layer, keras.Model) or not getattr(layer, "inputs", None):
         return False
-    nothing = keras.Input(())
-    plain = keras.Sequential if isinstance(layer, keras.Sequential) else type(keras.Model(nothing, nothing))
+    plain = keras.Sequential if isinstance(layer, keras.Sequential) else _plain_class()
     return type(layer).call is plain.call
+
+
+@cache
+def _plain_class() -> type[keras.Model]:
+    """What `keras.Model(inputs, outputs)` is an object of; Keras exports no name for it."""
+    nothing = keras.Input(())
+    return type(keras.Model(nothing, nothing))
 
 
 def read(model: keras.Model) -> Graph:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_resnet import recursion
 from keras_resnet.downloads import fetch
 from keras_resnet.errors import check_positive
 
@@ -82,7 +83,8 @@ def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
     name = _PREFIX + ">".join(re.sub(r"[^A-Za-z0-9_-]", escape, name) for name in names)
     scores = model.layers[-1].input if class_names(model) else model.output
     output = keras.layers.Identity(dtype="float32", name=name)(scores)
-    return keras.Model(model.input, output, name=model.name)
+    with recursion.allowed(len(model.layers)):
+        return keras.Model(model.input, output, name=model.name)
 
 
 def class_names(model: keras.Model) -> tuple[str, ...] | None:

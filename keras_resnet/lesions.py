@@ -1,4 +1,4 @@
-"""Networks that lack some of their units and still compute, which shows how much of an ensemble they are."""
+"""Deletes units of a network: only their shortcuts are left."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,6 +8,7 @@ import keras
 from keras_resnet.errors import check_choice
 from keras_resnet.graphs import rebuild
 from keras_resnet.networks import Network, choose
+from keras_resnet.plans import Unit
 
 __all__ = ["delete_units"]
 
@@ -34,43 +35,67 @@ def delete_units(model: keras.Model, units: Iterable[str] | str, scope: str | No
         A new `keras.Model` of stock layers, with copies of the weights that are left. It is not compiled.
 
     Raises:
-        ValueError: if a unit is none of the network's, or has no shortcut and puts out another shape than it takes; if
-            the model holds none of our networks, or several and `scope` names none.
+        ValueError: if a unit is none of the network's, or not whole, or has no shortcut and puts out another shape than
+            it takes; if the model holds none of our networks, or several and `scope` names none, or holds it in a layer
+            that is no functional model.
     """
     network = choose(model, scope)
     names = [units] if isinstance(units, str) or not isinstance(units, Iterable) else list(units)
-    known = [unit.name for unit in network.plan.units]
+    known = {unit.name: unit for unit in network.plan.units}
     for name in names:
         check_choice("units", name, tuple(known), f" These are the units of {model.name!r}.")
+    sums = {name: layer for name in known if (layer := _sum(network, name))}
     begins: dict[int, str] = {}
     ends: dict[int, str] = {}
     for name in names:
-        first, last = _bounds(network, name)
-        begins[id(first)], ends[id(last)] = name, name
+        if name in sums:
+            ends[id(sums[name])] = name
+        elif sums:
+            raise ValueError(f"`units`: {name!r} is not whole in {model.name!r}, which was cut inside it.")
+        else:
+            first, last = _plain(network, known[name])
+            begins[id(first)], ends[id(last)] = name, name
     entered: dict[str, Any] = {}  # what each of the units without a shortcut takes
+    left = set(names)
 
     def call(old: Any, new: Any, *args: Any, **options: Any) -> Any:
+        given = (*args, *options.values())[0]
         if id(old) in begins:
-            entered[begins[id(old)]] = args[0]
+            entered[begins[id(old)]] = given
         if id(old) not in ends:
             return new(*args, **options)
-        if isinstance(old, keras.layers.Add):
-            return args[0][0]
-        before, after, name = entered[ends[id(old)]], new(*args, **options), ends[id(old)]
-        if before.shape != after.shape:
-            raise ValueError(
-                f"`units`: {name!r} has no shortcut and makes {after.shape} of {before.shape}, so nothing would be "
-                "left of it. Delete units that keep the shape."
-            )
-        return before
+        name = ends[id(old)]
+        left.discard(name)
+        return given[0] if name in sums else entered[name]  # a sum is of shortcut and residual
 
-    return rebuild(model, lambda layer: None, call)
+    lesioned = rebuild(model, lambda layer: None, call)
+    if left:
+        raise ValueError(
+            f"`model`: {min(left)!r} lies inside a layer of {model.name!r} that is no functional model. Take the "
+            "network out of it, such as `model.get_layer(...).layer` of a TimeDistributed."
+        )
+    return lesioned
 
 
-def _bounds(network: Network, unit: str) -> tuple[Any, Any]:
-    """A unit's first layer and the one at which its shortcut and its residual meet, or, in a plain net, its last."""
-    layers = network.layers
-    sum_or_relu = next((layers[f"{unit}_{end}"] for end in ("add", "out") if f"{unit}_{end}" in layers), None)
-    convs = [conv.name for conv in next(each for each in network.plan.units if each.name == unit).convs]
-    begins = (f"{unit}_preact_bn", f"{convs[0]}_pad", f"{convs[0]}_conv")
-    return next(layers[name] for name in begins if name in layers), sum_or_relu or layers[f"{convs[-1]}_conv"]
+def _sum(network: Network, unit: str) -> Any:
+    """Where a unit's shortcut and residual meet; None in a plain net."""
+    found = (network.layers.get(f"{unit}_{end}") for end in ("add", "out"))
+    return next((layer for layer in found if isinstance(layer, keras.layers.Add)), None)
+
+
+def _plain(network: Network, unit: Unit) -> tuple[Any, Any]:
+    """The first and the last layer of a unit without a shortcut."""
+    if unit.stride > 1 or unit.inputs != unit.filters:
+        raise ValueError(
+            f"`units`: {unit.name!r} has no shortcut and changes the shape of its map, so nothing would be left of it. "
+            "Delete units that keep the shape."
+        )
+    layers, first, last = network.layers, unit.convs[0].name, f"{unit.convs[-1].name}_conv"
+    if network.plan.version == 1:
+        return layers.get(f"{first}_pad", layers[f"{first}_conv"]), layers[f"{unit.name}_out"]
+    if f"{unit.name}_preact_bn" not in layers:
+        raise ValueError(
+            f"`units`: {unit.name!r} shares a convolution with the norm of its neighbour, which was folded into it. "
+            "Delete units first, then fold."
+        )
+    return layers[f"{unit.name}_preact_bn"], layers[last]

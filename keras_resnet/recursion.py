@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def allowed(layers: int) -> Iterator[None]:
-    """Lets graphs of so many layers be walked inside."""
+    """Lets graphs of so many layers be walked inside; Python's limit is the whole process's."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(limit + layers)
     try:

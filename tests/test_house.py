@@ -20,6 +20,7 @@ PACKAGE = ROOT / "keras_resnet"
 # Each room imports only from those above it.
 ROOMS = (
     "errors",
+    "recursion",
     "lineages",
     "plans",
     "layouts",
@@ -65,7 +66,6 @@ ROOMS = (
     "assigning",
     "loading",
     "weights",
-    "recursion",
     "builder",
     "models",
     "resnet",

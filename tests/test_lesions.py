@@ -48,7 +48,9 @@ def test_what_is_left_of_a_deleted_unit_is_its_shortcut(network: str, style: str
     assert np.abs(expected - before).max() > 1e-3
     assert_close(run(lesioned, x), expected, 1e-6)
     names = {layer.name for layer in lesioned.layers}
-    assert not [name for name in names for unit in units if name.startswith(f"{unit}_1_")]
+    left = {name.removeprefix(f"{unit}_") for name in names for unit in units if name.startswith(f"{unit}_")}
+    assert left <= {"out", "0_conv", "0_bn", "0_pool", "preact_bn", "preact_relu"}
+    assert ("preact_bn" in left) is (network.endswith("V2") and "0_conv" in left)
     assert [layer.name for layer in model.layers if layer.name in names] == [layer.name for layer in lesioned.layers]
     lesioned.save(tmp_path / "lesioned.keras")
     np.testing.assert_array_equal(run(keras.models.load_model(tmp_path / "lesioned.keras"), x), run(lesioned, x))
@@ -77,8 +79,43 @@ def test_a_deleted_unit_of_a_plain_net_passes_on_its_input(network: str) -> None
     for layer in expected.layers[1:]:
         layer.set_weights(model.get_layer(layer.name.replace("conv3_block2", "conv3_block3")).get_weights())
     assert_close(run(lesioned, x), run(expected, x), 1e-6)
-    with pytest.raises(ValueError, match="`units`: 'conv3_block1' has no shortcut and makes .* Delete units that keep"):
+    with pytest.raises(
+        ValueError, match="`units`: 'conv3_block1' has no shortcut and changes .* Delete units that keep"
+    ):
         keras_resnet.delete_units(model, ["conv2_block2", "conv3_block1"])
+
+
+@once
+def test_a_plain_unit_that_strides_is_refused_at_unknown_sizes_too() -> None:
+    """In style slim the channels stay as they are."""
+    row = thin(with_style(NETWORKS["ResNet18"], "slim"), units=(2, 3), widths=(8, 16), shortcut=None)
+    model = keras_resnet.ResNet(row, weights=None, input_shape=(None, None, 3))
+    with pytest.raises(ValueError, match="'conv2_block2' has no shortcut and changes the shape"):
+        keras_resnet.delete_units(model, "conv2_block2")
+
+
+@once
+@pytest.mark.parametrize("prepare", [keras_resnet.fold_batch_norm, keras_resnet.optimize_for_inference])
+@pytest.mark.parametrize("network", ["ResNet18", "ResNet50V2", "ResNet20V2"])
+def test_units_of_folded_and_optimized_networks_are_deleted(network: str, prepare: Any) -> None:
+    model, x = build(network, shortcut="B"), images(33, 40)
+    lesioned = keras_resnet.delete_units(prepare(model), ["conv2_block1", "conv3_block3"])
+    assert_close(run(lesioned, x), run(keras_resnet.delete_units(model, ["conv2_block1", "conv3_block3"]), x), 1e-5)
+
+
+@once
+def test_what_is_no_whole_unit_is_refused() -> None:
+    model = build("ResNet18")
+    cut = keras.Model(model.input, model.get_layer("conv3_block3_1_relu").output)
+    with pytest.raises(ValueError, match="'conv3_block3' is not whole in"):
+        keras_resnet.delete_units(cut, "conv3_block3")
+    keras_resnet.delete_units(cut, "conv3_block2")
+    frames = keras.Sequential([keras.Input((2, 33, 40, 3)), keras.layers.TimeDistributed(model)])
+    with pytest.raises(ValueError, match="'conv3_block2' lies inside a layer of"):
+        keras_resnet.delete_units(frames, "conv3_block2")
+    folded = keras_resnet.fold_batch_norm(build("ResNet18V2", shortcut=None))
+    with pytest.raises(ValueError, match="Delete units first, then fold"):
+        keras_resnet.delete_units(folded, "conv3_block2")
 
 
 @once

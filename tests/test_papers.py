@@ -169,8 +169,16 @@ def test_a_thousand_layers_are_built_saved_and_loaded(
     model = getattr(keras_resnet, network)()
     assert sys.getrecursionlimit() == limit
     assert round(sum(prod(weight.shape) for weight in model.trainable_weights) / 1e6, 1) == millions
+    if network == "ResNet1202":
+        with pytest.raises(RecursionError):
+            keras.Model(model.input, model.output)
+        keras_resnet.delete_units(model, "conv3_block7")
     main_path = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D) and "_0_" not in layer.name]
     assert len(main_path) == convs
+    assert set(keras_resnet.feature_pyramid(model).output) == {"C2", "C3", "C4"}
+    assert keras_resnet.labels.class_names(keras_resnet.labels.with_class_names(model, "0123456789")) == tuple(
+        "0123456789"
+    )
     path = tmp_path / "deep.keras"
     model.save(path)
     if network == "ResNet1202":

@@ -22,7 +22,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 import keras_resnet
-from keras_resnet.variants import RESNET18V2, RESNET20, RESNET50, SLIM_V1, Stem, plan
+from keras_resnet.variants import RESNET18V2, RESNET20, RESNET20V2, RESNET50, SLIM_V1, Stem, plan
 from tests.nets import assert_close, images, randomise, run, thin
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
@@ -297,8 +297,80 @@ def test_what_the_papers_claim_is_measured(
     ]
     lab.main(given)
     assert {path.stem: path.read_text() for path in tmp_path.glob("*.csv")} == tables
-    with pytest.raises(SystemExit):
-        lab.main(["--results", str(tmp_path), "nothing"])
+    for wrong, message in (
+        ([*given, "nothing"], "there is no experiment nothing; there are degradation, "),
+        ([*given, "--epochs", "2"], "was made with"),
+        ([*given, "--draws", "1"], "choose another --results"),
+        ([*given, "--epochs", "0"], "must be 1 or more"),
+    ):
+        with pytest.raises(SystemExit):
+            lab.main(wrong)
+        assert message in capsys.readouterr().err
+    assert {path.stem: path.read_text() for path in tmp_path.glob("*.csv")} == tables
+    deletions = [row for row in lab.rows(tmp_path, "paths") if row["change"] == "delete" and row["count"] == "0"]
+    for row in deletions:
+        (last,) = (
+            each
+            for each in lab.rows(tmp_path, "learning")
+            if [each[key] for key in ("network", "depth", "optimizer")] == [row["network"], row["depth"], "SGD"]
+        )
+        assert float(row["accuracy"]) == pytest.approx(1 - float(last["validation_error"]), abs=1e-4)
+    swaps = [row for row in lab.rows(tmp_path, "paths") if row["change"] == "swap"]
+    assert all(-1 <= float(row["kendall_tau"]) <= 1 for row in swaps)
+    assert any(float(row["kendall_tau"]) < 1 for row in swaps)
+    for name, column in (("responses", "deviation"), ("gradients", "norm"), ("path_gradients", "norm")):
+        assert all(0 < float(row[column]) < 1e3 for row in lab.rows(tmp_path, name)), name
+
+
+@once
+@pytest.mark.parametrize(
+    ("kind", "row"), [("original", RESNET20), ("option B", RESNET20), ("option C", RESNET20), ("full", RESNET20V2)]
+)
+def test_units_of_ones_own_are_those_of_the_package(kind: str, row: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same outputs, with the same weights, at the start and otherwise."""
+    monkeypatch.syspath_prepend(str(TUTORIALS))
+    own = importlib.import_module("residual_units")
+    kind = "full pre-activation" if kind == "full" else kind
+    model = randomise(own.network(*(own.SHORTCUTS | own.ORDERS)[kind], depth=14))
+    shortcut = {"option B": "B", "option C": "C"}.get(kind, "A")
+    same = dataclasses.replace(row, units=(2, 2, 2), shortcut=shortcut)
+    ours = keras_resnet.ResNet(same, input_shape=(8, 8, 1), classes=10, classifier_activation=None)
+    assert [weight.shape for weight in ours.weights] == [weight.shape for weight in model.weights]
+    ours.set_weights(model.get_weights())
+    assert_close(run(model, images(8, 8, 1)), run(ours, images(8, 8, 1)), 1e-5)
+
+
+@once
+def test_shortcuts_do_what_their_equations_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """arXiv:1603.05027 equations 7 to 10, by their limits."""
+    monkeypatch.syspath_prepend(str(TUTORIALS))
+    own = importlib.import_module("residual_units")
+    skip, residual = images(4, 5, 6), 3 * images(4, 5, 6)[::-1]
+
+    def merged(merge: Any, bias: float | None = None, training: bool = False) -> Any:
+        inputs = [keras.Input((4, 5, 6)), keras.Input((4, 5, 6))]
+        model = keras.Model(inputs, merge(*inputs))
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.Conv2D) and layer.use_bias:
+                assert layer.bias.numpy() == pytest.approx(-6)
+                layer.bias.assign(np.full(6, bias))
+        return run(model, [skip, residual], training)
+
+    expected = {
+        "add": skip + residual,
+        "halved": skip / 2 + residual,
+        "halved_both": (skip + residual) / 2,
+        "dropped": skip + residual,
+    }
+    for name, value in expected.items():
+        assert_close(merged(getattr(own, name)), value, 1e-6)
+    for bias, shut in ((-1e3, True), (1e3, False)):
+        assert_close(merged(own.gated, bias), skip if shut else residual, 1e-6)
+        assert_close(merged(own.gated_shortcut, bias), skip + residual if shut else residual, 1e-6)
+    dropped = merged(own.dropped, training=True) - residual
+    zero = np.abs(dropped) < 1e-5
+    assert 0.35 < zero.mean() < 0.65
+    np.testing.assert_allclose(dropped[~zero], 2 * skip[~zero], rtol=1e-3, atol=1e-5)
 
 
 def test_the_gradients_of_all_paths_are_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:

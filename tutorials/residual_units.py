@@ -21,15 +21,19 @@ Function = Callable[[Tensor], Tensor]
 
 
 def conv(x: Tensor, filters: int, stride: int = 1, rate: int = 1, size: int = 3) -> Tensor:
-    """A convolution without bias."""
-    return layers.Conv2D(
-        filters, size, stride, "same", dilation_rate=rate, use_bias=False, kernel_initializer="he_normal"
-    )(x)
+    """A convolution without bias, padded alike on all sides, which Keras' "same" is not where it strides."""
+    if stride > 1 and size > 1:
+        x = layers.ZeroPadding2D(1)(x)
+    pad, he = (
+        "valid" if stride > 1 else "same",
+        keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
+    )
+    return layers.Conv2D(filters, size, stride, pad, dilation_rate=rate, use_bias=False, kernel_initializer=he)(x)
 
 
 def norm(x: Tensor) -> Tensor:
     """Batch norm, whose statistics follow within the few hundred steps of small data."""
-    return layers.BatchNormalization(momentum=0.9)(x)
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
 
 
 def relu(x: Tensor) -> Tensor:
@@ -37,7 +41,17 @@ def relu(x: Tensor) -> Tensor:
     return layers.ReLU()(x)
 
 
-# Shortcuts where the shape changes (arXiv:1512.03385 section 3.3).
+def identity(x: Tensor) -> Tensor:
+    """Nothing."""
+    return x
+
+
+def norm_relu(x: Tensor) -> Tensor:
+    """Norm, then ReLU."""
+    return relu(norm(x))
+
+
+# Shortcuts where the shape changes (arXiv:1512.03385 sections 3.3 and 4.1).
 
 
 def option_a(x: Tensor, depth: int, stride: int) -> Tensor:
@@ -68,12 +82,17 @@ def add(skip: Tensor, residual: Tensor) -> Tensor:
 
 
 def halved(skip: Tensor, residual: Tensor) -> Tensor:
-    """(b) Constant scaling."""
+    """(b) Constant scaling of the shortcut alone."""
     return add(layers.Rescaling(0.5)(skip), residual)
 
 
+def halved_both(skip: Tensor, residual: Tensor) -> Tensor:
+    """(b) Constant scaling of both."""
+    return layers.Rescaling(0.5)(add(skip, residual))
+
+
 def gate(x: Tensor) -> Tensor:
-    """g(x) in (0, 1), which begins at 0.0025: its bias is that of Table 1's best."""
+    """g(x) in (0, 1), which begins at 0.0025: its bias is that of Table 1's best. Here x is the shortcut."""
     bias = keras.initializers.Constant(-6.0)
     return layers.Conv2D(x.shape[-1], 1, activation="sigmoid", bias_initializer=bias)(x)
 
@@ -90,12 +109,12 @@ def gated_shortcut(skip: Tensor, residual: Tensor) -> Tensor:
 
 
 def convolved(skip: Tensor, residual: Tensor) -> Tensor:
-    """(e) A 1x1 convolution in every unit."""
+    """(e) A 1x1 convolution of every shortcut; it differs from option C by having no norm."""
     return add(conv(skip, skip.shape[-1], size=1), residual)
 
 
 def dropped(skip: Tensor, residual: Tensor) -> Tensor:
-    """(f) Dropout of half the shortcut's values."""
+    """(f) Dropout of half the shortcut's values, the others doubled, as Keras does it: on average nothing is scaled."""
     return add(layers.Dropout(0.5)(skip), residual)
 
 
@@ -130,33 +149,25 @@ def relu_only(x: Tensor, depth: int, stride: int, rate: int = 1) -> Tensor:
     return add(option_a(x, depth, stride), residual)
 
 
-def full_preactivation(x: Tensor, depth: int, stride: int, rate: int = 1) -> Tensor:
-    """(e): norm, ReLU, conv, twice."""
-    residual = conv(relu(norm(conv(relu(norm(x)), depth, stride, rate))), depth, 1, rate)
-    return add(option_a(x, depth, stride), residual)
+def full_preactivation(x: Tensor, depth: int, stride: int, rate: int = 1, splits: bool = False) -> Tensor:
+    """(e): norm, ReLU, conv, twice; the first unit of a network splits behind its first ReLU (appendix)."""
+    activated = norm_relu(x)
+    residual = conv(norm_relu(conv(activated, depth, stride, rate)), depth, 1, rate)
+    return add(option_a(activated if splits else x, depth, stride), residual)
 
 
-def identity(x: Tensor) -> Tensor:
-    """Nothing."""
-    return x
-
-
-def norm_relu(x: Tensor) -> Tensor:
-    """Norm, then ReLU."""
-    return relu(norm(x))
-
-
-# By name the unit, what follows the stem's convolution, and what follows the last unit.
-Kind = tuple[Any, Function, Function]
-ORIGINAL: Kind = (unit(option_a, add), norm_relu, identity)
+# By name the unit, what follows the stem's convolution, what follows the last unit, and what the first unit is told.
+Kind = tuple[Any, Function, Function, dict[str, Any]]
+ORIGINAL: Kind = (unit(option_a, add), norm_relu, identity, {})
 SHORTCUTS: dict[str, Kind] = {
     "original": ORIGINAL,  # with option A
     **{
-        name: (unit(shortcut, merge), norm_relu, identity)
+        name: (unit(shortcut, merge), norm_relu, identity, {})
         for name, shortcut, merge in (
             ("option B", option_b, add),
             ("option C", option_c, add),
-            ("constant 0.5", option_a, halved),
+            ("constant 0.5 and 1", option_a, halved),
+            ("constant 0.5 and 0.5", option_a, halved_both),
             ("exclusive gating", option_a, gated),
             ("shortcut-only gating", option_a, gated_shortcut),
             ("1x1 convolution", option_a, convolved),
@@ -166,20 +177,23 @@ SHORTCUTS: dict[str, Kind] = {
 }
 ORDERS: dict[str, Kind] = {
     "original": ORIGINAL,
-    "norm after addition": (norm_after_addition, norm_relu, identity),
-    "ReLU before addition": (relu_before_addition, norm_relu, identity),
-    "ReLU-only pre-activation": (relu_only, norm, relu),
-    "full pre-activation": (full_preactivation, identity, norm_relu),
+    "norm after addition": (norm_after_addition, norm_relu, identity, {}),
+    "ReLU before addition": (relu_before_addition, norm_relu, identity, {}),
+    "ReLU-only pre-activation": (relu_only, norm_relu, relu, {}),
+    "full pre-activation": (full_preactivation, identity, norm_relu, {"splits": True}),
 }
 
 
-def network(unit_fn: Any, after_stem: Function, after_units: Function, depth: int = 20) -> keras.Model:
+def network(
+    unit_fn: Any, after_stem: Function, after_units: Function, first: dict[str, Any], depth: int = 20
+) -> keras.Model:
     """Logits of 10 classes for gray pictures of 8x8 pixels: a CIFAR net of 6n + 2 layers, of units of any kind.
 
     Args:
         unit_fn: is called with a feature map, `depth`, `stride` and `rate`, and returns the next map.
         after_stem: what follows the stem's convolution.
         after_units: what follows the last unit.
+        first: more arguments for the first unit.
         depth: the number of layers: 20, 26, 32 ...
     """
     blocks = [
@@ -193,6 +207,7 @@ def network(unit_fn: Any, after_stem: Function, after_units: Function, depth: in
         )
         for stage in (1, 2, 3)
     ]
+    blocks[0].args[0].update(first)
     blocks.append(slim.Block("end", lambda x, rate: after_units(x), [{}]))
     images = keras.Input((8, 8, 1))
     logits, _ = slim.resnet_v1(after_stem(conv(images, 16)), blocks, num_classes=10, include_root_block=False)

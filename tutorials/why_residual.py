@@ -5,13 +5,14 @@
     python tutorials/why_residual.py --results mine --epochs 5 --seeds 0
 
 Every result is a line of a CSV file in `--results`. What has its lines is not run again, so a run that was stopped goes
-on where it was. The backend is `KERAS_BACKEND`'s. Weights of trained networks lie beside the CSV files, for the
-experiments that look into them.
+on where it was; other settings, or another backend (`KERAS_BACKEND`), need another folder. Weights of trained networks
+lie beside the CSV files, for the experiments that look into them; where they are missing, networks are trained again.
 """
 
 import argparse
 import csv
 import io
+import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -148,7 +149,8 @@ class Laboratory:
         training.compile(model, self.epochs)
 
         def keep(epoch: int, logs: Any) -> None:
-            if training.network in ("plain", "residual") and epoch + 1 in (1, self.epochs):
+            kept = training.network in ("plain", "residual") and training.optimizer == "SGD"
+            if kept and epoch + 1 in (1, self.epochs):
                 path = self.weights(training, epoch + 1)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 model.save_weights(path)
@@ -259,7 +261,7 @@ def paths(laboratory: Laboratory, training: Training) -> Iterator[Row]:
 
 
 def path_gradients(laboratory: Laboratory, training: Training) -> Iterator[Row]:
-    """Norms of the gradients through single paths, by how many residuals they take (Figure 6a)."""
+    """Norms of the gradients through single paths, by how many residuals they take (Figure 6b)."""
     x, y, _, _ = digits()
     model, rng, draws = laboratory.trained(training), np.random.default_rng(training.seed), 10 * laboratory.draws
     arriving, units = along_paths(model), len(deletable(model))
@@ -336,9 +338,8 @@ def add(results: Path, table: str, header: Sequence[str], lines: Iterable[Row]) 
     if not path.exists():
         writer.writerow(header)
     writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in line] for line in lines)
-    results.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(text.getvalue())  # at once, so that a training's lines are all there, or none
+        file.write(text.getvalue())  # at once: another process may add to it, too
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -352,8 +353,14 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if unknown := set(given.experiments) - set(EXPERIMENTS):
         parser.error(f"there is no experiment {', '.join(sorted(unknown))}; there are {', '.join(EXPERIMENTS)}")
-    if {row["epoch"] for row in rows(given.results, "learning")} - {str(i + 1) for i in range(given.epochs)}:
-        parser.error(f"{given.results} holds results of more than {given.epochs} epochs: choose another --results")
+    if given.epochs < 1 or given.draws < 1:
+        parser.error("--epochs and --draws must be 1 or more")
+    settings = {"backend": keras.backend.backend(), "epochs": given.epochs, "draws": given.draws, "batch": BATCH}
+    known = given.results / "settings.json"
+    if known.exists() and json.loads(known.read_text()) != settings | {"rates": RATES}:
+        parser.error(f"{given.results} was made with {known.read_text().strip()}: choose another --results")
+    given.results.mkdir(parents=True, exist_ok=True)
+    known.write_text(json.dumps(settings | {"rates": RATES}) + "\n")
     laboratory = Laboratory(given.results, given.epochs, given.draws)
     key = [field.name for field in fields(Training)]
     tasks = [

@@ -45,12 +45,17 @@ def delete_units(model: keras.Model, units: Iterable[str] | str, scope: str | No
     for name in names:
         check_choice("units", name, tuple(known), f" These are the units of {model.name!r}.")
     sums = {name: layer for name in known if (layer := _sum(network, name))}
+    length = max(len(unit.convs) for unit in known.values())
     begins: dict[int, str] = {}
     ends: dict[int, str] = {}
     for name in names:
         if name in sums:
             ends[id(sums[name])] = name
-        elif sums:
+        elif (
+            sums
+            or len(known[name].convs) < length
+            or (network.plan.version == 1 and f"{name}_out" not in network.layers)
+        ):
             raise ValueError(f"`units`: {name!r} is not whole in {model.name!r}, which was cut inside it.")
         else:
             first, last = _plain(network, known[name])

@@ -110,6 +110,11 @@ def test_what_is_no_whole_unit_is_refused() -> None:
     with pytest.raises(ValueError, match="'conv3_block3' is not whole in"):
         keras_resnet.delete_units(cut, "conv3_block3")
     keras_resnet.delete_units(cut, "conv3_block2")
+    for network, end in (("ResNet18", "1_relu"), ("ResNet18", "2_bn"), ("ResNet18V2", "1_relu")):
+        plain = build(network, shortcut=None)
+        cut = keras.Model(plain.input, plain.get_layer(f"conv3_block3_{end}").output)
+        with pytest.raises(ValueError, match="'conv3_block3' is not whole in"):
+            keras_resnet.delete_units(cut, "conv3_block3")
     frames = keras.Sequential([keras.Input((2, 33, 40, 3)), keras.layers.TimeDistributed(model)])
     with pytest.raises(ValueError, match="'conv3_block2' lies inside a layer of"):
         keras_resnet.delete_units(frames, "conv3_block2")

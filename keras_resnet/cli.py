@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
 
+from keras_resnet import recursion
 from keras_resnet.errors import choice_error
 from keras_resnet.options import parser
 
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             backend = _choose_backend()
             print(f"backend: {backend}", file=sys.stderr if arguments.json or arguments.csv else sys.stdout)
         room = import_module(arguments.room)  # only now that there is a backend
-        getattr(room, arguments.command)(arguments)
+        with recursion.allowed():
+            getattr(room, arguments.command)(arguments)
     except BrokenPipeError:  # `| head` has read enough; what Python still wants to write goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

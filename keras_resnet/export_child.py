@@ -11,6 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_resnet import recursion
+
 Run = Callable[[Any], Any]
 
 
@@ -79,6 +81,7 @@ _RUNTIMES: dict[str, Callable[[str, keras.Model], Run]] = {
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]))
+        with recursion.allowed():
+            main(Path(sys.argv[1]))
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:600]}")

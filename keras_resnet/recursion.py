@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def allowed(layers: int) -> Iterator[None]:
-    """Lets graphs of so many layers be walked inside; Python's limit is the whole process's."""
+def allowed(layers: int = 10_000) -> Iterator[None]:
+    """Lets graphs of so many layers, or of any published network, be walked inside; Python's limit is the process's."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(limit + layers)
     try:

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 import keras_resnet
-from keras_resnet import cli, command_predict, command_train, data, evaluation, labels, transfer
+from keras_resnet import cli, command_predict, command_train, data, evaluation, labels, recursion, transfer
 from keras_resnet.options import parser
 from tests.pictures import SHAPES, draw_folder
 
@@ -327,6 +327,21 @@ def test_evaluate_refuses_other_classes_and_sizes_that_nobody_knows(tmp_path: Pa
     assert "must have classes of the model, circle, square, triangle" in refused("evaluate", "model.keras", "digits")
     (tmp_path / "shapes" / "circle").rename(tmp_path / "shapes" / "circles")
     assert "Did you mean 'circle'" in refused("evaluate", "model.keras", "shapes")
+
+
+@once
+def test_predict_loads_networks_of_a_thousand_layers(tmp_path: Path, printed: Printed) -> None:
+    """Their files need more frames than Python has by default."""
+    x = inputs = keras.Input((8, 8, 3))
+    for _ in range(1_100):
+        x = keras.layers.Identity()(x)
+    x = keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(x))
+    with recursion.allowed():
+        keras.Model(inputs, x).save(tmp_path / "deep.keras")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    limit = sys.getrecursionlimit()
+    assert "a.png" in printed("predict", "deep.keras", "a.png")
+    assert sys.getrecursionlimit() == limit
 
 
 @once

@@ -279,11 +279,11 @@ def test_what_the_papers_claim_is_measured(
     given = ["--results", str(tmp_path), "--epochs", "1", "--seeds", "5", "--draws", "2"]
     lab.main([*given, "shortcuts", "degradation"])
     learnt = lab.rows(tmp_path, "learning")
-    assert len(learnt) == 2 * len(lab.SHORTCUTS) + 2 * 2 + 2 * 2
+    assert len(learnt) == 2 * len(lab.SHORTCUTS) + 2 * 2 * 3
     lab.main(given)
     assert lab.rows(tmp_path, "learning")[: len(learnt)] == learnt
     said = capsys.readouterr().out
-    assert f"1/{2 * len(lab.SHORTCUTS) + 8} shortcuts: original-8, SGD, seed 5: " in said
+    assert f"1/{2 * len(lab.SHORTCUTS) + 12} shortcuts: original-8, SGD, seed 5: " in said
     tables = {path.stem: path.read_text() for path in tmp_path.glob("*.csv")}
     assert set(tables) == {experiment.table for experiment in lab.EXPERIMENTS.values()}
     for name, experiment in lab.EXPERIMENTS.items():
@@ -342,19 +342,14 @@ def test_units_of_ones_own_are_those_of_the_package(kind: str, row: Any, monkeyp
 
 @once
 def test_shortcuts_do_what_their_equations_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    """arXiv:1603.05027 equations 7 to 10, by their limits."""
+    """arXiv:1603.05027 Figure 2 (a) to (d) and (f), the gates by their limits."""
     monkeypatch.syspath_prepend(str(TUTORIALS))
     own = importlib.import_module("residual_units")
     skip, residual = images(4, 5, 6), 3 * images(4, 5, 6)[::-1]
 
-    def merged(merge: Any, bias: float | None = None, training: bool = False) -> Any:
+    def merged(merge: Any, training: bool = False) -> Any:
         inputs = [keras.Input((4, 5, 6)), keras.Input((4, 5, 6))]
-        model = keras.Model(inputs, merge(*inputs))
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.Conv2D) and layer.use_bias:
-                assert layer.bias.numpy() == pytest.approx(-6)
-                layer.bias.assign(np.full(6, bias))
-        return run(model, [skip, residual], training)
+        return run(keras.Model(inputs, merge(*inputs)), [skip, residual], training)
 
     expected = {
         "add": skip + residual,
@@ -365,12 +360,37 @@ def test_shortcuts_do_what_their_equations_say(monkeypatch: pytest.MonkeyPatch) 
     for name, value in expected.items():
         assert_close(merged(getattr(own, name)), value, 1e-6)
     for bias, shut in ((-1e3, True), (1e3, False)):
-        assert_close(merged(own.gated, bias), skip if shut else residual, 1e-6)
-        assert_close(merged(own.gated_shortcut, bias), skip + residual if shut else residual, 1e-6)
+        assert_close(merged(functools.partial(own.gated, bias=bias)), skip if shut else residual, 1e-6)
+        assert_close(
+            merged(functools.partial(own.gated_shortcut, bias=bias)), skip + residual if shut else residual, 1e-6
+        )
     dropped = merged(own.dropped, training=True) - residual
     zero = np.abs(dropped) < 1e-5
     assert 0.35 < zero.mean() < 0.65
     np.testing.assert_allclose(dropped[~zero], 2 * skip[~zero], rtol=1e-3, atol=1e-5)
+
+
+@once
+def test_orders_do_what_their_figure_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """arXiv:1603.05027 Figure 4 (b) to (e), and Figure 2 (e), whose 1x1 convolution is told by its kernel."""
+    monkeypatch.syspath_prepend(str(TUTORIALS))
+    own = importlib.import_module("residual_units")
+    x, relu = keras.ops.convert_to_tensor(images(4, 5, 6) - 0.5), keras.ops.relu
+    expected = {
+        own.norm_after_addition: lambda: relu(n2(x + c2(relu(n1(c1(x)))))),
+        own.relu_before_addition: lambda: x + relu(n2(c2(relu(n1(c1(x)))))),
+        own.relu_only: lambda: x + n2(c2(relu(n1(c1(relu(x)))))),
+        own.full_preactivation: lambda: x + c2(relu(n2(c1(relu(n1(x)))))),
+        own.unit(own.option_a, own.convolved): lambda: relu(shortcut(x) + n2(c2(relu(n1(c1(x)))))),
+    }
+    for unit_fn, equation in expected.items():
+        inputs = keras.Input((4, 5, 6))
+        model = randomise(keras.Model(inputs, unit_fn(inputs, 6, 1)))
+        n1, n2 = (layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization))
+        convs = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+        c1, c2 = (conv for conv in convs if conv.kernel_size == (3, 3))
+        (shortcut,) = [conv for conv in convs if conv.kernel_size == (1, 1)] or [None]
+        assert_close(run(model, x), keras.ops.convert_to_numpy(equation()), 1e-5)
 
 
 def test_the_gradients_of_all_paths_are_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,14 @@
 
     from residual_units import ORDERS, SHORTCUTS, network
 
-    gated = network(*SHORTCUTS["exclusive gating"], depth=20)  # (N, 8, 8, 1) -> logits (N, 10)
+    gated = network(*SHORTCUTS["exclusive gating, b=-6"], depth=20)  # (N, 8, 8, 1) -> logits (N, 10)
 
 A unit is a function of a feature map that returns the next one; `Block` calls it once a unit. So a new kind of unit
 needs no more than this: no class, no flag of the package.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -24,11 +25,9 @@ def conv(x: Tensor, filters: int, stride: int = 1, rate: int = 1, size: int = 3)
     """A convolution without bias, padded alike on all sides, which Keras' "same" is not where it strides."""
     if stride > 1 and size > 1:
         x = layers.ZeroPadding2D(1)(x)
-    pad, he = (
-        "valid" if stride > 1 else "same",
-        keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
-    )
-    return layers.Conv2D(filters, size, stride, pad, dilation_rate=rate, use_bias=False, kernel_initializer=he)(x)
+    he = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+    given = {"dilation_rate": rate, "use_bias": False, "kernel_initializer": he}
+    return layers.Conv2D(filters, size, stride, "valid" if stride > 1 else "same", **given)(x)
 
 
 def norm(x: Tensor) -> Tensor:
@@ -91,21 +90,21 @@ def halved_both(skip: Tensor, residual: Tensor) -> Tensor:
     return layers.Rescaling(0.5)(add(skip, residual))
 
 
-def gate(x: Tensor) -> Tensor:
-    """g(x) in (0, 1), which begins at 0.0025: its bias is that of Table 1's best. Here x is the shortcut."""
-    bias = keras.initializers.Constant(-6.0)
-    return layers.Conv2D(x.shape[-1], 1, activation="sigmoid", bias_initializer=bias)(x)
+def gate(x: Tensor, bias: float) -> Tensor:
+    """g(x) in (0, 1), which begins about the sigmoid of `bias`: 0.5 for 0, 0.0025 for -6. Here x is the shortcut."""
+    b = keras.initializers.Constant(bias)
+    return layers.Conv2D(x.shape[-1], 1, activation="sigmoid", bias_initializer=b)(x)
 
 
-def gated(skip: Tensor, residual: Tensor) -> Tensor:
+def gated(skip: Tensor, residual: Tensor, bias: float) -> Tensor:
     """(c) Exclusive gating, a highway unit (arXiv:1505.00387): g * residual + (1 - g) * shortcut."""
-    g = gate(skip)
+    g = gate(skip, bias)
     return add(layers.Multiply()([layers.Rescaling(-1.0, 1.0)(g), skip]), layers.Multiply()([g, residual]))
 
 
-def gated_shortcut(skip: Tensor, residual: Tensor) -> Tensor:
+def gated_shortcut(skip: Tensor, residual: Tensor, bias: float) -> Tensor:
     """(d) Shortcut-only gating: residual + (1 - g) * shortcut."""
-    return add(layers.Multiply()([layers.Rescaling(-1.0, 1.0)(gate(skip)), skip]), residual)
+    return add(layers.Multiply()([layers.Rescaling(-1.0, 1.0)(gate(skip, bias)), skip]), residual)
 
 
 def convolved(skip: Tensor, residual: Tensor) -> Tensor:
@@ -168,8 +167,10 @@ SHORTCUTS: dict[str, Kind] = {
             ("option C", option_c, add),
             ("constant 0.5 and 1", option_a, halved),
             ("constant 0.5 and 0.5", option_a, halved_both),
-            ("exclusive gating", option_a, gated),
-            ("shortcut-only gating", option_a, gated_shortcut),
+            ("exclusive gating, b=-6", option_a, partial(gated, bias=-6.0)),
+            ("exclusive gating, b=0", option_a, partial(gated, bias=0.0)),
+            ("shortcut-only gating, b=-6", option_a, partial(gated_shortcut, bias=-6.0)),
+            ("shortcut-only gating, b=0", option_a, partial(gated_shortcut, bias=0.0)),
             ("1x1 convolution", option_a, convolved),
             ("dropout 0.5", option_a, dropped),
         )

@@ -90,11 +90,11 @@ def digits() -> tuple[Any, Any, Any, Any]:
 
 
 def degradation(seeds: Sequence[int]) -> list[Training]:
-    """Plain against residual at two depths (arXiv:1512.03385 Figures 1, 4 and 6); the deep ones by more optimizers."""
-    deep = [("Adagrad", DEPTHS[-1]), ("RMSprop", DEPTHS[-1])]
+    """Plain against residual at two depths, by three optimizers (arXiv:1512.03385 Figures 1, 4 and 6)."""
     return [
         Training(kind, depth, optimizer, seed)
-        for optimizer, depth in [("SGD", depth) for depth in DEPTHS] + deep
+        for optimizer in OPTIMIZERS
+        for depth in DEPTHS
         for kind in ("plain", "residual")
         for seed in seeds
     ]
@@ -110,20 +110,19 @@ def orders(seeds: Sequence[int]) -> list[Training]:
     return [Training(kind, depth, seed=seed) for depth in DEPTHS for kind in ORDERS for seed in seeds]
 
 
-def lesioned(seeds: Sequence[int]) -> list[Training]:
-    """Networks that units are taken from: of the plain ones only what has learnt at all."""
-    nets = (("plain", DEPTHS[0]), ("residual", DEPTHS[0]), ("residual", DEPTHS[-1]))
-    return [Training(kind, depth, seed=seed) for kind, depth in nets for seed in seeds]
+def by_sgd(seeds: Sequence[int]) -> list[Training]:
+    """Plain and residual at two depths, by SGD."""
+    return [training for training in degradation(seeds) if training.optimizer == "SGD"]
+
+
+def that_learn(seeds: Sequence[int]) -> list[Training]:
+    """The same but for the plain one that is too deep to learn at all."""
+    return [training for training in by_sgd(seeds) if (training.network, training.depth) != ("plain", DEPTHS[-1])]
 
 
 def deepest(seeds: Sequence[int]) -> list[Training]:
-    """The network with most paths."""
+    """The residual one that has most paths."""
     return [Training("residual", DEPTHS[-1], seed=seed) for seed in seeds]
-
-
-def both(seeds: Sequence[int]) -> list[Training]:
-    """Plain and residual at two depths."""
-    return [Training(kind, depth, seed=seed) for depth in DEPTHS for kind in ("plain", "residual") for seed in seeds]
 
 
 # How networks are trained, and kept.
@@ -315,10 +314,10 @@ EXPERIMENTS = {
     "degradation": Experiment("learning", _ERRORS, degradation, Laboratory.train),
     "shortcuts": Experiment("learning", _ERRORS, shortcuts, Laboratory.train),
     "orders": Experiment("learning", _ERRORS, orders, Laboratory.train),
-    "paths": Experiment("paths", ("change", "count", "units", "accuracy", "kendall_tau"), lesioned, paths),
+    "paths": Experiment("paths", ("change", "count", "units", "accuracy", "kendall_tau"), that_learn, paths),
     "path-gradients": Experiment("path_gradients", ("length", "norm", "deviation"), deepest, path_gradients),
-    "responses": Experiment("responses", ("number", "layer", "deviation"), both, responses),
-    "gradients": Experiment("gradients", ("epoch", "number", "layer", "norm"), both, gradients),
+    "responses": Experiment("responses", ("number", "layer", "deviation"), by_sgd, responses),
+    "gradients": Experiment("gradients", ("epoch", "number", "layer", "norm"), by_sgd, gradients),
 }
 
 

@@ -279,11 +279,11 @@ def test_what_the_papers_claim_is_measured(
     given = ["--results", str(tmp_path), "--epochs", "1", "--seeds", "5", "--draws", "2"]
     lab.main([*given, "shortcuts", "degradation"])
     learnt = lab.rows(tmp_path, "learning")
-    assert len(learnt) == 2 * len(lab.SHORTCUTS) + 2 * 2 * 3
+    assert len(learnt) == 2 * len(lab.SHORTCUTS) + 2 * 2 * len(lab.OPTIMIZERS)
     lab.main(given)
     assert lab.rows(tmp_path, "learning")[: len(learnt)] == learnt
     said = capsys.readouterr().out
-    assert f"1/{2 * len(lab.SHORTCUTS) + 12} shortcuts: original-8, SGD, seed 5: " in said
+    assert f"1/{len(learnt)} shortcuts: original-8, SGD, seed 5: " in said
     tables = {path.stem: path.read_text() for path in tmp_path.glob("*.csv")}
     assert set(tables) == {experiment.table for experiment in lab.EXPERIMENTS.values()}
     for name, experiment in lab.EXPERIMENTS.items():
@@ -376,21 +376,21 @@ def test_orders_do_what_their_figure_says(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.syspath_prepend(str(TUTORIALS))
     own = importlib.import_module("residual_units")
     x, relu = keras.ops.convert_to_tensor(images(4, 5, 6) - 0.5), keras.ops.relu
-    expected = {
-        own.norm_after_addition: lambda: relu(n2(x + c2(relu(n1(c1(x)))))),
-        own.relu_before_addition: lambda: x + relu(n2(c2(relu(n1(c1(x)))))),
-        own.relu_only: lambda: x + n2(c2(relu(n1(c1(relu(x)))))),
-        own.full_preactivation: lambda: x + c2(relu(n2(c1(relu(n1(x)))))),
-        own.unit(own.option_a, own.convolved): lambda: relu(shortcut(x) + n2(c2(relu(n1(c1(x)))))),
+    expected: dict[Any, Any] = {
+        own.norm_after_addition: lambda c1, n1, c2, n2: relu(n2(x + c2(relu(n1(c1(x)))))),
+        own.relu_before_addition: lambda c1, n1, c2, n2: x + relu(n2(c2(relu(n1(c1(x)))))),
+        own.relu_only: lambda c1, n1, c2, n2: x + n2(c2(relu(n1(c1(relu(x)))))),
+        own.full_preactivation: lambda c1, n1, c2, n2: x + c2(relu(n2(c1(relu(n1(x)))))),
+        own.unit(own.option_a, own.convolved): lambda c1, n1, c2, n2, c3: relu(c3(x) + n2(c2(relu(n1(c1(x)))))),
     }
     for unit_fn, equation in expected.items():
         inputs = keras.Input((4, 5, 6))
         model = randomise(keras.Model(inputs, unit_fn(inputs, 6, 1)))
-        n1, n2 = (layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization))
+        norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
         convs = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-        c1, c2 = (conv for conv in convs if conv.kernel_size == (3, 3))
-        (shortcut,) = [conv for conv in convs if conv.kernel_size == (1, 1)] or [None]
-        assert_close(run(model, x), keras.ops.convert_to_numpy(equation()), 1e-5)
+        convs.sort(key=lambda conv: -conv.kernel_size[0])
+        said = equation(convs[0], norms[0], convs[1], norms[1], *convs[2:])
+        assert_close(run(model, x), keras.ops.convert_to_numpy(said), 1e-5)
 
 
 def test_the_gradients_of_all_paths_are_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -412,6 +412,32 @@ def test_the_gradients_of_all_paths_are_the_gradient(monkeypatch: pytest.MonkeyP
     expected = lab.gradient(loss, maps)
     assert min(np.abs(each).max() for each in paths) > 0
     assert_close(np.sum(paths, axis=0), keras.ops.convert_to_numpy(expected), 1e-4)
+
+
+@once
+def test_the_notebook_on_the_papers_says_what_was_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says it again, from the same tables, but for what it computes itself."""
+    said = outputs_of("04_why_residual", pictures=7)
+    monkeypatch.syspath_prepend(str(TUTORIALS))
+    monkeypatch.chdir(TUTORIALS)
+    monkeypatch.setattr(matplotlib.pyplot, "show", lambda: None)
+    names: dict[str, Any] = {}
+    for cell in code_of("04_why_residual"):
+        exec(compile(cell, "notebook", "exec"), names)
+        again = capsys.readouterr().out
+        assert again in said or "after silence: outputs deviate by 0.000000" in again
+    matplotlib.pyplot.close("all")
+    assert "after silence: outputs deviate by 0.000000" in said
+    assert names["vgg19"] == 19_632_062_464  # `test_papers` counts it
+    lab = importlib.import_module("why_residual")
+    settings = {"backend": "torch", "epochs": lab.EPOCHS, "draws": lab.DRAWS, "batch": lab.BATCH, "rates": lab.RATES}
+    assert json.loads((lab.RESULTS / "settings.json").read_text()) == settings
+    for experiment in lab.EXPERIMENTS.values():
+        wanted = {tuple(map(str, dataclasses.astuple(training))) for training in experiment.trainings(lab.SEEDS)}
+        assert wanted <= {tuple(row.values())[:4] for row in lab.rows(lab.RESULTS, experiment.table)}
+    assert len(names["learning"]) == lab.EPOCHS * len({tuple(row.values())[:4] for row in names["learning"]})
 
 
 @once

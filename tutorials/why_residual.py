@@ -1,12 +1,14 @@
 """Measures what the ResNet papers claim, on scikit-learn's digits: 1,797 scanned digits of 8x8 pixels.
 
-    python tutorials/why_residual.py                      # all of it: an hour on two cores; what is there stays
+    python tutorials/why_residual.py                      # all of it: two hours of one core; what is there stays
     python tutorials/why_residual.py degradation paths    # some of it
     python tutorials/why_residual.py --results mine --epochs 5 --seeds 0
 
 Every result is a line of a CSV file in `--results`. What has its lines is not run again, so a run that was stopped goes
-on where it was; other settings, or another backend (`KERAS_BACKEND`), need another folder. Weights of trained networks
-lie beside the CSV files, for the experiments that look into them; where they are missing, networks are trained again.
+on where it was; other settings, or another backend (`KERAS_BACKEND`), need another folder. Networks as small as these
+use two cores best by two processes, with `OMP_NUM_THREADS=1`, of different experiments: an hour for shortcuts, and for
+the rest. Weights of trained networks lie beside the CSV files, for the experiments that look into them; where they are
+missing, networks are trained again.
 """
 
 import argparse
@@ -42,10 +44,12 @@ OPTIMIZERS = {
     "SGD": lambda rate: keras.optimizers.SGD(rate, momentum=0.9),
     "Adagrad": keras.optimizers.Adagrad,
     "RMSprop": keras.optimizers.RMSprop,
+    "clipped SGD": lambda rate: keras.optimizers.SGD(rate, momentum=0.9, global_clipnorm=1.0),
 }
-RATES = {"SGD": 0.02, "Adagrad": 0.02, "RMSprop": 0.001}
+RATES = {"SGD": 0.02, "Adagrad": 0.02, "RMSprop": 0.001, "clipped SGD": 0.1}
 # Of logits: probabilities below 1e-7, where Keras cuts them off, would have no gradient.
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+CHANGING = ("conv3_block1", "conv4_block1")  # the units that change the shape
 Row = tuple[Any, ...]
 
 
@@ -90,7 +94,7 @@ def digits() -> tuple[Any, Any, Any, Any]:
 
 
 def degradation(seeds: Sequence[int]) -> list[Training]:
-    """Plain against residual at two depths, by three optimizers (arXiv:1512.03385 Figures 1, 4 and 6)."""
+    """Plain against residual at two depths, by each optimizer (arXiv:1512.03385 Figures 1, 4 and 6)."""
     return [
         Training(kind, depth, optimizer, seed)
         for optimizer in OPTIMIZERS
@@ -183,7 +187,7 @@ def deletable(model: keras.Model) -> list[str]:
     """The units that can be deleted: all, or in a plain net those that don't change the shape."""
     names = [layer.name.removesuffix("_out") for layer in model.layers if layer.name.endswith("_out")]
     residual = any(layer.name.endswith("_add") for layer in model.layers)
-    return names if residual else [name for name in names if not name.endswith(("3_block1", "4_block1"))]
+    return [name for name in names if residual or name not in CHANGING]
 
 
 def deletions(model: keras.Model, draws: int, rng: np.random.Generator) -> Iterator[Row]:
@@ -203,7 +207,7 @@ def swaps(model: keras.Model, draws: int, rng: np.random.Generator) -> Iterator[
     names = deletable(model)
     units = {name: [layer for layer in model.layers if layer.name.startswith(f"{name}_")] for name in names}
     values = {name: [layer.get_weights() for layer in layers] for name, layers in units.items()}
-    same = [name for name in names if not name.endswith(("3_block1", "4_block1"))]
+    same = [name for name in names if name not in CHANGING]
     stages = [[name for name in same if name.startswith(stage)] for stage in ("conv2", "conv3", "conv4")]
     stages = [stage for stage in stages if len(stage) > 1]
     for count in (1, 2, 4, 8, 16, 32) if stages else ():
@@ -275,12 +279,12 @@ def path_gradients(laboratory: Laboratory, training: Training) -> Iterator[Row]:
 
 
 def responses(laboratory: Laboratory, training: Training) -> Iterator[Row]:
-    """The standard deviation of what each norm puts out (arXiv:1512.03385 Figure 7)."""
+    """The standard deviations of what norms put out (arXiv:1512.03385 Figure 7), and of what comes to each unit."""
     model = laboratory.trained(training)
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    outputs = keras.Model(model.input, [layer.output for layer in norms]).predict(digits()[2], verbose=0)
-    for number, (layer, output) in enumerate(zip(norms, outputs, strict=True), 1):
-        yield number, layer.name, float(output.std())
+    measured = [layer for layer in model.layers if layer.name.endswith(("_bn", "conv1_relu", "_out"))]
+    outputs = keras.Model(model.input, [layer.output for layer in measured]).predict(digits()[2], verbose=0)
+    for layer, output in zip(measured, outputs, strict=True):
+        yield layer.name, float(output.std())
 
 
 def gradients(laboratory: Laboratory, training: Training) -> Iterator[Row]:
@@ -316,7 +320,7 @@ EXPERIMENTS = {
     "orders": Experiment("learning", _ERRORS, orders, Laboratory.train),
     "paths": Experiment("paths", ("change", "count", "units", "accuracy", "kendall_tau"), that_learn, paths),
     "path-gradients": Experiment("path_gradients", ("length", "norm", "deviation"), deepest, path_gradients),
-    "responses": Experiment("responses", ("number", "layer", "deviation"), by_sgd, responses),
+    "responses": Experiment("responses", ("layer", "deviation"), by_sgd, responses),
     "gradients": Experiment("gradients", ("epoch", "number", "layer", "norm"), by_sgd, gradients),
 }
 

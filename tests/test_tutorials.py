@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import runpy
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -281,15 +282,18 @@ def test_what_the_papers_claim_is_measured(
     learnt = lab.rows(tmp_path, "learning")
     assert len(learnt) == 2 * len(lab.SHORTCUTS) + 2 * 2 * len(lab.OPTIMIZERS)
     lab.main(given)
-    assert lab.rows(tmp_path, "learning")[: len(learnt)] == learnt
+    trainings = [tuple(row.values())[:5] for row in lab.rows(tmp_path, "learning") if row["times"] == "1"]
+    assert len(trainings) == len(set(trainings)) > len(learnt)
+    longer = [row["epoch"] for row in lab.rows(tmp_path, "learning") if row["times"] == "3"]
+    assert longer == ["1", "2", "3"] * 3
     said = capsys.readouterr().out
     assert f"1/{len(learnt)} shortcuts: original-8, SGD, seed 5: " in said
     tables = {path.stem: path.read_text() for path in tmp_path.glob("*.csv")}
     assert set(tables) == {experiment.table for experiment in lab.EXPERIMENTS.values()}
     for name, experiment in lab.EXPERIMENTS.items():
         rows = lab.rows(tmp_path, experiment.table)
-        wanted = {(each.network, str(each.depth), each.optimizer) for each in experiment.trainings([5])}
-        assert wanted <= {(row["network"], row["depth"], row["optimizer"]) for row in rows}, name
+        wanted = {tuple(map(str, dataclasses.astuple(training))) for training in experiment.trainings([5])}
+        assert wanted <= {tuple(row.values())[:5] for row in rows}, name
         assert all(set(row) >= {*experiment.columns, "seed"} and None not in row.values() for row in rows)
     single = [row for row in lab.rows(tmp_path, "paths") if (row["network"], row["count"]) == ("residual", "1")]
     assert [row["units"] for row in single if row["change"] == "delete" and row["depth"] == "14"] == [
@@ -312,7 +316,7 @@ def test_what_the_papers_claim_is_measured(
         (last,) = (
             each
             for each in lab.rows(tmp_path, "learning")
-            if [each[key] for key in ("network", "depth", "optimizer")] == [row["network"], row["depth"], "SGD"]
+            if list(each.values())[:5] == [row["network"], row["depth"], "SGD", "5", "1"]
         )
         assert float(row["accuracy"]) == pytest.approx(1 - float(last["validation_error"]), abs=1e-4)
     swaps = [row for row in lab.rows(tmp_path, "paths") if row["change"] == "swap"]
@@ -342,7 +346,7 @@ def test_units_of_ones_own_are_those_of_the_package(kind: str, row: Any, monkeyp
 
 @once
 def test_shortcuts_do_what_their_equations_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    """arXiv:1603.05027 Figure 2 (a) to (d) and (f), the gates by their limits."""
+    """arXiv:1603.05027 Figure 2 (a) to (d) and (f)."""
     monkeypatch.syspath_prepend(str(TUTORIALS))
     own = importlib.import_module("residual_units")
     skip, residual = images(4, 5, 6), 3 * images(4, 5, 6)[::-1]
@@ -359,11 +363,14 @@ def test_shortcuts_do_what_their_equations_say(monkeypatch: pytest.MonkeyPatch) 
     }
     for name, value in expected.items():
         assert_close(merged(getattr(own, name)), value, 1e-6)
-    for bias, shut in ((-1e3, True), (1e3, False)):
-        assert_close(merged(functools.partial(own.gated, bias=bias)), skip if shut else residual, 1e-6)
-        assert_close(
-            merged(functools.partial(own.gated_shortcut, bias=bias)), skip + residual if shut else residual, 1e-6
-        )
+    inputs = [keras.Input((4, 5, 6)), keras.Input((4, 5, 6))]
+    for merge, kept in ((own.gated, True), (own.gated_shortcut, False)):
+        for bias in (0.0, -6.0):
+            model = keras.Model(inputs, merge(*inputs, bias=bias))
+            kernel, start = next(layer for layer in model.layers if layer.weights).get_weights()
+            np.testing.assert_array_equal(start, np.full(6, bias))
+            g = 1 / (1 + np.exp(-(skip @ kernel[0, 0] + bias)))
+            assert_close(run(model, [skip, residual]), (1 - g) * skip + (g if kept else 1) * residual, 1e-5)
     dropped = merged(own.dropped, training=True) - residual
     zero = np.abs(dropped) < 1e-5
     assert 0.35 < zero.mean() < 0.65
@@ -419,7 +426,7 @@ def test_the_notebook_on_the_papers_says_what_was_measured(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It says it again, from the same tables, but for what it computes itself."""
-    said = outputs_of("04_why_residual", pictures=7)
+    said = outputs_of("04_why_residual", pictures=8)
     monkeypatch.syspath_prepend(str(TUTORIALS))
     monkeypatch.chdir(TUTORIALS)
     monkeypatch.setattr(matplotlib.pyplot, "show", lambda: None)
@@ -436,8 +443,18 @@ def test_the_notebook_on_the_papers_says_what_was_measured(
     assert json.loads((lab.RESULTS / "settings.json").read_text()) == settings
     for experiment in lab.EXPERIMENTS.values():
         wanted = {tuple(map(str, dataclasses.astuple(training))) for training in experiment.trainings(lab.SEEDS)}
-        assert wanted <= {tuple(row.values())[:4] for row in lab.rows(lab.RESULTS, experiment.table)}
-    assert len(names["learning"]) == lab.EPOCHS * len({tuple(row.values())[:4] for row in names["learning"]})
+        assert wanted <= {tuple(row.values())[:5] for row in lab.rows(lab.RESULTS, experiment.table)}
+    trainings = {tuple(row.values())[:5] for row in names["learning"]}
+    assert len(names["learning"]) == lab.EPOCHS * sum(int(times) for *_, times in trainings)
+    errors, middle = names["last_errors"], statistics.median
+    for optimizer in lab.OPTIMIZERS:
+        assert min(errors("plain", 56, optimizer)[0]) > max(errors("plain", 20, optimizer)[0]) + 0.05
+        assert max(errors("residual", 56, optimizer)[0]) < 0.01 or optimizer == "fast SGD"
+    identity = middle(errors("original", 56)[1])
+    assert all(middle(errors(kind, 56)[1]) > identity - 0.01 for kind in {**lab.SHORTCUTS, **lab.ORDERS})
+    assert middle(errors("shortcut-only gating, b=-6", 56)[1]) < identity + 0.01
+    assert middle(names["alone"]["residual", "56"]) > 0.98 > 0.2 >= max(names["alone"]["plain", "20"])
+    assert all(int(each.split()[0]) >= 3 and int(each.split()[-1]) <= 12 for each in names["ranges"])
 
 
 @once

@@ -44,6 +44,7 @@ OPTIMIZERS = {
     "SGD": lambda rate: keras.optimizers.SGD(rate, momentum=0.9),
     "Adagrad": keras.optimizers.Adagrad,
     "RMSprop": keras.optimizers.RMSprop,
+    # At a greater rate, without and with a bound on the step.
     "fast SGD": lambda rate: keras.optimizers.SGD(rate, momentum=0.9),
     "clipped SGD": lambda rate: keras.optimizers.SGD(rate, momentum=0.9, global_clipnorm=1.0),
 }
@@ -121,7 +122,7 @@ def orders(seeds: Sequence[int]) -> list[Training]:
 
 
 def longer(seeds: Sequence[int]) -> list[Training]:
-    """What fails in the time of the others, but not in the paper, or not where gradients are clipped."""
+    """What may only need more time: plain networks once gradients are clipped, and gates that begin all but shut."""
     return [
         Training(kind, depth, optimizer, seed, times=3)
         for kind, depth, optimizer in (

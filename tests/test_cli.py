@@ -330,7 +330,7 @@ def test_evaluate_refuses_other_classes_and_sizes_that_nobody_knows(tmp_path: Pa
 
 
 @once
-def test_predict_loads_networks_of_a_thousand_layers(tmp_path: Path, printed: Printed) -> None:
+def test_predict_and_export_take_networks_of_a_thousand_layers(tmp_path: Path, printed: Printed) -> None:
     """Their files need more frames than Python has by default."""
     x = inputs = keras.Input((8, 8, 3))
     for _ in range(1_100):
@@ -341,6 +341,7 @@ def test_predict_loads_networks_of_a_thousand_layers(tmp_path: Path, printed: Pr
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     limit = sys.getrecursionlimit()
     assert "a.png" in printed("predict", "deep.keras", "a.png")
+    assert "verified" in printed("export", "deep.keras", "--format", "onnx")
     assert sys.getrecursionlimit() == limit
 
 

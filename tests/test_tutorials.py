@@ -324,6 +324,41 @@ def test_what_the_papers_claim_is_measured(
     assert any(float(row["kendall_tau"]) < 1 for row in swaps)
     for name, column in (("responses", "deviation"), ("gradients", "norm"), ("path_gradients", "norm")):
         assert all(0 < float(row[column]) < 1e3 for row in lab.rows(tmp_path, name)), name
+    for row in lab.rows(tmp_path, "responses"):
+        if row["epoch"] == "0" and row["layer"].endswith("_bn"):
+            assert float(row["deviation"]) == pytest.approx(1, abs=0.02)
+
+
+@once
+def test_swapped_units_have_each_others_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TUTORIALS))
+    lab = importlib.import_module("why_residual")
+    model = lab.Training("residual", 20).build()
+    before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+    *_, pair, accuracy, tau = next(iter(lab.swaps(model, 1, np.random.default_rng(0))))
+    one, other = pair.split(":")
+    assert (tau < 1, accuracy) == (True, lab.accuracy(model))
+    for name, weights in before.items():
+        unit, _, rest = name.rpartition("_1_" if "_1_" in name else "_2_")
+        source = {one: other, other: one}.get(unit)
+        kept = before[name.replace(unit, source)] if source else weights
+        for now, then in zip(model.get_layer(name).get_weights(), kept, strict=True):
+            np.testing.assert_array_equal(now, then, err_msg=f"{name}, {rest}")
+
+
+@once
+def test_gradients_are_those_of_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TUTORIALS))
+    lab = importlib.import_module("why_residual")
+    training = lab.Training("plain", 8)
+    model, (x, y, _, _) = training.build(), lab.digits()
+    lab.LOSS(y[:500], model(x[:500], training=True)).backward()
+    convs = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    found = list(itertools.islice(lab.gradients(lab.Laboratory(), training), len(convs)))  # at initialisation
+    assert [(row[0], row[2]) for row in found] == [(0, layer.name) for layer in convs]
+    for (*_, kernel, norm), layer in zip(found, convs, strict=True):
+        assert kernel == pytest.approx(float(layer.kernel.value.detach().norm()), rel=1e-5)
+        assert norm == pytest.approx(float(layer.kernel.value.grad.norm()), rel=1e-3)
 
 
 @once

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from keras_resnet.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from keras_resnet import data as data

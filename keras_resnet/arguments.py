@@ -1,6 +1,5 @@
 """What a builder's arguments may be, beyond closed lists: shapes, tensors, policies; checked at the boundary."""
 
-import re
 from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import keras
 
 from keras_resnet.errors import check_choice, check_positive
-from keras_resnet.layers import Tensor
+
+Tensor = Any  # a KerasTensor of rank 4; Keras ships no types
 
 
 def standardize_data_format(data_format: str | None) -> str:
@@ -72,18 +72,6 @@ def standardize_regularizer(regularizer: Any) -> keras.Regularizer | None:
     return found
 
 
-def check_bool(argument: str, value: object) -> None:
-    """Raises unless the value is True or False."""
-    if type(value) is not bool:
-        raise ValueError(f"`{argument}` must be True or False; received {value!r}.")
-
-
-def check_rate(argument: str, value: object) -> None:
-    """Raises unless the value is a number from 0 up to, but not including, 1."""
-    if type(value) not in (int, float) or not 0 <= value < 1:  # type: ignore[operator]
-        raise ValueError(f"`{argument}` must lie in [0, 1); received {value!r}.")
-
-
 def check_activation(activation: str | Callable[..., Any] | None, pretrained: bool) -> None:
     """One that Keras knows; with weights, the one that they were trained for, or none."""
     try:
@@ -97,14 +85,6 @@ def check_activation(activation: str | Callable[..., Any] | None, pretrained: bo
         raise ValueError(
             f"`classifier_activation` must be None or 'softmax' with pretrained weights; received {activation!r}. "
             "With weights=None any activation is allowed."
-        )
-
-
-def check_name(argument: str, name: object) -> None:
-    """Raises unless the value can stand in a layer's name, before or after a "__"."""
-    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name, re.ASCII) or "__" in f"_{name}_":
-        raise ValueError(
-            f"`{argument}` must be made of letters, digits, '-' and single '_' between them; received {name!r}."
         )
 
 

@@ -9,17 +9,16 @@ import keras
 from keras_resnet import recursion
 from keras_resnet import weights as weight_files
 from keras_resnet.arguments import (
+    Tensor,
     check_activation,
-    check_bool,
-    check_rate,
     check_tensor,
     standardize_data_format,
     standardize_dtype,
     standardize_regularizer,
     standardize_shape,
 )
-from keras_resnet.errors import check_choice, check_positive
-from keras_resnet.layers import Kit, Tensor, body
+from keras_resnet.errors import check_bool, check_choice, check_positive, check_rate
+from keras_resnet.layers import Kit, body
 from keras_resnet.layouts import Variant, plan
 from keras_resnet.lineages import LINEAGES, TORCH_V1
 from keras_resnet.preprocessing import preprocessing_layers

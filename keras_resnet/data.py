@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from keras_resnet import folders
 from keras_resnet.decoding import Size
 from keras_resnet.decoding import read_picture as read_picture
-from keras_resnet.errors import optional
-from keras_resnet.folders import duplicates, listed, scan
+from keras_resnet.errors import enumerate_some, optional
+from keras_resnet.folders import duplicates, scan
 from keras_resnet.pictures import Pictures as Pictures
 from keras_resnet.pictures import check_augment
 
@@ -67,8 +67,8 @@ def folder(
     sides = folders.sides(path) if Path(path).is_dir() else None
     if sides and class_names is None:
         raise ValueError(
-            f"{str(path)!r} holds {listed([side.name for side in sides.values()])}, which are sides of a split, not "
-            "classes; read them with keras_resnet.data.splits, or one of them with folder."
+            f"{str(path)!r} holds {enumerate_some([side.name for side in sides.values()])}, which are sides of a "
+            "split, not classes; read them with keras_resnet.data.splits, or one of them with folder."
         )
     found = scan(path, class_names, verbose)
     if verbose:
@@ -119,7 +119,7 @@ def splits(
         return folder(sides[side], image_size, batch_size, one_hot=one_hot, verbose=verbose, **arguments)
 
     if "training" not in sides:
-        raise ValueError(f"{str(path)!r} holds {listed([side.name for side in sides.values()])}, but no train.")
+        raise ValueError(f"{str(path)!r} holds {enumerate_some([side.name for side in sides.values()])}, but no train.")
     if "validation" in sides:
         training = read("training", seed=seed, augment=augment)
         parts = [training, read("validation", class_names=training.class_names)]

@@ -1,7 +1,8 @@
 """What a wrong argument is told: what was received, what is allowed, and what was probably meant."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from difflib import get_close_matches
@@ -36,6 +37,32 @@ def check_positive(argument: str, value: object) -> None:
     """Raises unless the value is an int above zero (a bool is none)."""
     if type(value) is not int or value < 1:
         raise ValueError(f"`{argument}` must be a positive int; received {value!r}.")
+
+
+def check_bool(argument: str, value: object) -> None:
+    """Raises unless the value is True or False."""
+    if type(value) is not bool:
+        raise ValueError(f"`{argument}` must be True or False; received {value!r}.")
+
+
+def check_rate(argument: str, value: object) -> None:
+    """Raises unless the value is a number from 0 up to, but not including, 1."""
+    if type(value) not in (int, float) or not 0 <= value < 1:  # type: ignore[operator]
+        raise ValueError(f"`{argument}` must lie in [0, 1); received {value!r}.")
+
+
+def check_name(argument: str, name: object) -> None:
+    """Raises unless the value can stand in a layer's name, before or after a "__"."""
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name, re.ASCII) or "__" in f"_{name}_":
+        raise ValueError(
+            f"`{argument}` must be made of letters, digits, '-' and single '_' between them; received {name!r}."
+        )
+
+
+def enumerate_some(items: Sequence[str], most: int = 10) -> str:
+    """The first of them, and how many more."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
 
 
 def optional(module: str, extra: str = "train") -> Any:

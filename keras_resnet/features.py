@@ -9,8 +9,8 @@ from typing import Any
 import keras
 
 from keras_resnet import names, recursion
+from keras_resnet.arguments import Tensor
 from keras_resnet.errors import check_choice, optional
-from keras_resnet.layers import Tensor
 from keras_resnet.networks import choose, networks, no_network
 from keras_resnet.plans import Unit
 

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from keras_resnet.decoding import decode
-from keras_resnet.errors import choice_error, optional
+from keras_resnet.errors import choice_error, enumerate_some, optional
 
 _SIDES = {"training": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
 _NAMED = 10  # how many files a summary names
@@ -55,7 +55,7 @@ class Inventory:
     def __str__(self) -> str:
         suffixes = Counter(file.suffix.lower() or "no suffix" for file in self.files)
         sides = sorted(self.sizes, key=lambda size: size[0] * size[1])
-        classes = listed([f"{name} {count}" for name, count in self.counts.items()], 20)
+        classes = enumerate_some([f"{name} {count}" for name, count in self.counts.items()], 20)
         lines = [
             f"{self.root}: {len(self.files)} pictures in {len(self.class_names)} classes ({classes})",
             f"  {', '.join(f'{count} {suffix}' for suffix, count in suffixes.most_common())}; "
@@ -68,12 +68,6 @@ class Inventory:
             if len(skipped) > _NAMED:
                 lines.append(f"    and {len(skipped) - _NAMED} more")
         return "\n".join(lines)
-
-
-def listed(items: Sequence[str], most: int = _NAMED) -> str:
-    """The first of them, and how many more."""
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + more
 
 
 def sides(path: str | os.PathLike[str]) -> dict[str, Path] | None:
@@ -98,13 +92,13 @@ def sides(path: str | os.PathLike[str]) -> dict[str, Path] | None:
     for same in found.values():
         if len(same) > 1:
             raise ValueError(
-                f"{str(root)!r} must hold one of {listed([folder.name for folder in same])}; it holds all."
+                f"{str(root)!r} must hold one of {enumerate_some([folder.name for folder in same])}; it holds all."
             )
     flat = [folder.name for folder in named if folder not in several]
     if flat:
         raise ValueError(
-            f"{str(root)!r} holds {listed(flat)} beside {listed([folder.name for folder in several])}, but without one "
-            "folder per class in it; sort its pictures into such, or move it elsewhere."
+            f"{str(root)!r} holds {enumerate_some(flat)} beside {enumerate_some([folder.name for folder in several])}, "
+            "but without one folder per class in it; sort its pictures into such, or move it elsewhere."
         )
     return {side: same[0] for side, same in found.items() if same}
 
@@ -170,7 +164,7 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None,
             bad = [f"{file.name}: {why}" for file, why in skipped.items() if file.is_relative_to(folders[name])]
             raise ValueError(
                 f"{str(folders[name])!r} holds no picture that can be used; fill the folder or remove it."
-                + (f" Of no use: {listed(bad)}." if bad else "")
+                + (f" Of no use: {enumerate_some(bad)}." if bad else "")
             )
     return Inventory(root, names, tuple(files), tuple(labels), tuple(sizes), tuple(hashes), skipped, hidden)
 

@@ -7,10 +7,9 @@ from typing import Any
 import keras
 from keras import initializers, layers
 
+from keras_resnet.arguments import Tensor
 from keras_resnet.lineages import Lineage
 from keras_resnet.plans import Conv, Plan, Unit
-
-Tensor = Any  # a KerasTensor of rank 4; Keras ships no types
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 import keras
 
-import keras_resnet
 from keras_resnet.data import Pictures, Splits
+from keras_resnet.errors import enumerate_some
 from keras_resnet.evaluation import Evaluation
 from keras_resnet.files import write_text
-from keras_resnet.folders import listed
+from keras_resnet.version import __version__
 
 MODEL, LABELS, HISTORY, RUN, STATE = "model.keras", "labels.txt", "history.csv", "run.json", ".state.npz"
 CURVES, CONFUSION, PREDICTIONS, REPORT = "curves.png", "confusion.png", "predictions.png", "report.md"
@@ -45,8 +45,8 @@ def claim(out: Path, arguments: Mapping[str, Any], resume: bool, overwrite: bool
         differing = _differing(before["arguments"], wanted)
         if differing:
             raise ValueError(
-                f"The run in {str(out)!r} was another: {listed(differing)}. Resume it with the same arguments and "
-                "pictures, or start a new one: overwrite it, or choose another folder."
+                f"The run in {str(out)!r} was another: {enumerate_some(differing)}. Resume it with the same arguments "
+                "and pictures, or start a new one: overwrite it, or choose another folder."
             )
         for text in _differing(before["versions"], _versions()):
             print(f"{text}; the weights may come out a little different")
@@ -130,7 +130,7 @@ def skipped(data: Splits) -> dict[str, str]:
 
 def _versions() -> dict[str, str]:
     """What the run's numbers depend on besides its arguments."""
-    found = {"python": platform.python_version(), "keras_resnet": keras_resnet.__version__}
+    found = {"python": platform.python_version(), "keras_resnet": __version__}
     for package in ("keras", "numpy", "pillow", keras.backend.backend()):
         try:
             found[package] = version(package)

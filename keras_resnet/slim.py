@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from keras_resnet.arguments import Tensor
 from keras_resnet.errors import check_positive
-from keras_resnet.layers import Tensor
 from keras_resnet.layouts import plan
 from keras_resnet.names import slim_block
 from keras_resnet.slim_blocks import (

@@ -9,10 +9,10 @@ from typing import Any, Literal, NamedTuple
 import keras
 
 from keras_resnet import names
-from keras_resnet.arguments import check_name, check_tensor, standardize_dtype
-from keras_resnet.errors import check_positive
+from keras_resnet.arguments import Tensor, check_tensor, standardize_dtype
+from keras_resnet.errors import check_name, check_positive
 from keras_resnet.features import unit_end_points
-from keras_resnet.layers import UNITS, Kit, Tensor
+from keras_resnet.layers import UNITS, Kit
 from keras_resnet.layouts import unit
 from keras_resnet.lineages import LINEAGES
 

@@ -6,9 +6,9 @@ from math import inf
 import keras
 from keras import layers
 
-from keras_resnet.arguments import check_bool, check_name, check_rate, check_tensor
-from keras_resnet.errors import check_choice, check_positive
-from keras_resnet.layers import Kit, Tensor, end, root
+from keras_resnet.arguments import Tensor, check_tensor
+from keras_resnet.errors import check_bool, check_choice, check_name, check_positive, check_rate
+from keras_resnet.layers import Kit, end, root
 from keras_resnet.layouts import Stem, stem
 from keras_resnet.plans import dilations
 from keras_resnet.slim_blocks import Block, Ends, Version, slim_kit, stack, strides

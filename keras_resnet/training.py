@@ -10,9 +10,8 @@ from typing import Any, Literal
 import keras
 
 from keras_resnet import figures, runs
-from keras_resnet.arguments import check_rate
 from keras_resnet.data import Splits
-from keras_resnet.errors import check_choices, check_positive, optional
+from keras_resnet.errors import check_choices, check_positive, check_rate, optional
 from keras_resnet.evaluation import Evaluation, evaluate
 from keras_resnet.files import write_text
 from keras_resnet.history import Keeper, best_epoch

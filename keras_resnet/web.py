@@ -23,7 +23,7 @@ from urllib.request import (
     proxy_bypass,
 )
 
-from keras_resnet import __version__
+from keras_resnet.version import __version__
 
 _MIRROR = "KERAS_RESNET_MIRROR"
 _REDIRECTS = 10

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "keras_resnet"
 
 # Each room imports only from those above it.
 ROOMS = (
+    "version",
     "errors",
     "recursion",
     "lineages",
@@ -58,8 +59,8 @@ ROOMS = (
     "origins",
     "mismatches",
     "networks",
-    "layers",
     "arguments",
+    "layers",
     "preprocessing",
     "labels",
     "comparing",

@@ -4,22 +4,25 @@
 
     model = keras_resnet.ResNet50V2(weights=None, classes=10)
 
-Rooms are imported when first used, so that `keras_resnet.variants` needs no Keras and the command line can choose a
-backend before Keras does.
+A name is imported from its module when it is first used, so that `keras_resnet.variants` needs no Keras and the command
+line can choose a backend before Keras does.
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from keras_resnet.version import __version__ as __version__
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what follows, once more, as type checkers and editors read it
+    from keras_resnet import cli as cli
+    from keras_resnet import cv as cv
     from keras_resnet import data as data
     from keras_resnet import evaluation as evaluation
     from keras_resnet import exporting as exporting
     from keras_resnet import figures as figures
+    from keras_resnet import hub as hub
     from keras_resnet import labels as labels
+    from keras_resnet import models as models
     from keras_resnet import resnet as resnet
     from keras_resnet import resnet50 as resnet50
     from keras_resnet import resnet_v2 as resnet_v2
@@ -28,41 +31,57 @@ if TYPE_CHECKING:
     from keras_resnet import training as training
     from keras_resnet import transfer as transfer
     from keras_resnet import variants as variants
-    from keras_resnet.checkpoints import *
-    from keras_resnet.features import *
-    from keras_resnet.fold import *
-    from keras_resnet.lesions import *
-    from keras_resnet.loading import *
-    from keras_resnet.models import *
-    from keras_resnet.optimizing import *
-    from keras_resnet.saving import *
-    from keras_resnet.transforms import *
-    from keras_resnet.variants import *
-else:
-    _EXPORTING = (
-        "variants",
-        "checkpoints",
-        "models",
-        "features",
-        "loading",
-        "saving",
-        "transforms",
-        "fold",
-        "optimizing",
-        "lesions",
-    )  # what their __all__ names is public here, too
+    from keras_resnet.architecture.rows import *
+    from keras_resnet.checkpoints.catalogue import *
+    from keras_resnet.data.transforms import *
+    from keras_resnet.graph.delete_units import *
+    from keras_resnet.graph.fold import *
+    from keras_resnet.graph.optimize import *
+    from keras_resnet.models.features import *
+    from keras_resnet.models.networks import *
+    from keras_resnet.models.weights.load import *
+    from keras_resnet.models.weights.save import *
+
+# fmt: off
+_EXPORTS = {
+    "keras_resnet.architecture.rows": (
+        "KERAS_V1", "KERAS_V2", "LINEAGES", "RESNET18", "RESNET18V2", "RESNET20", "RESNET20V2", "RESNET26",
+        "RESNET32", "RESNET32V2", "RESNET34", "RESNET34V2", "RESNET44", "RESNET44V2", "RESNET50", "RESNET50V2",
+        "RESNET56", "RESNET56V2", "RESNET101", "RESNET101V2", "RESNET110", "RESNET110V2", "RESNET152",
+        "RESNET152V2", "RESNET164", "RESNET164V2", "RESNET200", "RESNET200V2", "RESNET1001V2", "RESNET1202",
+        "SLIM_V1", "SLIM_V2", "TORCH_V1", "TORCH_V2", "Lineage", "Stem", "Variant", "plan",
+    ),
+    "keras_resnet.checkpoints.catalogue": ("Checkpoint", "list_weights"),
+    "keras_resnet.models.networks": (
+        "ResNet", "ResNet18", "ResNet18V2", "ResNet20", "ResNet20V2", "ResNet26", "ResNet32", "ResNet32V2",
+        "ResNet34", "ResNet34V2", "ResNet44", "ResNet44V2", "ResNet50", "ResNet50V2", "ResNet56", "ResNet56V2",
+        "ResNet101", "ResNet101V2", "ResNet110", "ResNet110V2", "ResNet152", "ResNet152V2", "ResNet164",
+        "ResNet164V2", "ResNet200", "ResNet200V2", "ResNet1001V2", "ResNet1202",
+    ),
+    "keras_resnet.models.features": ("backbone", "end_points", "feature_pyramid"),
+    "keras_resnet.models.weights.load": ("LoadReport", "load_weights"),
+    "keras_resnet.models.weights.save": ("save_weights",),
+    "keras_resnet.data.transforms": ("Preprocessing", "preprocessing_for"),
+    "keras_resnet.graph.fold": ("fold_batch_norm",),
+    "keras_resnet.graph.optimize": ("optimize_for_inference", "optimize_for_training"),
+    "keras_resnet.graph.delete_units": ("delete_units",),
+}
+_MODULES = (
+    "cli", "cv", "data", "evaluation", "exporting", "figures", "hub", "labels", "models", "resnet", "resnet50",
+    "resnet_v2", "resume", "slim", "training", "transfer", "variants",
+)
+# fmt: on
+_WHERE = {name: module for module, names in _EXPORTS.items() for name in names}
+__all__ = [*_WHERE]
+
+if not TYPE_CHECKING:
 
     def __getattr__(name):
-        if name == "__all__":
-            return [public for room in _EXPORTING for public in import_module(f"{__name__}.{room}").__all__]
-        if not name.startswith("__"):
-            if find_spec(f"{__name__}.{name}"):
-                return import_module(f"{__name__}.{name}")
-            for room in _EXPORTING:
-                module = import_module(f"{__name__}.{room}")
-                if name in module.__all__:
-                    return getattr(module, name)
+        if name in _WHERE:
+            return getattr(import_module(_WHERE[name]), name)
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__():
-        return [*globals(), *__getattr__("__all__")]
+        return sorted({*globals(), *__all__, *_MODULES})

@@ -1,32 +1,5 @@
-"""A network as keras_hub's tasks want it. Importing this room lets a saved task load."""
+"""A network as keras_hub's tasks want it. Importing this module lets a saved task load."""
 
-from typing import Any
+from keras_resnet.models.backbones.keras_hub import Backbone
 
-import keras
-import keras_hub
-
-
-@keras.saving.register_keras_serializable("keras_resnet", "HubBackbone")
-class Backbone(keras_hub.models.FeaturePyramidBackbone):  # type: ignore[misc]
-    """A network that ends in its last feature map; `levels` names the layers of its pyramid."""
-
-    def __init__(self, network: keras.Model, levels: dict[str, str], **kwargs: Any) -> None:
-        super().__init__(inputs=network.input, outputs=network.output, **kwargs)
-        self.pyramid_outputs = {level: network.get_layer(name).output for level, name in levels.items()}
-        self.image_shape = tuple(network.inputs[0].shape[1:])
-
-    def get_config(self) -> dict[str, Any]:
-        """The network and its levels, beside what the base class says."""
-        network = keras.Model(self.input, self.output, name=self.name)
-        names = {id(layer.output): layer.name for layer in network.layers}
-        levels = {level: names.get(id(map_)) for level, map_ in self.pyramid_outputs.items()}
-        if None in levels.values():
-            raise ValueError("`pyramid_outputs` must be outputs of the network's own layers; received others.")
-        config: dict[str, Any] = super().get_config()
-        return config | {"network": keras.saving.serialize_keras_object(network), "levels": levels}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Backbone":
-        """Builds the network again."""
-        network = keras.saving.deserialize_keras_object(config["network"])
-        return super().from_config(config | {"network": network})  # type: ignore[no-any-return]
+__all__ = ["Backbone"]

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from keras_resnet import preprocessing
-from keras_resnet.labels import decode_predictions
-from keras_resnet.models import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, ResNet200
+from keras_resnet.models import preprocessing
+from keras_resnet.models.labels import decode_predictions
+from keras_resnet.models.networks import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, ResNet200
 
 __all__ = [
     "ResNet18",

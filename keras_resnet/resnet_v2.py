@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from keras_resnet import preprocessing
-from keras_resnet.labels import decode_predictions
-from keras_resnet.models import ResNet18V2, ResNet34V2, ResNet50V2, ResNet101V2, ResNet152V2, ResNet200V2
+from keras_resnet.models import preprocessing
+from keras_resnet.models.labels import decode_predictions
+from keras_resnet.models.networks import ResNet18V2, ResNet34V2, ResNet50V2, ResNet101V2, ResNet152V2, ResNet200V2
 
 __all__ = [
     "ResNet18V2",

@@ -32,7 +32,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import keras_resnet
-from keras_resnet.variants import RESNET20
+from keras_resnet.architecture.rows import RESNET20
 
 RESULTS = Path(__file__).parent / "results"
 EPOCHS = 20

@@ -1,0 +1,1 @@
+"""A network as data: rows, plan, and plan and lineage recovered from names."""

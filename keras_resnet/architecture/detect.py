@@ -1,0 +1,155 @@
+"""Reads the plan of a network back from the names of its layers, and the styles that it follows. Imports no Keras."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
+
+from keras_resnet.architecture.lineages import LINEAGES, Lineage
+from keras_resnet.architecture.plans import Conv, Plan, Unit
+
+UNIT_CONV = re.compile(r"(.+)_block(\d+)_(\d+)_conv")
+_DEEPEST = 16  # how deep models lie in each other in a file
+_LARGEST = 1 << 16  # of the numbers in a convolution's config
+
+
+def plans_of_config(config: Any) -> dict[str, tuple[Plan, str | None]]:
+    """Plan and stem pool of each network in a `.keras` file, from its `config.json`, by scope; channels in are unknown.
+
+    A scope is what the names of the file's tensors begin with.
+    """
+    nets: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {}
+
+    def collect(model: dict[str, Any], path: str) -> None:
+        seen = Counter[str]()
+        for layer in model["config"]["layers"]:
+            prefix, separator, name = layer["config"]["name"].rpartition("__")
+            nets.setdefault(f"{path}{prefix}{separator}", {})[name] = (layer["class_name"], layer["config"])
+            if "layers" in layer["config"] and path.count("/") < _DEEPEST:
+                kind = _snake_case(layer["class_name"])
+                collect(layer, f"{path}{kind}_{seen[kind]}/" if seen[kind] else f"{path}{kind}/")
+                seen[kind] += 1
+
+    found = {}
+    try:
+        collect(config, "")
+        for scope, layers in nets.items():
+            convs = {
+                name: _conv(name, conv, layers)
+                for name, (kind, conv) in layers.items()
+                if kind == "Conv2D" and (name == "conv1_conv" or UNIT_CONV.fullmatch(name))
+            }
+            if read := read_plan(layers, convs):
+                pool = layers.get("pool1_pool", ("", {}))[1]
+                found[scope] = read, stem_pool(layers, pool.get("pool_size"), pool.get("padding"))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError):  # of no functional model
+        return {}
+    return found
+
+
+def _conv(name: str, config: dict[str, Any], layers: Mapping[str, tuple[str, dict[str, Any]]]) -> Conv:
+    """What a layer convolves, and how, by its config."""
+    plain = name.removesuffix("_conv")
+    pad = layers[f"{plain}_pad"][1]["padding"][0][0] if f"{plain}_pad" in layers else 0
+    kernel, stride, dilation = (config[key][0] for key in ("kernel_size", "strides", "dilation_rate"))
+    numbers = (0, config["filters"], kernel, stride, dilation, config["groups"])
+    if any(type(each) is not int or not 0 <= each < _LARGEST for each in (*numbers, pad)):
+        raise TypeError(f"{name!r} is of no sizes")
+    return Conv(plain, *numbers, bool(config["use_bias"]), pad)
+
+
+def _snake_case(name: str) -> str:
+    """What Keras makes of a class's name in the paths of a file."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def styles_of(plan: Plan, stem_pool: str | None) -> tuple[str, ...]:
+    """The styles in which a network of this plan and stem pool can have been built.
+
+    Stages of one unit leave it open whether the first or the last strides: then those that stride in no other stage
+    than the published networks do.
+    """
+    found = {
+        style: lineage
+        for (style, version), lineage in LINEAGES.items()
+        if version == plan.version and stem_pool in (None, lineage.stem_pool) and _follows(plan, lineage)
+    }
+    striding = striding_convs(plan)
+    early, late = (any(unit.name in striding for unit in plan.stages[end]) for end in (0, -1))
+    usual = [style for style, row in found.items() if not (late if row.stride_at == "last_3x3" else early)]
+    return tuple(usual or found)
+
+
+def _follows(plan: Plan, lineage: Lineage) -> bool:
+    """Whether strides, biases and padding sit where a lineage has them."""
+    striding = striding_convs(plan)
+    for stage in plan.stages:
+        for unit in stage:
+            strides = striding.get(unit.name)
+            wide = [conv for conv in unit.convs if conv.kernel > 1] or list(unit.convs)
+            last = lineage.stride_at == "last_3x3"
+            place = unit.convs[0] if lineage.stride_at == "first_conv" else wide[-1 if last else 0]
+            if strides and (strides is not place or unit is not stage[-1 if last else 0]):
+                return False
+            if any((conv.pad > 0) is not lineage.pad_always for conv in wide if conv is not strides):
+                return False
+    normed = {conv.name for unit in plan.units for conv in unit.convs[: len(unit.convs) - (plan.version == 2)]}
+    if plan.version == 1:
+        normed = {conv.name for conv in plan.convs()}
+    return all(
+        conv.bias is (lineage.bias == "all" or (lineage.bias == "no_norm" and conv.name not in normed))
+        for conv in plan.convs()
+    )
+
+
+def striding_convs(plan: Plan) -> dict[str, Conv]:
+    """By unit the convolution that strides, or gave its stride up: the dilation of the next one has grown."""
+    found: dict[str, Conv] = {}
+    previous, dilation = (plan.units[0].name, plan.units[0].convs[0]), 1
+    for unit in plan.units:
+        for conv in unit.convs:
+            if conv.stride > 1:
+                found[unit.name] = conv
+            if conv.dilation > dilation:
+                found[previous[0]] = previous[1]
+                dilation = conv.dilation
+            previous = unit.name, conv
+    return found
+
+
+def stem_pool(layers: Collection[str], size: Any, padding: Any) -> str | None:
+    """What the stem's pool sees beyond the border, as `Lineage.stem_pool` says it; None without pool."""
+    if "pool1_pool" not in layers:
+        return None
+    if padding == "same" and tuple(size) == (3, 3):
+        return "same"
+    return "-inf" if "pool1_max" in layers else "zeros"
+
+
+def read_plan(layers: Collection[str], convs: Mapping[str, Conv]) -> Plan | None:
+    """The plan of the network that has these layers; None if there is no unit."""
+    stages: dict[str, dict[int, dict[int, Conv]]] = {}
+    for name, conv in convs.items():
+        if match := UNIT_CONV.fullmatch(name):
+            stages.setdefault(match[1], {}).setdefault(int(match[2]), {})[int(match[3])] = conv
+    units = [f"{stage}_block{index}" for stage, units in stages.items() for index in units]
+    if not any(f"{unit}_{end}" in layers for unit in units for end in ("out", "preact_bn")):  # DenseNet's have neither
+        return None
+    version: Literal[1, 2] = 2 if any(f"{unit}_preact_bn" in layers for unit in units) else 1
+    return Plan(
+        version,
+        convs.get("conv1_conv"),
+        "pool1_pool" in layers,
+        tuple(
+            tuple(_unit(f"{stage}_block{index}", convs) for index, convs in sorted(units.items()))
+            for stage, units in stages.items()
+        ),
+    )
+
+
+def _unit(name: str, convs: dict[int, Conv]) -> Unit:
+    """A unit of these convolutions, by number; 0 is the projection."""
+    shortcut: Any = convs.get(0, "identity")
+    return Unit(name, tuple(convs[i] for i in sorted(convs.keys() - {0})), shortcut, 0 in convs)

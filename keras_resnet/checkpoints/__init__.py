@@ -1,0 +1,1 @@
+"""Weights as files: catalogue, download, formats, families."""

@@ -1,0 +1,255 @@
+"""The catalogue: which published weights exist, where they lie, what proves that a file is theirs, what they expect."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from keras_resnet.architecture.lineages import LINEAGES
+from keras_resnet.architecture.planner import Variant
+from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.checkpoints import published
+from keras_resnet.utils.errors import check_choice
+
+__all__ = ["Checkpoint", "list_weights"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """One published weights file, as its source describes it. What rows don't say is as in torchvision's first recipe.
+
+    Attributes:
+        key: its name in the catalogue, such as "timm/resnet50.a1_in1k".
+        network: the builder, such as "ResNet50".
+        style: the lineage: "keras", "torch" or "slim".
+        url: where the file lies.
+        digest: "sha256:" or "md5:" and a hexadecimal hash, of which many publish the first 8 digits only; "": none is
+            published.
+        classes: how many; 1001 are a background and ImageNet's; None: a body without classifier.
+        image_size: height and width, in pixels, of the images it is evaluated on.
+        resize: to how many pixels the shorter side is resized before the centre of `image_size` is cropped.
+        squash: both sides are resized to `resize`, whatever the image's shape.
+        floor: a crop whose corner falls between two pixels begins at the first of them, not at the even one.
+        interpolation: "bilinear" or "bicubic": how the image is resized.
+        preprocessing: what is done to RGB in [0, 255]: "caffe", "tf", "torch", "rgb_means", or "swav", which is "torch"
+            with a standard deviation of 0.228 in red (`keras_resnet.models.preprocessing`).
+        top1: percent of ImageNet's validation images, by keras.io, TF-Slim's README, torchvision, the README of
+            Facebook's models, timm's table of results or MoCo v3's of linear classifiers; None: nothing is published
+            for this file and preprocessing (a body's linear probe is a classifier that the file lacks).
+        licence: of the weights; "": none is stated (keras.applications, TF-Slim and torchvision license code alone).
+        source: the page that describes it.
+        default: `weights="imagenet"` means it, for this network in this style.
+        member: the checkpoint's name in it, where the file is a .tar.gz.
+    """
+
+    key: str
+    network: str
+    style: str
+    url: str
+    digest: str = ""
+    classes: int | None = 1000
+    image_size: int = 224
+    resize: int = 256
+    squash: bool = False
+    floor: bool = False
+    interpolation: str = "bilinear"
+    preprocessing: str = "torch"
+    top1: float | None = None
+    licence: str = ""
+    source: str
+    default: bool = False
+    member: str = ""
+
+    @property
+    def variant(self) -> Variant:
+        """The network in the lineage of its style."""
+        row = NETWORKS[self.network]
+        return replace(row, lineage=LINEAGES[self.style, row.version])
+
+    @property
+    def name(self) -> str:
+        """The file's path below `models` in Keras' cache: keras.applications' as Keras has it, others by their URL."""
+        path = self.url.partition("://")[2]
+        return path.rpartition("/")[2] if self.style == "keras" else f"keras_resnet/{path}"
+
+
+def list_weights(network: str | None = None, *, style: str | None = None) -> dict[str, Checkpoint]:
+    """Lists published weights by their keys.
+
+    Example:
+
+        >>> for key, row in list_weights("ResNet34", style="torch").items():
+        ...     print(key, row.top1, row.licence)
+
+    Args:
+        network: a builder's name, such as "ResNet50V2"; None: all of them.
+        style: a lineage: "keras", "torch" or "slim"; None: all of them.
+
+    Returns:
+        The rows in the catalogue's order; none for a network whose weights nobody published.
+
+    Raises:
+        ValueError: if there is no such builder or style.
+    """
+    check_choice("network", network, (None, *NETWORKS))
+    check_choice("style", style, (None, *dict.fromkeys(known for known, _ in LINEAGES)))
+    return {row.key: row for row in _ROWS if network in (None, row.network) and style in (None, row.style)}
+
+
+def default(variant: Variant, include_top: bool) -> Checkpoint | None:
+    """Returns what `weights="imagenet"` means for a network in its lineage; None if there is nothing.
+
+    A body gets the file without classifier, if one is published, else the one with it.
+    """
+    rows = [row for row in _ROWS if row.default and row.variant == variant]
+    return min(rows, key=lambda row: (row.classes is None) == include_top, default=None)
+
+
+def _network(architecture: str) -> str:
+    """The builder of what timm calls `resnetv2_50`, Hugging Face `resnet-50`."""
+    depth = architecture.removeprefix("resnet").removeprefix("v2_").removeprefix("-")
+    return f"ResNet{depth}{'V2' * architecture.startswith('resnetv2_')}"
+
+
+def _sha256(url: str) -> str:
+    """The digest whose first digits end a file's name, as PyTorch's hub has it."""
+    digits = re.search(r"-([0-9a-f]{8})\.pth$", url)
+    return f"sha256:{digits[1]}" if digits else ""
+
+
+def _keras() -> Iterator[Checkpoint]:
+    """Each network with classifier and without."""
+    for network, digest, digest_notop, top1 in published.KERAS:
+        name = network.lower()
+        top = Checkpoint(
+            key=f"keras/{name}",
+            network=network,
+            style="keras",
+            url=f"{published.KERAS_URL}{name}_weights_tf_dim_ordering_tf_kernels.h5",
+            digest=f"md5:{digest}",
+            resize=224,  # keras.io states neither resizing nor crop; its examples make 224x224 of whatever comes
+            squash=True,
+            preprocessing="tf" if name.endswith("v2") else "caffe",
+            top1=top1,
+            source="https://keras.io/api/applications/",
+            default=True,
+        )
+        yield top
+        url = top.url.replace(".h5", "_notop.h5")
+        yield replace(top, key=f"{top.key}.notop", url=url, digest=f"md5:{digest_notop}", classes=None, top1=None)
+
+
+def _slim() -> Iterator[Checkpoint]:
+    """Archives of one checkpoint each."""
+    for version, depth, top1 in published.SLIM:
+        name = f"resnet_v{version}_{depth}"
+        date, classes, image_size, resize, squash, preprocessing = published.SLIM_VERSIONS[version]
+        yield Checkpoint(
+            key=f"slim/{name}",
+            network=f"ResNet{depth}{'V2' * (version == 2)}",
+            style="slim",
+            url=f"http://download.tensorflow.org/models/{name}_{date}.tar.gz",
+            classes=classes,
+            image_size=image_size,
+            resize=resize,
+            squash=squash,
+            floor=True,  # vgg_preprocessing
+            preprocessing=preprocessing,
+            top1=top1,
+            source="https://github.com/tensorflow/models/tree/master/research/slim",
+            default=True,
+            member=f"{name}.ckpt",
+        )
+
+
+def _torchvision() -> Iterator[Checkpoint]:
+    """The first recipe, and the second of 2021."""
+    for name, recipe, digits, resize, top1, preferred in published.TORCHVISION:
+        url = f"{published.TORCHVISION_URL}{name}-{digits}.pth"
+        yield Checkpoint(
+            key=f"torchvision/{name}.{recipe}",
+            network=_network(name),
+            style="torch",
+            url=url,
+            digest=_sha256(url),
+            resize=resize,
+            top1=top1,
+            source="https://github.com/pytorch/vision",
+            default=preferred,
+        )
+
+
+def _facebook() -> Iterator[Checkpoint]:
+    """Semi-supervised (ssl) and semi-weakly supervised (swsl)."""
+    for name, recipe, file, top1 in published.FACEBOOK:
+        url = published.FACEBOOK_URL + file
+        yield Checkpoint(
+            key=f"facebook/{name}.{recipe}",
+            network=_network(name),
+            style="torch",
+            url=url,
+            digest=_sha256(url),
+            top1=top1,
+            licence="cc-by-nc-4.0",
+            source="https://github.com/facebookresearch/semi-supervised-ImageNet1K-models",
+        )
+
+
+def _timm() -> Iterator[Checkpoint]:
+    """Every recipe of the plain networks, also under timm's names for torchvision's, Facebook's and GluonCV's."""
+    for name, origin, file, image_size, crop, top1 in published.TIMM:
+        base, interpolation, preprocessing, licence = published.TIMM_ORIGINS[origin]
+        url = base + (file or f"{name}/resolve/main/model.safetensors")
+        yield Checkpoint(
+            key=f"timm/{name}",
+            network=_network(name.partition(".")[0]),
+            style="torch",
+            url=url,
+            digest=_sha256(url),
+            classes=1000 if top1 else None,
+            image_size=image_size,
+            resize=int(image_size / crop),
+            interpolation=interpolation,
+            preprocessing=preprocessing,
+            top1=top1,
+            licence=licence,
+            source=f"https://huggingface.co/timm/{name}",
+            default=name.startswith(("resnet26.", "resnetv2_")),  # torchvision lacks them
+        )
+
+
+def _microsoft() -> Iterator[Checkpoint]:
+    """The repositories of transformers' documentation."""
+    for name in published.MICROSOFT:
+        page = f"https://huggingface.co/microsoft/{name}"
+        yield Checkpoint(
+            key=f"microsoft/{name}",
+            network=_network(name),
+            style="torch",
+            url=f"{page}/resolve/main/model.safetensors",
+            floor=True,  # ConvNextImageProcessor
+            interpolation="bicubic",
+            licence="apache-2.0",
+            source=page,
+        )
+
+
+def _self_supervised() -> Iterator[Checkpoint]:
+    """Bodies, and MoCo v3's with a linear classifier."""
+    for key, file, md5, top1 in published.SELF_SUPERVISED:
+        source, licence, interpolation, preprocessing = published.SELF_SUPERVISED_FAMILIES[key.partition("/")[0]]
+        yield Checkpoint(
+            key=key,
+            network="ResNet50",
+            style="torch",
+            url=f"https://dl.fbaipublicfiles.com/{file}",
+            digest=f"md5:{md5}" if md5 else "",
+            classes=1000 if top1 else None,
+            interpolation=interpolation,
+            preprocessing=preprocessing,
+            top1=top1,
+            licence=licence,
+            source=source,
+        )
+
+
+_ROWS = (*_keras(), *_slim(), *_torchvision(), *_facebook(), *_timm(), *_microsoft(), *_self_supervised())

@@ -1,0 +1,1 @@
+"""Fetches published files: mirror and proxies, resuming, archives, hashes."""

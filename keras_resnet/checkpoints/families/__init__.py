@@ -1,0 +1,1 @@
+"""How each library names and lays out the tensors of a network."""

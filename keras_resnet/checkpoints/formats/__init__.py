@@ -1,0 +1,1 @@
+"""Tensors in files: safetensors, HDF5, Keras, PyTorch, TensorFlow."""

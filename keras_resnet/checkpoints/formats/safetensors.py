@@ -1,0 +1,128 @@
+"""Files of safetensors, whatever wrote them. Imports no Keras."""
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.checkpoints.formats.tensors import BFLOAT16, Array, Stored
+from keras_resnet.utils.errors import optional, reading
+
+_KIND = "a file of safetensors"
+_LENGTH = 8  # bytes that say how long the header after them is
+_LONGEST_HEADER = 1 << 21  # what is read of it takes 30 times as much; that of a thousand tensors has 100 000
+_FIELDS = {"dtype", "shape", "data_offsets"}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": BFLOAT16,
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U64": np.dtype("<u8"),
+    "U32": np.dtype("<u4"),
+    "U16": np.dtype("<u2"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+
+
+class SafetensorsFile:
+    """The tensors of a file: what they are is known, the numbers are read when they are asked for.
+
+    No file is kept open.
+
+    Attributes:
+        path: as it was given.
+        shapes: by name, sorted.
+        dtypes: by name, sorted; bfloat16, which NumPy lacks, is read as float32; what can't be read has the file's.
+    """
+
+    def __init__(self, path: Path, header: dict[str, Any], start: int) -> None:
+        self.path = path
+        header.pop("__metadata__", None)
+        self._tensors: dict[str, Stored | None] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.dtypes: dict[str, str] = {}
+        for name, entry in sorted(header.items()):
+            if not isinstance(entry, dict) or entry.keys() != _FIELDS:
+                raise ValueError(f"{name!r:.99} is not described by {', '.join(sorted(_FIELDS))} alone")
+            shape, dtype = tuple(entry["shape"]), _DTYPES.get(entry["dtype"])
+            tensor = Stored(dtype, shape, start + entry["data_offsets"][0]) if dtype else None
+            self.shapes[name] = shape
+            self.dtypes[name] = str(tensor.dtype) if tensor else entry["dtype"]
+            self._tensors[name] = tensor
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "SafetensorsFile":
+        """Opens a file, which the library checks: its tensors lie one behind the other and fill it.
+
+        Args:
+            path: the file; its name tells nothing.
+
+        Raises:
+            ValueError: if it is no such file, or is damaged; names it and says why.
+            OSError: if it must not be read.
+            ImportError: if safetensors is missing.
+        """
+        library = optional("safetensors", "checkpoints")
+        with reading(_KIND, path):
+            if not os.path.isfile(path):
+                raise ValueError("there is no such file")
+        with reading(_KIND, path), open(path, "rb") as file:
+            size = _header_size(file)
+            if size is None:
+                raise ValueError("it does not begin as one does")
+            header = json.loads(file.read(size), object_pairs_hook=_once_each)
+            try:
+                with library.safe_open(os.fsdecode(path), framework="numpy"):
+                    return cls(Path(path), header, _LENGTH + size)
+            except library.SafetensorError as error:
+                if "not fully covered" not in str(error):
+                    raise
+                raise ValueError("its length is not what its header says; was it cut off?") from error
+
+    def read(self, name: str) -> Array:
+        """Reads a tensor; returns a new array.
+
+        Raises:
+            ValueError: if it is of another type than NumPy's and bfloat16, the file now ends too early, or a bool is
+                neither true nor false.
+            KeyError: if there is none of this name in `shapes`.
+        """
+        tensor = self._tensors[name]
+        with reading(_KIND, self.path, f"{name!r} of "):
+            if tensor is None:
+                raise ValueError(f"{self.dtypes[name]} is no type that is read here")
+            return tensor.read(self.path)
+
+
+def is_safetensors(path: str | os.PathLike[str]) -> bool:
+    """Tells by content whether something is a file of safetensors; what can't be read is none."""
+    try:
+        if not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return _header_size(file) is not None
+    except OSError:
+        return False
+
+
+def _header_size(file: io.BufferedReader) -> int | None:
+    """The size of the JSON object that a file begins with; None if it doesn't. Stops in front of it."""
+    size = int.from_bytes(file.read(_LENGTH), "little")
+    fits = size <= min(_LONGEST_HEADER, os.fstat(file.fileno()).st_size - _LENGTH)
+    return size if fits and file.peek(1)[:1] == b"{" else None
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose keys are all different: of two parsers one might take the first, the other the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("its header has a key twice")
+    return found

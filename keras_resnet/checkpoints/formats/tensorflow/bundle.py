@@ -1,0 +1,79 @@
+"""TensorFlow's checkpoints, of either format, read without TensorFlow. Imports no Keras."""
+
+import os
+from pathlib import Path
+
+from keras_resnet.checkpoints.formats.tensorflow import v1, v2
+from keras_resnet.checkpoints.formats.tensorflow.protobuf import Message
+from keras_resnet.checkpoints.formats.tensorflow.table import Table, is_table
+from keras_resnet.checkpoints.formats.tensorflow.tensors import Tensor
+from keras_resnet.checkpoints.formats.tensors import Array
+from keras_resnet.utils.errors import reading
+
+_INDEX = ".index"
+_KIND = "a TensorFlow checkpoint"
+
+
+class Bundle:
+    """The numeric tensors of a checkpoint: what they are is known, the numbers are read when they are asked for.
+
+    No file is kept open. Of a V1 file the block read last is held: to read in the order of `shapes` is quickest.
+
+    Attributes:
+        path: as it was given.
+        shapes: by name, sorted.
+        dtypes: by name, sorted; bfloat16, which NumPy lacks, is read as float32.
+    """
+
+    def __init__(self, path: Path, tensors: dict[str, Tensor]) -> None:
+        self.path = path
+        self._tensors = dict(sorted(tensors.items()))
+        self.shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
+        self.dtypes = {name: tensor.kind.dtype for name, tensor in self._tensors.items()}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "Bundle":
+        """Opens a checkpoint.
+
+        Args:
+            path: the prefix of a V2 bundle, its `.index`, or a V1 file.
+
+        Raises:
+            ValueError: if it is no checkpoint, or is damaged; names it and says why.
+        """
+        with reading(_KIND, path):
+            file = next(filter(is_table, _files(path)), None)
+            if file is None:
+                there = any(map(os.path.exists, _files(path)))
+                raise ValueError("it does not end as one does" if there else "there is no such file")
+            table = Table(file)
+            key, value = next(iter(table), (None, memoryview(b"")))
+            if key != b"":
+                raise ValueError("it has no header")
+            header, prefix = Message(value), file.removesuffix(_INDEX)
+            tensors = v1.tensors(table, header) if file == prefix else v2.tensors(table, header, prefix)
+            return cls(Path(os.fsdecode(path)), dict(tensors))
+
+    def read(self, name: str) -> Array:
+        """Reads a tensor and checks it; returns a new array.
+
+        Raises:
+            ValueError: if it is damaged, or was saved in slices; names it and the checkpoint, and says why.
+            KeyError: if there is none of this name in `shapes`.
+        """
+        tensor = self._tensors[name]
+        with reading(_KIND, self.path, f"{name!r} of "):
+            return tensor.read()
+
+
+def is_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Tells by content whether something is a checkpoint, of V1 or V2; what can't be read is none."""
+    try:
+        return any(map(is_table, _files(path)))
+    except OSError:
+        return False
+
+
+def _files(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """The files that may be the table of a checkpoint."""
+    return os.fsdecode(path) + _INDEX, os.fsdecode(path)

@@ -1,0 +1,115 @@
+"""Opens a weights file of any format, which its content tells. Imports no Keras."""
+
+import json
+import os
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
+from keras_resnet.checkpoints.download.archive import check_archive, extract
+from keras_resnet.checkpoints.download.fetch import fetch
+from keras_resnet.checkpoints.formats.keras import KerasFile, is_keras_file
+from keras_resnet.checkpoints.formats.safetensors import SafetensorsFile, is_safetensors
+from keras_resnet.checkpoints.formats.tensorflow.bundle import Bundle, is_checkpoint
+from keras_resnet.checkpoints.formats.tensors import Array
+from keras_resnet.checkpoints.formats.torch.file import TorchFile, is_torch_file
+from keras_resnet.utils.errors import optional
+
+_LARGEST_CONFIG = 1 << 20  # bytes
+
+
+class Source(Protocol):
+    """The tensors of a file: what they are is known, the numbers are read when they are asked for."""
+
+    path: Path
+    shapes: dict[str, tuple[int, ...]]
+
+    def read(self, name: str) -> Array:
+        """Reads a tensor; returns a new array."""
+
+
+def open_source(path: str | os.PathLike[str]) -> Source:
+    """Opens a weights file.
+
+    Args:
+        path: a file of Keras (.keras, .weights.h5, .h5), PyTorch (.pth, .pt, .bin) or safetensors, whatever it is
+            called, or the prefix of a checkpoint of TensorFlow's.
+
+    Raises:
+        ValueError: if it is of none of these formats, or damaged; names it and says why.
+        OSError: if it can't be read.
+    """
+    for tell, reader in (
+        (is_checkpoint, Bundle.open),
+        (is_keras_file, KerasFile.open),
+        (is_torch_file, TorchFile.open),
+        (is_safetensors, SafetensorsFile.open),
+    ):
+        if tell(path):
+            return reader(path)
+    start = b""
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            start = file.read(512)
+        if start.startswith(b"PK") or b"ustar" in start:
+            return TorchFile.open(path)  # says what is wrong with it
+    raise ValueError(
+        f"{os.fsdecode(path)!r} is no weights file: neither of Keras (.keras, .weights.h5, .h5), nor of PyTorch, nor "
+        "safetensors, nor a checkpoint of TensorFlow, for which pass the prefix ('model.ckpt' for 'model.ckpt.index')."
+        + (f" It begins with {start[:24]!r}." if start else "")
+    )
+
+
+def download(row: Checkpoint, otherwise: str = "take another file") -> Path:
+    """The path of a published file, fetched unless it is in the cache.
+
+    Raises:
+        OSError: if it can't be had; says what else can be done.
+        ImportError: if a library that reads it is missing; nothing was fetched.
+    """
+    if row.url.endswith(".safetensors"):
+        optional("safetensors", "checkpoints")
+    check = partial(check_archive, member=row.member) if row.member else open_source
+    path = fetch(row.url, row.name, row.digest, otherwise=otherwise, check=check)
+    return extract(path, row.member, row.member) if row.member else path
+
+
+def open_named(source: str | os.PathLike[str], argument: str = "source", others: tuple[str | None, ...] = ()) -> Source:
+    """Opens a weights file by its path, prefix or key; `others` is what else the argument may be.
+
+    Raises:
+        ValueError: if there is none, it is of no format that is read, or damaged.
+        OSError: if it can't be read or downloaded.
+    """
+    rows = list_weights()
+    if isinstance(source, str) and source in rows:
+        return open_source(download(rows[source]))
+    if exists(source):
+        return open_source(source)
+    if isinstance(source, str) and (urls := [row.key for row in rows.values() if row.url == source]):
+        raise ValueError(f"`{argument}` is the URL of published weights, whose key is {urls[0]!r}; pass that.")
+    near = get_close_matches(str(source), [*filter(None, others), *rows], 1)
+    raise ValueError(
+        f"`{argument}` must be {''.join(f'{each!r}, ' for each in others)}the path of an existing weights file, the "
+        "prefix of a TensorFlow checkpoint or a key of keras_resnet.list_weights(); "
+        f"received {source!r}.{f' Did you mean {near[0]!r}?' if near else ''}"
+    )
+
+
+def exists(path: object) -> bool:
+    """Whether there is a file, or a checkpoint of this prefix."""
+    return isinstance(path, (str, os.PathLike)) and (os.path.isfile(path) or is_checkpoint(path))
+
+
+def neighbour(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The `config.json` that lies beside a file of Hugging Face's hub; empty where there is none, or another one."""
+    config = Path(os.fsdecode(path)).with_name("config.json")
+    try:
+        if not config.is_file() or config.stat().st_size > _LARGEST_CONFIG:
+            return {}
+        found = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

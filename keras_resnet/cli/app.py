@@ -1,0 +1,76 @@
+"""The command line: `keras-resnet`, also `python -m keras_resnet`."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
+from io import TextIOWrapper
+from pathlib import Path
+
+from keras_resnet.cli.parser import parser
+from keras_resnet.utils import recursion
+from keras_resnet.utils.errors import choice_error
+
+_BACKENDS = ("jax", "tensorflow", "torch")
+
+
+# What Python, PyTorch, TensorFlow and JAX say
+_OUT_OF_MEMORY = re.compile("MemoryError|out of memory|allocate memory|ResourceExhausted|RESOURCE_EXHAUSTED")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit status; what the user can mend ends in one sentence."""
+    arguments = parser().parse_args(argv)
+    arguments.typed = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may be of any bytes
+    try:
+        if arguments.room != "keras_resnet.cli.list":  # which needs no Keras
+            backend = _choose_backend()
+            print(f"backend: {backend}", file=sys.stderr if arguments.json or arguments.csv else sys.stdout)
+        room = import_module(arguments.room)  # only now that there is a backend
+        with recursion.allowed():
+            getattr(room, arguments.command)(arguments)
+    except BrokenPipeError:  # `| head` has read enough; what Python still wants to write goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError, ImportError) as error:
+        print(f"keras-resnet: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if not _OUT_OF_MEMORY.search(f"{type(error).__name__}: {error}"):
+            raise
+        advice = "make --batch-size or --image-size smaller" if arguments.command == "train" else "free some of it"
+        print(f"keras-resnet: out of memory; {advice}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130  # as shells have it
+    return 0
+
+
+def _choose_backend() -> str:
+    """The backend that KERAS_BACKEND names; else the one of Keras' own settings or the first that is installed."""
+    chosen = os.environ.get("KERAS_BACKEND")
+    if chosen:
+        if chosen not in _BACKENDS:
+            raise choice_error("KERAS_BACKEND", chosen, _BACKENDS)
+        if not find_spec(chosen):
+            raise ValueError(
+                f"KERAS_BACKEND is {chosen!r}, which is not installed: pip install 'keras3-resnet[{chosen}]'"
+            )
+        return chosen
+    settings = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+    configured = None
+    if settings.is_file():
+        with suppress(ValueError, AttributeError):  # a damaged file has no settings
+            configured = json.loads(settings.read_text()).get("backend")
+    for backend in sorted(_BACKENDS, key=lambda name: name != configured):
+        if find_spec(backend):
+            os.environ["KERAS_BACKEND"] = backend
+            return f"{backend} (set KERAS_BACKEND to choose another)"
+    raise ValueError("Keras needs a backend, and none is installed: pip install 'keras3-resnet[jax]'")

@@ -1,0 +1,145 @@
+"""The command `benchmark`: a thin face on races."""
+
+import argparse
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from keras_resnet.architecture.lineages import LINEAGES
+from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.cli.benchmarking.contenders import PEERS, Setting
+from keras_resnet.cli.benchmarking.race import Race, Result, contenders, machine, race
+from keras_resnet.cli.table import print_table
+from keras_resnet.utils.errors import check_choice, optional
+from keras_resnet.utils.progress import say
+
+_SIDE, _TRAINING_SIDE = 224, 128
+_BATCH, _TRAINING_BATCH = 8, 16
+_LEAST = 32  # of the ImageNet nets' builders
+
+
+def benchmark(arguments: argparse.Namespace) -> None:
+    """Runs each combination of networks, batches and image sizes as one race, and shows what came of it."""
+    names = contenders(_peers(arguments.against))
+    settings = list(_settings(arguments))
+    if arguments.png:
+        _check_png(arguments.png)
+    races, told = [], ""
+    for setting in settings:
+        say(describe(setting))
+        done = race(setting, names, arguments.runs)
+        races.append(done)
+        if not arguments.json:
+            if (line := _machine_line(done)) != told:
+                print(told := line)
+            _print(done)
+    if arguments.json:
+        print(json.dumps(_document(races), indent=2))
+    if not any(done.results for done in races):
+        raise ValueError("No contender could run; the reasons are above.")
+    if arguments.png:
+        _draw([done for done in races if done.results], arguments.png)
+
+
+def describe(setting: Setting) -> str:
+    """A race's title."""
+    title = f"{setting.network}, {'training' if setting.train else 'inference'}, batch {setting.batch}"
+    style = f", style {setting.style}" if setting.style else ""
+    return f"{title}, {setting.image_side}x{setting.image_side}, {setting.dtype}{style}"
+
+
+def head(baseline: str) -> list[str]:
+    """The names of a table's columns."""
+    return ["contender", "ms", "images/s", f"x {baseline}", "GMAC/s", "peak MB", "build s", "first call s"]
+
+
+def cells(result: Result) -> list[str]:
+    """A contender's row in a table."""
+    low, high = result.ratio_quartiles
+    return [
+        result.contender,
+        f"{1e3 * result.seconds:.1f}",
+        f"{result.images_per_second:.1f}",
+        f"{result.ratio:.2f} ({low:.2f}-{high:.2f})",
+        f"{result.gmacs_per_second:.1f}",
+        f"{result.peak_bytes / 1e6:.0f}" if result.peak_bytes else "",
+        f"{result.build_seconds:.1f}",
+        f"{result.first_seconds:.1f}",
+    ]
+
+
+def _document(races: list[Race]) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "machine": machine(),
+        "backend": os.environ["KERAS_BACKEND"],
+        "versions": {name: version for done in races for name, version in done.versions.items()},
+        "races": [{key: value for key, value in asdict(done).items() if key != "versions"} for done in races],
+    }
+
+
+def _machine_line(done: Race) -> str:
+    """The machine, the accelerators that were used, and the libraries."""
+    computer = machine()
+    accelerators = sorted({result.device for result in done.results} - {"cpu"})
+    libraries = [f"{name} {version}" for name, version in done.versions.items()]
+    return ", ".join([computer["processor"], f"{computer['cores']} cores", *accelerators, *libraries])
+
+
+def _print(done: Race) -> None:
+    print(f"\n{describe(done.setting)}")
+    if done.results:
+        print_table(head(done.baseline), [cells(result) for result in done.results])
+    for name, reason in done.left_out.items():
+        print(f"left out: {name}: {reason}")
+
+
+def _draw(races: list[Race], path: Path) -> None:
+    from keras_resnet.training.figures import (
+        draw_ratios,  # which imports Keras, only now that no process is started any more
+    )
+
+    panels = {
+        f"{describe(done.setting)}\ntimes as fast as {done.baseline}": {
+            result.contender: (result.ratio, *result.ratio_quartiles) for result in done.results
+        }
+        for done in races
+    }
+    draw_ratios(panels, path)
+
+
+def _peers(against: str) -> tuple[str, ...]:
+    """Peers by name, in the order of the list."""
+    peers = () if against == "none" else tuple(dict.fromkeys(against.split(",")))
+    for peer in peers:
+        check_choice("--against", peer, tuple(PEERS), " Several are separated by commas; none stands alone.")
+    return peers
+
+
+def _settings(arguments: argparse.Namespace) -> Iterable[Setting]:
+    """Every combination, as far as networks can do it."""
+    for network in arguments.model:
+        check_choice("--model", network, tuple(NETWORKS))
+        variant = NETWORKS[network]
+        if arguments.style is not None:
+            check_choice("--style", arguments.style, tuple(style for style, of in LINEAGES if of == variant.version))
+        cifar = variant.image_side < _SIDE
+        usual = variant.image_side if cifar else _TRAINING_SIDE if arguments.train else _SIDE
+        batches = arguments.batch or [_TRAINING_BATCH if arguments.train else _BATCH]
+        for batch, side in product(batches, arguments.image_size or [usual]):
+            if side < _LEAST and not cifar:
+                raise ValueError(f"`--image-size` must be {_LEAST} or more for {network}; received {side}.")
+            yield Setting(network, arguments.style, batch, side, arguments.train, arguments.dtype)
+
+
+def _check_png(path: Path) -> None:
+    """Raises, before anything runs, if a chart could not be written."""
+    optional("matplotlib")
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"`--png` must end in .png; received {str(path)!r}.")
+    if not path.parent.is_dir() or path.is_dir():
+        raise ValueError(f"`--png` must name a file in a folder that is there; received {str(path)!r}.")

@@ -1,0 +1,1 @@
+"""Races of networks against the same networks of other libraries."""

@@ -1,0 +1,145 @@
+"""Where pictures come from: folders of one's own, and digits that are always at hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from keras_resnet.data.decode import Size
+from keras_resnet.data.decode import read_picture as read_picture
+from keras_resnet.data.pictures import Pictures as Pictures
+from keras_resnet.data.pictures import check_augment
+from keras_resnet.data.scan import duplicates, find_sides, scan
+from keras_resnet.utils.errors import enumerate_some, optional
+
+
+class Splits(NamedTuple):
+    """Pictures to train with, shuffled and augmented, to validate with and, if there are any, to test with.
+
+    `leaks` are pictures that lie on two sides, pixel by pixel, as the paths of each.
+    """
+
+    training: Pictures
+    validation: Pictures
+    test: Pictures | None
+    leaks: list[tuple[Path, ...]]
+
+    def __str__(self) -> str:
+        sides = {"train": self.training, "validate": self.validation, "test": self.test}
+        return ", ".join(f"{len(part.labels)} to {purpose}" for purpose, part in sides.items() if part)
+
+
+def folder(
+    path: str | Path,
+    image_size: Size = 64,
+    batch_size: int = 32,
+    seed: int | None = None,
+    augment: str = "none",
+    one_hot: bool = False,
+    class_names: Sequence[str] | None = None,
+    verbose: bool = True,
+) -> Pictures:
+    """Finds the pictures of a folder that has one sub-folder per class, and leaves out what can't be used.
+
+    Every file is decoded once, whatever its suffix: BMP, GIF, JPEG, PNG, TIFF and WebP of any size and depth are
+    pictures; what is damaged or is none is named, with the reason, and counted.
+
+    Example:
+
+        pictures = keras_resnet.data.folder("flowers", image_size=128)
+        training, validation = pictures.split(0.2, augment="light")
+        model.fit(training, validation_data=validation, shuffle=False)
+
+    Args:
+        path: the folder. Names of its sub-folders are the names of the classes; what begins with a dot is left out.
+        image_size: (height, width) in pixels, or one int for both; pictures are stretched to it.
+        batch_size: pictures in a batch.
+        seed: what determines the order of each epoch; None keeps the order of the names.
+        augment: "none", "light" or "strong", as for `Pictures`.
+        one_hot: whether labels come as (N, classes), as for `Pictures`.
+        class_names: the classes that there are, in their order; None: those that have a sub-folder here.
+        verbose: whether to show a progress bar, and what was found and skipped.
+
+    Raises:
+        ValueError: if there is no such folder, fewer than two classes, or a class without a picture that can be used.
+    """
+    check_augment(augment, one_hot)
+    sides = find_sides(path) if Path(path).is_dir() else None
+    if sides and class_names is None:
+        raise ValueError(
+            f"{str(path)!r} holds {enumerate_some([side.name for side in sides.values()])}, which are sides of a "
+            "split, not classes; read them with keras_resnet.data.splits, or one of them with folder."
+        )
+    found = scan(path, class_names, verbose)
+    if verbose:
+        print(found)
+    return Pictures(
+        found.files, found.labels, found.class_names, image_size, batch_size, seed, augment, one_hot, inventory=found
+    )
+
+
+def splits(
+    path: str | Path,
+    image_size: Size = 64,
+    batch_size: int = 32,
+    validation_split: float = 0.2,
+    seed: int = 0,
+    augment: str = "none",
+    one_hot: bool = False,
+    verbose: bool = True,
+) -> Splits:
+    """Reads a folder of pictures as what trains and what validates.
+
+    Where `path` holds the folders `train` and `val` (and `test`), they are the sides; else each class is divided, of
+    `train` if there is only that, or that and `test`.
+
+    Example:
+
+        training, validation, test, leaks = keras_resnet.data.splits("flowers", image_size=128, augment="light")
+        model.fit(training, validation_data=validation, shuffle=False)
+
+    Args:
+        path: a folder with one sub-folder of pictures per class, or with two or three of such folders, called `train`
+            or `training`, `val`, `valid` or `validation`, and `test` or `testing`. Classes are those to train with.
+        image_size: (height, width) in pixels, or one int for both; pictures are stretched to it.
+        batch_size: pictures in a batch.
+        validation_split: the share of each class that validates, in (0, 1), if `path` does not say.
+        seed: determines the split, and the order and augmentation of each epoch.
+        augment: "none", "light" or "strong", as for `Pictures`; of the training pictures alone.
+        one_hot: whether labels come as (N, classes), as for `Pictures`.
+        verbose: whether to print what was found, what was skipped, and what lies on two sides.
+
+    Raises:
+        ValueError: as for `folder` and `Pictures.split`.
+    """
+    check_augment(augment, one_hot)
+    sides = (Path(path).is_dir() and find_sides(path)) or {"training": Path(path)}
+
+    def read(side: str, **arguments: Any) -> Pictures:
+        return folder(sides[side], image_size, batch_size, one_hot=one_hot, verbose=verbose, **arguments)
+
+    if "training" not in sides:
+        raise ValueError(f"{str(path)!r} holds {enumerate_some([side.name for side in sides.values()])}, but no train.")
+    if "validation" in sides:
+        training = read("training", seed=seed, augment=augment)
+        parts = [training, read("validation", class_names=training.class_names)]
+    else:
+        parts = list(read("training").split(validation_split, seed, augment))
+    if "test" in sides:
+        parts.append(read("test", class_names=parts[0].class_names))
+    hashes = [part.hashes() for part in parts]
+    leaks = [tuple(parts[side].pictures[index] for side, index in places) for places in duplicates(hashes)]
+    found = Splits(parts[0], parts[1], parts[2] if len(parts) > 2 else None, leaks)
+    if verbose:
+        print(found)
+        if leaks:
+            print(f"a leak: {len(leaks)} pictures lie on two sides of the split, so what is measured flatters:")
+            print(*(f"    {' = '.join(map(str, same))}" for same in leaks), sep="\n")
+    return found
+
+
+def digits(image_size: Size = 16, batch_size: int = 32, one_hot: bool = False) -> Pictures:
+    """Loads scikit-learn's 1797 handwritten digits, gray and 8x8, as RGB pictures of a size."""
+    source = optional("sklearn.datasets").load_digits()
+    gray = (source.images * (255 / 16)).round().astype("uint8")
+    names = [str(name) for name in source.target_names]
+    return Pictures(list(gray), source.target, names, image_size, batch_size, one_hot=one_hot)

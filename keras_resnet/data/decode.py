@@ -1,0 +1,94 @@
+"""A picture as it lies in a file, as RGB that looks as it should."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.utils.errors import optional
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+
+Size = int | tuple[int, int]
+RGB = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def decode(picture: Any, least: Size | None = None) -> Any:
+    """Decodes a file, told by its content, or takes an array; returns an RGB `PIL.Image.Image`.
+
+    It is turned as its camera noted (EXIF), what is transparent lies on white, 16 bits are scaled to 8, and of several
+    frames it is the first.
+
+    Args:
+        picture: the path of a file in one of `FORMATS`, a `PIL.Image.Image`, or a uint8 array (height, width) or
+            (height, width, 3).
+        least: a size in pixels below which a JPEG need not be decoded: it may come at an 1/2, 1/4 or 1/8 of its own.
+
+    Raises:
+        ValueError: if the file is no picture, or is damaged; names it and says why.
+    """
+    Image, ImageOps = optional("PIL.Image"), optional("PIL.ImageOps")
+    try:
+        if isinstance(picture, np.ndarray):
+            opened = Image.fromarray(picture)
+        elif isinstance(picture, Image.Image):
+            opened = picture.copy()  # as this one is closed
+        elif os.path.exists(picture) and not os.path.isfile(picture):
+            raise ValueError("it is no file")  # a pipe would keep us waiting
+        else:
+            opened = Image.open(picture, formats=FORMATS)
+        with opened as image:
+            if least is not None:
+                image.draft(None, (max(both(least)),) * 2)  # of formats but JPEG this asks nothing
+            if image.mode == "F":
+                raise ValueError("its pixels are floats, of a range that it does not tell")
+            image = ImageOps.exif_transpose(image)
+            if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+                deep = np.asarray(image)
+                if deep.min() < 0 or deep.max() > 65535:
+                    raise ValueError("its pixels are of more than 16 bits, of a range that it does not tell")
+                clear = deep == image.info.get("transparency", -1)
+                image = Image.fromarray(np.where(clear, 255, np.rint(deep / 257)).astype("uint8"))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            return image.convert("RGB")
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file makes Pillow raise nearly anything
+        name = f"an array {picture.shape} of {picture.dtype}" if isinstance(picture, np.ndarray) else picture
+        raise ValueError(f"{name} can't be read as a picture: {_reason(picture, error)}") from error
+
+
+def read_picture(picture: Any, image_size: Size | None = None) -> RGB:
+    """Decodes a picture as RGB, stretched to a size; returns uint8 (height, width, 3).
+
+    Args:
+        picture: as for `decode`.
+        image_size: (height, width) in pixels, or one int for both; None is the picture's own.
+
+    Raises:
+        ValueError: if the file is no picture, or is damaged; names it and says why.
+    """
+    if image_size is None:
+        return np.asarray(decode(picture))
+    height, width = both(image_size)
+    return np.asarray(decode(picture, (2 * height, 2 * width)).resize((width, height)))
+
+
+def both(size: Size) -> tuple[int, int]:
+    """Height and width."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def _reason(picture: Any, error: Exception) -> str:
+    """What is wrong with a file, in few words."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    if isinstance(picture, (str, os.PathLike)) and os.path.isfile(picture) and not os.path.getsize(picture):
+        return "it is empty"
+    if isinstance(error, optional("PIL").UnidentifiedImageError):
+        return f"no image in a format that is read ({', '.join(FORMATS)})"
+    if "truncated" in str(error).lower():
+        return "it is truncated"
+    return str(error) or type(error).__name__

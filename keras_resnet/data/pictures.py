@@ -1,0 +1,173 @@
+"""Batches of pictures and their classes, as what `model.fit` takes on every backend."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from math import ceil
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet.data.augment import LEVELS, augment, mix
+from keras_resnet.data.decode import Size, decode, read_picture
+from keras_resnet.data.scan import Inventory, fingerprint
+from keras_resnet.utils.errors import check_choice, optional
+
+
+class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of pictures (N, height, width, 3), float32 RGB in [0, 255], and their classes.
+
+    The order of an epoch, and what augmentation draws, is a function of seed and epoch alone, so pass `shuffle=False`
+    to `fit`. `image_size`, `batch_size`, `one_hot` and `balance` may be set later.
+
+    Args:
+        pictures: paths of files, or uint8 arrays (height, width) or (height, width, 3).
+        labels: for each picture the index of its class.
+        class_names: the names of the classes.
+        image_size: (height, width) in pixels, or one int for both; pictures are stretched to it.
+        batch_size: pictures in a batch; the last one may be smaller.
+        seed: what determines the order of each epoch; None keeps the order of `pictures`.
+        augment: "none", "light" (shift, mirror, brightness, contrast) or "strong" (parts, mirror, colours, and MixUp or
+            CutMix in each batch); see `keras_resnet.data.augment`.
+        one_hot: whether labels come as (N, classes), float32, for `categorical_crossentropy`, instead of (N,), int32.
+            "strong" needs it, since a mixed picture is of two classes.
+        balance: whether batches carry weights, (N,), by which every class counts alike: N / (classes * pictures of the
+            class), as a mixed picture's classes share them.
+        inventory: what a scan found, if the pictures are of a folder.
+
+    Attributes:
+        crop: where nothing is augmented, what makes a picture an array; None: `image_size` does.
+    """
+
+    crop: Callable[[Any], Any] | None = None
+
+    def __init__(
+        self,
+        pictures: Sequence[Any],
+        labels: Any,
+        class_names: Sequence[str],
+        image_size: Size,
+        batch_size: int = 32,
+        seed: int | None = None,
+        augment: str = "none",
+        one_hot: bool = False,
+        balance: bool = False,
+        inventory: Inventory | None = None,
+    ) -> None:
+        super().__init__()
+        check_augment(augment, one_hot)
+        self.pictures, self.labels, self.class_names = pictures, np.asarray(labels, "int32"), tuple(class_names)
+        self.image_size, self.batch_size, self.seed = image_size, batch_size, seed
+        self.augment, self.one_hot, self.balance, self.inventory = augment, one_hot, balance, inventory
+        self.epoch = 0
+
+    def _rng(self, *of: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed or 0, self.epoch, *of])
+
+    @property
+    def order(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The indices of this epoch's pictures."""
+        count = len(self.labels)
+        return np.arange(count) if self.seed is None else self._rng().permutation(count)
+
+    def __len__(self) -> int:
+        return -(-len(self.labels) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+
+        def read(i: int) -> Any:
+            if self.augment == "none":
+                return (self.crop or self._stretch)(self.pictures[i])
+            return augment(self.pictures[i], self.image_size, self.augment, self._rng(0, i))
+
+        if isinstance(self.pictures[chosen[0]], np.ndarray):  # threads would cost more than they save
+            images = np.stack([read(i) for i in chosen]).astype("float32")
+        else:
+            with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
+                images = np.stack(list(pool.map(read, chosen))).astype("float32")
+        labels = np.eye(len(self.class_names), dtype="float32")[self.labels[chosen]]
+        if self.augment == "strong":
+            images, labels = mix(images, labels, self._rng(1, index))
+        weights = (labels @ self._class_weights(),) if self.balance else ()
+        return images, labels if self.one_hot else self.labels[chosen], *weights
+
+    def _stretch(self, picture: Any) -> Any:
+        return read_picture(picture, self.image_size)
+
+    def _class_weights(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return (len(self.labels) / (len(counts) * np.maximum(counts, 1))).astype("float32")
+
+    def hashes(self) -> list[str]:
+        """For each picture a hash of what it shows."""
+        found = self.inventory and dict(zip(self.inventory.files, self.inventory.hashes, strict=True))
+        return [found[picture] if found else fingerprint(decode(picture)) for picture in self.pictures]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Says which epoch comes, counted from 0. (Keras ends one more than it runs: it looks at a first batch.)"""
+        self.epoch = epoch
+
+    def on_epoch_end(self) -> None:
+        """Goes on to the next epoch."""
+        self.set_epoch(self.epoch + 1)
+
+    def split(
+        self, validation_split: float = 0.2, seed: int = 0, augment: str | None = None
+    ) -> tuple["Pictures", "Pictures"]:
+        """Divides every class into a shuffled training and an ordered validation set.
+
+        Args:
+            validation_split: the share of each class that validates, in (0, 1).
+            seed: determines the split, and the order of the training pictures.
+            augment: how the training pictures are augmented; None: as these.
+
+        Raises:
+            ValueError: if a side would lack pictures of a class.
+        """
+        train_test_split = optional("sklearn.model_selection").train_test_split
+        if not 0 < validation_split < 1:
+            raise ValueError(f"`validation_split` must lie between 0 and 1; received {validation_split!r}.")
+        count, counts = len(self.labels), np.bincount(self.labels, minlength=len(self.class_names))
+        validating = ceil(validation_split * count)
+        if min(counts) < 2:
+            rarest = self.class_names[int(np.argmin(counts))]
+            raise ValueError(
+                f"Every class needs two pictures, to train and to validate with; {rarest!r} has {min(counts)}."
+            )
+        if min(validating, count - validating) < len(counts):
+            raise ValueError(
+                f"`validation_split` must leave a picture of each class on both sides; {validation_split} of {count} "
+                f"pictures is {validating}, for {len(counts)} classes."
+            )
+        parts = train_test_split(range(count), test_size=validation_split, random_state=seed, stratify=self.labels)
+        for here, there in (parts, parts[::-1]):  # rare classes may have been rounded away
+            for label in np.flatnonzero(np.bincount(self.labels[here], minlength=len(counts)) == 0):
+                here.append(there.pop(next(i for i, index in enumerate(there) if self.labels[index] == label)))
+
+        def part(indices: list[int], order: int | None, level: str, balance: bool) -> "Pictures":
+            pictures = [self.pictures[i] for i in indices]
+            return Pictures(
+                pictures,
+                self.labels[indices],
+                self.class_names,
+                self.image_size,
+                self.batch_size,
+                order,
+                level,
+                self.one_hot,
+                balance,
+                self.inventory,
+            )
+
+        return part(parts[0], seed, augment or self.augment, self.balance), part(parts[1], None, "none", False)
+
+
+def check_augment(augment: str, one_hot: bool) -> None:
+    """Raises a `ValueError` for another level, or one that the labels can't tell."""
+    check_choice("augment", augment, LEVELS)
+    if augment == "strong" and not one_hot:
+        raise ValueError(
+            "`one_hot` must be True with augment='strong', which gives a picture two classes; "
+            "compile with 'categorical_crossentropy' then."
+        )

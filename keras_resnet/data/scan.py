@@ -1,0 +1,230 @@
+"""Folders of pictures, looked through once: what can be used, what can't and why, and what is there twice."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from keras_resnet.data.decode import decode
+from keras_resnet.utils.errors import choice_error, enumerate_some, optional
+
+_SIDES = {"training": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
+_NAMED = 10  # how many files a summary names
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a scan of one folder found.
+
+    Attributes:
+        root: the folder.
+        class_names: the names of its sub-folders, sorted.
+        files: the pictures, by class and name.
+        labels: for each picture the index of its class.
+        sizes: for each picture (width, height) in pixels, upright.
+        hashes: for each picture a hash of its decoded pixels.
+        skipped: what can't be used, with the reason.
+        hidden: how many files were left out because their name, or a folder's, begins with a dot.
+    """
+
+    root: Path
+    class_names: tuple[str, ...]
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]
+    hashes: tuple[str, ...]
+    skipped: dict[Path, str]
+    hidden: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Pictures by class."""
+        found = Counter(self.labels)
+        return {name: found[index] for index, name in enumerate(self.class_names)}
+
+    @property
+    def shorter_side(self) -> int:
+        """The median of the pictures' shorter sides, in pixels."""
+        return round(median(map(min, self.sizes)))
+
+    def __str__(self) -> str:
+        suffixes = Counter(file.suffix.lower() or "no suffix" for file in self.files)
+        sides = sorted(self.sizes, key=lambda size: size[0] * size[1])
+        classes = enumerate_some([f"{name} {count}" for name, count in self.counts.items()], 20)
+        lines = [
+            f"{self.root}: {len(self.files)} pictures in {len(self.class_names)} classes ({classes})",
+            f"  {', '.join(f'{count} {suffix}' for suffix, count in suffixes.most_common())}; "
+            f"{'x'.join(map(str, sides[0]))} to {'x'.join(map(str, sides[-1]))} pixels",
+        ]
+        if self.skipped or self.hidden:
+            lines.append(f"  skipped: {len(self.skipped)}, and {self.hidden} hidden")
+            skipped = [f"    {file}: {reason}" for file, reason in self.skipped.items()]
+            lines += skipped[:_NAMED]
+            if len(skipped) > _NAMED:
+                lines.append(f"    and {len(skipped) - _NAMED} more")
+        return "\n".join(lines)
+
+
+def find_sides(path: str | os.PathLike[str]) -> dict[str, Path] | None:
+    """Finds the folders "training", "validation" and "test" in a folder, by any of their names; None: none is there.
+
+    A folder of pictures called `train` is a class; to be a side, it must hold folders, and lie beside another side or
+    alone.
+
+    Raises:
+        ValueError: if a side lies there twice, or has no folders in it.
+    """
+    root = Path(path)
+    folders = _folders(root)
+    found = {
+        side: [folder for folder in folders if folder.name.lower() in names and _folders(folder)]
+        for side, names in _SIDES.items()
+    }
+    several = [folder for same in found.values() for folder in same]
+    named = [folder for folder in folders if any(folder.name.lower() in names for names in _SIDES.values())]
+    if not several or len(named) < min(2, len(folders)):
+        return None
+    for same in found.values():
+        if len(same) > 1:
+            raise ValueError(
+                f"{str(root)!r} must hold one of {enumerate_some([folder.name for folder in same])}; it holds all."
+            )
+    flat = [folder.name for folder in named if folder not in several]
+    if flat:
+        raise ValueError(
+            f"{str(root)!r} holds {enumerate_some(flat)} beside {enumerate_some([folder.name for folder in several])}, "
+            "but without one folder per class in it; sort its pictures into such, or move it elsewhere."
+        )
+    return {side: same[0] for side, same in found.items() if same}
+
+
+def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None, progress: bool = True) -> Inventory:
+    """Decodes every file of a folder once, in threads.
+
+    Args:
+        path: a folder with one sub-folder of pictures per class. Further folders in these, and links, are followed.
+        class_names: the classes that there are; None: those that have a sub-folder here.
+        progress: whether to show a bar, on standard error.
+
+    Raises:
+        ValueError: if there is no such folder, fewer than two classes, one that is not among `class_names`, or one
+            without a picture that can be used.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise ValueError(f"There is no folder {str(path)!r}.")
+    folders = {folder.name: folder for folder in _folders(root)}
+    if class_names is None:
+        names = tuple(folders)
+        if len(names) < 2:
+            raise ValueError(
+                f"{str(path)!r} must hold two or more folders of pictures, one per class; it holds {len(names)}."
+            )
+    else:
+        names = tuple(class_names)
+        for name in folders:
+            if name not in names:
+                raise choice_error(f"a class in {str(path)!r}", name, names)
+    skipped = {file: "in no class's folder" for file in root.iterdir() if file.is_file() and not _hidden(file)}
+    hidden = sum(map(_hidden, root.iterdir()))
+    found = []
+    for label, name in enumerate(names):
+        if name in folders:
+            for file, left_out in _walk(folders[name], skipped, {root, *folders.values()}):
+                if left_out:
+                    hidden += 1
+                else:
+                    found.append((label, file))
+    track, console = optional("rich.progress").track, optional("rich.console").Console(stderr=True)
+    files, labels, sizes, hashes = [], [], [], []
+    with ThreadPoolExecutor() as pool:
+        looked = pool.map(_look, [file for _, file in found])
+        for (label, file), (reason, size, pixels) in track(
+            zip(found, looked, strict=True),
+            "reading pictures",
+            len(found),
+            console=console,
+            disable=console.is_jupyter or not progress,  # notebooks would keep every state of the bar
+        ):
+            if reason:
+                skipped[file] = reason
+                continue
+            files.append(file)
+            labels.append(label)
+            sizes.append(size)
+            hashes.append(pixels)
+    for label in sorted(set(range(len(names))) - set(labels)):
+        name = names[label]
+        if name in folders:
+            bad = [f"{file.name}: {why}" for file, why in skipped.items() if file.is_relative_to(folders[name])]
+            raise ValueError(
+                f"{str(folders[name])!r} holds no picture that can be used; fill the folder or remove it."
+                + (f" Of no use: {enumerate_some(bad)}." if bad else "")
+            )
+    return Inventory(root, names, tuple(files), tuple(labels), tuple(sizes), tuple(hashes), skipped, hidden)
+
+
+def files(root: Path) -> list[Path]:
+    """All files below a folder, sorted, without those that are hidden."""
+    return sorted(path for path, hidden in _walk(root, {}) if not hidden)
+
+
+def duplicates(hashes: Sequence[Sequence[str]]) -> list[tuple[tuple[int, int], ...]]:
+    """Finds pictures that lie in more than one list; each as the places (list, index) where it lies."""
+    places: dict[str, list[tuple[int, int]]] = {}
+    for side, ones in enumerate(hashes):
+        for index, pixels in enumerate(ones):
+            places.setdefault(pixels, []).append((side, index))
+    return [tuple(found) for found in places.values() if len({side for side, _ in found}) > 1]
+
+
+def _hidden(path: Path) -> bool:
+    return path.name.startswith(".")
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folders in a folder, sorted, without those that are hidden."""
+    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not _hidden(entry)) if path.is_dir() else []
+
+
+def _walk(root: Path, unreadable: dict[Path, str], others: Iterable[Path] = ()) -> Iterator[tuple[Path, bool]]:
+    """All files below a folder, sorted, and whether their name or that of a folder of theirs begins with a dot.
+
+    Links that lead back, or to others of some folders, are not followed; notes the folders that can't be read.
+    """
+
+    def note(error: OSError) -> None:
+        unreadable[Path(error.filename)] = str(error.strerror).lower()
+
+    seen = set(map(os.path.realpath, others)) - {os.path.realpath(root)}
+    for name, folders, files in os.walk(root, onerror=note, followlinks=True):
+        real = os.path.realpath(name)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        for file in sorted(files):
+            path = Path(name, file)
+            yield path, any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def _look(file: Path) -> tuple[str, tuple[int, int], str]:
+    """Why a file can't be used, or "", its size and the hash of its pixels."""
+    try:
+        image = decode(file)
+    except ValueError as error:
+        return str(error).removeprefix(f"{file} can't be read as a picture: "), (0, 0), ""
+    return "", image.size, fingerprint(image)
+
+
+def fingerprint(image: Any) -> str:
+    """A hash of a `PIL.Image.Image`, its size and its pixels."""
+    pixels = hashlib.blake2b(f"{image.size}".encode(), digest_size=16)
+    pixels.update(image.tobytes())
+    return pixels.hexdigest()

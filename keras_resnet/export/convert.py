@@ -1,0 +1,185 @@
+"""From a weights file, or a key, to a file of another library."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet.architecture.planner import Variant, plan
+from keras_resnet.checkpoints.catalogue import list_weights
+from keras_resnet.checkpoints.contents import choose_scope, label, modules_of, network_family, own_tensors, styles_told
+from keras_resnet.checkpoints.families.family import KERAS, Family, fitting
+from keras_resnet.checkpoints.mismatch import advice
+from keras_resnet.checkpoints.open import Source, open_named
+from keras_resnet.export.peers import logits, peer
+from keras_resnet.models.builder import ResNet
+from keras_resnet.models.inspection import choose
+from keras_resnet.models.weights.load import LoadReport, load_source
+from keras_resnet.models.weights.save import PYTORCH, save_weights
+from keras_resnet.utils.errors import check_choice
+from keras_resnet.utils.files import written
+
+_KERAS = (".keras", ".weights.h5")
+_CLOSE = 1e-4  # of the largest logit
+
+
+@dataclass(frozen=True)
+class Recognized:
+    """The network that a file holds."""
+
+    source: Source
+    family: Family
+    scope: str
+    variant: Variant
+    classes: int | None
+    channels: int
+    key: str | None = None  # in the catalogue
+
+    def build(
+        self, activation: str | None = "softmax", include_preprocessing: bool = False
+    ) -> tuple[keras.Model, LoadReport]:
+        """The network with the file's weights."""
+        model = ResNet(
+            self.variant,
+            include_top=self.classes is not None,
+            weights=self.key if include_preprocessing else None,  # a row has a preprocessing of its own
+            input_shape=(None, None, self.channels),
+            classes=self.classes or 1000,
+            classifier_activation=activation,
+            data_format="channels_last",
+            include_preprocessing=include_preprocessing,
+        )
+        report = load_source(model, choose(model, None), self.source, scope=label(self.scope), whole=True)
+        return model, report
+
+
+def recognize(source: str | os.PathLike[str], style: str | None = None, scope: str | None = None) -> Recognized:
+    """Tells which published network a file holds.
+
+    Args:
+        source: a file, the prefix of a TensorFlow checkpoint, or a key of `list_weights()`.
+        style: the style, where the file doesn't tell it.
+        scope: which network, where the file holds several.
+
+    Raises:
+        ValueError: if it is none of a builder's, or of several styles.
+        OSError: if it can't be read or downloaded.
+    """
+    row, file = list_weights().get(os.fsdecode(source)), open_named(source)
+    family = network_family(file)
+    place = choose_scope(file, family, scope)
+    held, told = own_tensors(file, family, place), styles_told(file, family, place)
+    fits = {each.lineage.style: each for each in fitting(family, held)}
+    fits = {each: fits[each] for each in ((row.style,) if row else told) if each in fits}
+    if not fits:
+        raise ValueError(f"`source`: {str(file.path)!r}, a file of {family.origin}. {advice(family, held)}")
+    if style or (family is KERAS and len(fits) > 1):
+        told_not = " can be of these, and does not tell which." if style is None else " can be of no other."
+        check_choice("style", style, tuple(fits), f" {str(file.path)!r}{told_not}")
+    variant = fits[style] if style else next(iter(fits.values()))
+    modules = modules_of(family, plan(variant), held)
+    top = held.get(family.tensor(modules.get("predictions", ""), "bias"))
+    stem = held.get(family.tensor(modules["conv1_conv"], "kernel"), (1, 3, 3, 1))
+    channels = stem[1 if family.transposed else 2]
+    return Recognized(file, family, place, variant, top[0] if top else None, channels, row.key if row else None)
+
+
+def check_target(target: str | os.PathLike[str], to: str | None = None, include_preprocessing: bool = False) -> None:
+    """Raises a `ValueError` unless a file of this ending can be what is asked for."""
+    path = Path(os.fsdecode(target))
+    of_keras = path.name.endswith(_KERAS)
+    if not of_keras and path.suffix not in PYTORCH:
+        raise ValueError(
+            f"`target` must end in {', '.join(_KERAS)} or one of {', '.join(PYTORCH)}; received {str(path)!r}."
+        )
+    formats = ("keras",) if of_keras else ("torchvision", "timm")
+    check_choice("to", to, (None, *formats), f" The target ends in {path.suffix!r}.")
+    if include_preprocessing and path.suffix != ".keras":
+        raise ValueError(f"`include_preprocessing` needs a graph, a .keras file; received {str(path)!r}.")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"`target`: there is no folder {str(path.parent)!r}.")
+
+
+def convert(
+    recognized: Recognized,
+    target: str | os.PathLike[str],
+    to: str | None = None,
+    include_preprocessing: bool = False,
+) -> LoadReport:
+    """Writes a recognized network to a file of a library.
+
+    Args:
+        recognized: from `recognize`.
+        target: ends in `.keras` or `.weights.h5` (Keras), or in `.safetensors`, `.pth`, `.pt` or `.bin`.
+        to: "torchvision", "timm" or "keras"; None is as the ending says.
+        include_preprocessing: whether a `.keras` file's graph begins with what the weights expect of raw RGB.
+
+    Returns:
+        What became of the source's tensors.
+
+    Raises:
+        ValueError: if the ending is another, or the library has no names for such a network.
+        ImportError: if a library is missing.
+        OSError: if the file can't be written; what was there is as it was.
+    """
+    check_target(target, to, include_preprocessing)
+    path = Path(os.fsdecode(target))
+    if path.exists() and recognized.source.path.exists() and path.samefile(recognized.source.path):
+        raise ValueError(f"`target` must be another file than the source, {str(path)!r}.")
+    model, report = recognized.build(include_preprocessing=include_preprocessing)
+    if not path.name.endswith(_KERAS):
+        save_weights(model, path, to)
+        return report
+    with written(path) as part:
+        (model.save if path.suffix == ".keras" else model.save_weights)(part)
+    return report
+
+
+def verify(recognized: Recognized, target: str | os.PathLike[str]) -> list[str]:
+    """Compares what the source and the target make of the same images, each here and in its own library.
+
+    Returns:
+        A line for each comparison, those too that could not be made.
+
+    Raises:
+        ValueError: if outputs differ by more than 1e-4 of the largest.
+    """
+    images = np.random.default_rng(0).normal(0, 1, (2, 65, 65, recognized.channels)).astype("float32")
+    again = recognize(target, recognized.variant.lineage.style)
+    expected, lines = _run(recognized, images), []
+    lines.append(_compare("the target, loaded here", _run(again, images), expected))
+    for name, side in (("source", recognized), ("target", again)):
+        library, libraries = peer(side.family, side.variant)
+        if library and side.classes and side.channels == 3:
+            there = logits(library, side.variant, side.classes, _tensors(side), images)
+            lines.append(_compare(f"the {name}, in {library}", there, expected))
+        elif libraries and side.classes and side.channels == 3:
+            lines.append(f"the {name} was not run in {' or '.join(libraries)}: not installed")
+        else:
+            lines.append(f"the {name} was not run in a library of its own: none that runs here takes it")
+    return lines
+
+
+def _tensors(side: Recognized) -> dict[str, Any]:
+    """A network's own tensors, as a library of PyTorch's or keras.applications wants them."""
+    names = set(own_tensors(side.source, side.family, side.scope))
+    if side.family.transposed:  # with norms' counters
+        counters = {name.replace("running_mean", "num_batches_tracked") for name in names if "running_mean" in name}
+        names |= {name for name in counters if f"{side.scope}{name}" in side.source.shapes}
+    return {name.replace("probs/", "predictions/"): side.source.read(f"{side.scope}{name}") for name in names}
+
+
+def _run(recognized: Recognized, images: Any) -> Any:
+    """Logits, or the feature map of a body."""
+    model, _ = recognized.build(activation=None)
+    return np.asarray(keras.ops.convert_to_numpy(model(images, training=False)))
+
+
+def _compare(what: str, found: Any, expected: Any) -> str:
+    deviation = float(np.abs(found - expected).max() / np.abs(expected).max())
+    if not deviation <= _CLOSE:
+        raise ValueError(f"{what}, gives other outputs: they deviate by {deviation:.1e} of the largest.")
+    return f"{what}, deviates by {deviation:.1e} of the largest output"

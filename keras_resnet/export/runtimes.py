@@ -1,0 +1,260 @@
+"""A model as a file of another runtime, which has run it and given the model's own outputs."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet.graph.data_format import relaid
+from keras_resnet.graph.fold import fold_batch_norm
+from keras_resnet.models.functional import rebuild
+from keras_resnet.utils.errors import check_choice, check_positive
+from keras_resnet.utils.files import placed
+
+_CLOSE = 1e-4  # of the largest output
+_SIDES = ((64, 64), (97, 80))  # of images for a model of any size: what an exporter took for constant shows
+_ADVICE = " A model of any size may have to be written for one: pass image_size (--image-size)."
+
+
+@dataclass(frozen=True)
+class _Format:
+    """What a format needs."""
+
+    suffix: str  # none: a folder
+    backends: tuple[str, ...]  # that write it, the best first: from PyTorch OpenVINO's files lose shapes and names
+    modules: tuple[str, ...] = ()  # that the backend or the check imports
+
+
+FORMATS = {
+    "onnx": _Format(".onnx", ("torch",), ("onnx", "onnxruntime")),
+    "saved_model": _Format("", ("tensorflow",)),
+    "openvino": _Format(".xml", ("tensorflow", "torch"), ("openvino",)),
+    "litert": _Format(".tflite", ("tensorflow",)),
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        paths: the file, or folder; of OpenVINO the `.xml` and the `.bin` beside it.
+        backend: that wrote it.
+        deviation: the largest from the model's own outputs, as a share of the largest of these.
+    """
+
+    paths: tuple[Path, ...]
+    backend: str
+    deviation: float
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        files = [file for path in self.paths for file in (path.rglob("*") if path.is_dir() else [path])]
+        return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def export(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    format: str,
+    overwrite: bool = False,
+    image_size: int | None = None,
+) -> Exported:
+    """Writes a model as a file of another runtime, runs it there, and keeps it if it gives the model's outputs.
+
+    Example:
+
+        model = keras_resnet.ResNet50(include_preprocessing=True)
+        keras_resnet.exporting.export(model, "resnet50.onnx", "onnx").deviation  # 4e-07
+        onnxruntime.InferenceSession("resnet50.onnx").run(None, {"input_layer": images})
+
+    Batch norms are folded first (`keras_resnet.fold_batch_norm`), layers of half or mixed precision become float32, and
+    for TensorFlow, which has no others on a CPU, convolutions become channels_last. A process of its own, with the
+    backend that can, writes the file. It gets the model as a `.keras` file, so all layers must be Keras' own. The
+    number of images stays free; so do height and width, where they are.
+
+    Args:
+        model: functional or Sequential, with one image input; any outputs. It stays as it is.
+        path: ends in `.onnx`, `.xml` (OpenVINO; a `.bin` comes beside it) or `.tflite`, or is a folder (saved_model).
+        format: "onnx" (PyTorch writes it), "saved_model" (TensorFlow), "openvino" (TensorFlow, or else PyTorch) or
+            "litert" (TensorFlow).
+        overwrite: whether what is there may be replaced.
+        image_size: height and width in the file, of a model that takes any size. ONNX wants it where padding or
+            pooling depend on the size, as in style "slim".
+
+    Returns:
+        What was written, and how far from the model's outputs those of the file are, for batches of 1 and 2; of
+        probabilities their logarithms.
+
+    Raises:
+        ValueError: if an argument is wrong, the backend can't write the model, or the file's outputs deviate by more
+            than 1e-4 of the largest. What was there is as it was.
+        ImportError: if no backend that writes the format, or not its runtime, is installed.
+        OSError: if the file can't be written; what was there is as it was.
+    """
+    target = Path(os.fsdecode(path)).absolute()
+    backend = check_export(target, format, overwrite)
+    shape = _input_shape(model, image_size)
+    model = _in_float32(model)
+    batches = _images(shape, model)
+    expected = [_run(model, images) for images in batches]
+    with TemporaryDirectory() as folder, placed(target) as part:
+        folded = fold_batch_norm(model)
+        if backend == "tensorflow" and any(_is_channels_first(layer) for layer in folded.layers):
+            folded = relaid(folded, "channels_last")
+        keras.Model(folded.inputs[0], folded.output, name=model.name).save(Path(folder, "model.keras"))
+        np.savez(Path(folder, "images.npz"), *batches)
+        request = {"format": format, "path": str(part), "shape": shape}
+        Path(folder, "request.json").write_text(json.dumps(request))
+        advice = _ADVICE if None in shape[1:] else ""
+        _start(Path(folder), backend, format, advice)
+        found = [list(np.load(Path(folder, f"outputs{index}.npz")).values()) for index in range(len(batches))]
+        deviation = float(np.max([_deviation(*pair) for pair in zip(found, expected, strict=True)]))
+        if not deviation <= _CLOSE:
+            raise ValueError(
+                f"The {format} file gives other outputs than the model: they deviate by {deviation:.1e} of the largest "
+                f"where {_CLOSE:.0e} is allowed. {str(target)!r} was not written.{advice}"
+            )
+        check_export(target, format, overwrite)  # again: writing takes minutes
+    return Exported(_paths(target, format), backend, deviation)
+
+
+def check_export(path: str | os.PathLike[str], format: str, overwrite: bool = False) -> str:
+    """Finds the backend that writes a format, and raises what `export` does where path or installation forbid it."""
+    check_choice("format", format, tuple(FORMATS))
+    kind, path = FORMATS[format], Path(os.fsdecode(path))
+    others = {".keras", *(each.suffix for each in FORMATS.values())} - {""}
+    if path.suffix != kind.suffix and (kind.suffix or path.suffix in others):
+        rule = f"end in {kind.suffix}" if kind.suffix else "be a folder, without such an ending"
+        raise ValueError(f"`path` of format {format!r} must {rule}; received {str(path)!r}.")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"`path`: there is no folder {str(path.parent)!r}.")
+    there = [each for each in _paths(path, format) if os.path.lexists(each)]
+    for each in there:
+        if not overwrite:
+            raise ValueError(f"{str(each)!r} is there: pass overwrite (--overwrite), or another name.")
+        folder = each.is_dir() and not (each / "saved_model.pb").is_file()
+        if each.is_dir() == bool(kind.suffix) or folder or path not in there:  # a .bin without its .xml
+            raise ValueError(f"{str(each)!r} is no file of format {format!r}, and is not overwritten; choose another.")
+    backend = next(filter(find_spec, kind.backends), None)
+    if backend is None:
+        ways = " or ".join(f"pip install 'keras3-resnet[{each}]'" for each in kind.backends)
+        raise ImportError(
+            f"Format {format!r} is written by {' or '.join(kind.backends)}, and none is installed: {ways}"
+        )
+    missing = [module for module in kind.modules if not find_spec(module)]
+    if missing:
+        raise ImportError(f"Format {format!r} needs {' and '.join(missing)}: pip install 'keras3-resnet[export]'")
+    return backend
+
+
+def _paths(path: Path, format: str) -> tuple[Path, ...]:
+    """All that a format leaves."""
+    return (path, path.with_suffix(".bin")) if format == "openvino" else (path,)
+
+
+def _input_shape(model: keras.Model, image_size: int | None) -> tuple[int | None, ...]:
+    """The shape of the image input in the file."""
+    shapes = [tuple(each.shape) for each in getattr(model, "inputs", None) or ()]
+    if len(shapes) != 1 or len(shapes[0]) != 4:
+        raise ValueError(
+            f"`model` must be functional or Sequential with one image input, (N, height, width, channels); {model!r} "
+            f"takes {', '.join(map(str, shapes)) or 'nothing that is known'}."
+        )
+    sides = shapes[0][1:]
+    if image_size is not None:
+        check_positive("image_size", image_size)
+        if None not in sides:
+            raise ValueError(f"`model` takes images of {sides} alone; leave image_size (--image-size) out.")
+    return None, *(image_size if side is None else side for side in sides)
+
+
+def _in_float32(model: keras.Model) -> keras.Model:
+    """The model, or where layers compute in another precision, one with its weights that does not."""
+
+    def make(layer: Any) -> Any:
+        if isinstance(layer, keras.Layer) and "float" in layer.compute_dtype and layer.compute_dtype != "float32":
+            return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+        return None
+
+    halves = any(make(layer) for layer in model.layers if not isinstance(layer, keras.layers.InputLayer))
+    return rebuild(model, make, lambda _, layer, *args, **options: layer(*args, **options)) if halves else model
+
+
+def _is_channels_first(layer: Any) -> bool:
+    """Whether a layer is a convolution over maps that are channels_first."""
+    return isinstance(layer, keras.layers.Conv2D) and layer.data_format == "channels_first"
+
+
+def _images(shape: Sequence[int | None], model: keras.Model) -> list[Any]:
+    """Batches of 1 and 2 images, raw RGB if the model scales pixels."""
+    rng, batches = np.random.default_rng(0), []
+    dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
+    raw = "int" in dtype or any(_scales(layer) for layer in model.layers)
+    for count, sides in enumerate(map(iter, _SIDES), 1):
+        full = (count, *(next(sides) if each is None else each for each in shape[1:]))
+        batches.append((rng.uniform(0, 255, full) if raw else rng.normal(0, 1, full)).astype(dtype))
+    return batches
+
+
+def _scales(layer: Any) -> bool:
+    """Whether a layer, or one inside it, brings pixels to another range."""
+    return isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) or any(
+        _scales(each) for each in getattr(layer, "layers", ())
+    )
+
+
+def _run(model: keras.Model, images: Any) -> list[Any]:
+    """The model's own outputs, on the CPU: others round float32."""
+    try:
+        with keras.device("cpu"):
+            found = keras.tree.flatten(model(images, training=False))
+            return [np.asarray(keras.ops.convert_to_numpy(each), "float32") for each in found]
+    except Exception as error:  # whatever layers say of such images
+        raise ValueError(f"`model` can't be run on images of {images.shape}: {error}") from error
+
+
+def _start(folder: Path, backend: str, format: str, advice: str) -> None:
+    """Has a process write and run the file; what it prints is shown only where it fails."""
+    hidden = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    process = subprocess.run(
+        [sys.executable, "-P", "-W", "ignore", "-m", "keras_resnet.export.worker", str(folder)],
+        env=os.environ | hidden | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if process.returncode:
+        lines = 1 if process.returncode == 1 else 3  # a Python error's reason is its last line
+        last = "\n".join(process.stderr.strip().splitlines()[-lines:])
+        raise ValueError(
+            f"{backend} could not write this model as {format} and run it, status {process.returncode}.{advice}\n{last}"
+        )
+
+
+def _deviation(found: Sequence[Any], expected: Sequence[Any]) -> float:
+    """The largest difference, as a share of the output's largest value; of each output, then of all."""
+    shapes = [each.shape for each in found], [each.shape for each in expected]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"The file gives outputs of shapes {shapes[0]}, the model {shapes[1]}.")
+    pairs = [_comparable(*pair) for pair in zip(found, expected, strict=True)]
+    return float(np.max([np.abs(a - b).max() / (np.abs(b).max() or 1) for a, b in pairs]))
+
+
+def _comparable(found: Any, expected: Any) -> tuple[Any, Any]:
+    """Two outputs; their logarithms if they are probabilities, which hide from 1e-4 what is wrong with all but one."""
+    if expected.ndim < 2 or expected.min() < 0 or not np.allclose(expected.sum(-1), 1, atol=1e-3):
+        return found, expected
+    sure = expected > 1e-30  # below, float32 has few digits
+    logs = [np.where(sure, np.log(np.maximum(each, 1e-38)), 0) for each in (found, expected)]
+    return logs[0], logs[1]

@@ -1,0 +1,106 @@
+"""Deletes units of a network: only their shortcuts are left."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from keras_resnet.architecture.plans import Unit
+from keras_resnet.models.functional import rebuild
+from keras_resnet.models.inspection import Network, choose
+from keras_resnet.utils.errors import check_choice
+
+__all__ = ["delete_units"]
+
+
+def delete_units(model: keras.Model, units: Iterable[str] | str, scope: str | None = None) -> keras.Model:
+    """Returns a copy of a network in which some units are no more than their shortcuts.
+
+    Example:
+
+        lesioned = keras_resnet.delete_units(model, ["conv3_block2", "conv4_block5"])
+        lesioned.compile(metrics=["accuracy"])
+        lesioned.evaluate(images, labels)
+
+    The residual is removed: of relu(F(x) + shortcut(x)) there remains relu(shortcut(x)), in v2 shortcut(x); a
+    projection, a subsampling or zero channels are part of the shortcut and stay. In a plain network, whose units have
+    no shortcut, the unit's input takes the place of its output. Source: arXiv:1605.06431 section 4.1.
+
+    Args:
+        model: a functional model that holds a network of this package or of keras.applications.
+        units: the name or names of units, such as "conv4_block5": what their layers' names begin with.
+        scope: which network is meant, if the model holds several.
+
+    Returns:
+        A new `keras.Model` of stock layers, with copies of the weights that are left. It is not compiled.
+
+    Raises:
+        ValueError: if a unit is none of the network's, or not whole, or has no shortcut and puts out another shape than
+            it takes; if the model holds none of our networks, or several and `scope` names none, or holds it in a layer
+            that is no functional model.
+    """
+    network = choose(model, scope)
+    names = [units] if isinstance(units, str) or not isinstance(units, Iterable) else list(units)
+    known = {unit.name: unit for unit in network.plan.units}
+    for name in names:
+        check_choice("units", name, tuple(known), f" These are the units of {model.name!r}.")
+    sums = {name: layer for name in known if (layer := _sum(network, name))}
+    length = max(len(unit.convs) for unit in known.values())
+    begins: dict[int, str] = {}
+    ends: dict[int, str] = {}
+    for name in names:
+        if name in sums:
+            ends[id(sums[name])] = name
+        elif (
+            sums
+            or len(known[name].convs) < length
+            or (network.plan.version == 1 and f"{name}_out" not in network.layers)
+        ):
+            raise ValueError(f"`units`: {name!r} is not whole in {model.name!r}, which was cut inside it.")
+        else:
+            first, last = _plain(network, known[name])
+            begins[id(first)], ends[id(last)] = name, name
+    entered: dict[str, Any] = {}  # what each of the units without a shortcut takes
+    left = set(names)
+
+    def call(old: Any, new: Any, *args: Any, **options: Any) -> Any:
+        given = (*args, *options.values())[0]
+        if id(old) in begins:
+            entered[begins[id(old)]] = given
+        if id(old) not in ends:
+            return new(*args, **options)
+        name = ends[id(old)]
+        left.discard(name)
+        return given[0] if name in sums else entered[name]  # a sum is of shortcut and residual
+
+    lesioned = rebuild(model, lambda layer: None, call)
+    if left:
+        raise ValueError(
+            f"`model`: {min(left)!r} lies inside a layer of {model.name!r} that is no functional model. Take the "
+            "network out of it, such as `model.get_layer(...).layer` of a TimeDistributed."
+        )
+    return lesioned
+
+
+def _sum(network: Network, unit: str) -> Any:
+    """Where a unit's shortcut and residual meet; None in a plain net."""
+    found = (network.layers.get(f"{unit}_{end}") for end in ("add", "out"))
+    return next((layer for layer in found if isinstance(layer, keras.layers.Add)), None)
+
+
+def _plain(network: Network, unit: Unit) -> tuple[Any, Any]:
+    """The first and the last layer of a unit without a shortcut."""
+    if unit.stride > 1 or unit.inputs != unit.filters:
+        raise ValueError(
+            f"`units`: {unit.name!r} has no shortcut and changes the shape of its map, so nothing would be left of it. "
+            "Delete units that keep the shape."
+        )
+    layers, first, last = network.layers, unit.convs[0].name, f"{unit.convs[-1].name}_conv"
+    if network.plan.version == 1:
+        return layers.get(f"{first}_pad", layers[f"{first}_conv"]), layers[f"{unit.name}_out"]
+    if f"{unit.name}_preact_bn" not in layers:
+        raise ValueError(
+            f"`units`: {unit.name!r} shares a convolution with the norm of its neighbour, which was folded into it. "
+            "Delete units first, then fold."
+        )
+    return layers[f"{unit.name}_preact_bn"], layers[last]

@@ -1,0 +1,97 @@
+"""Batch norms folded into the convolutions and dense layers before them."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_resnet.models.functional import alike, read, rebuild
+
+__all__ = ["fold_batch_norm"]
+
+_TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)  # kernels (..., out, in)
+_DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)  # (..., in, outputs of each)
+_SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)  # the second of two kernels, (..., in, out)
+_PLAIN = (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D)  # (..., in, out)
+_FOLDING = (*_PLAIN, *_SEPARABLE, *_TRANSPOSED, *_DEPTHWISE)
+
+
+def fold_batch_norm(model: keras.Model) -> keras.Model:
+    """Makes a model of the same function, with batch norms folded into the convolutions and dense layers before them.
+
+    Example:
+
+        model = keras_resnet.ResNet50(weights="imagenet")
+        folded = keras_resnet.fold_batch_norm(model)  # the same outputs, without 53 of its layers
+        folded.save("resnet50_folded.keras")
+
+    In inference a norm is a factor and a summand for each channel (arXiv:1502.03167, algorithm 2), which the kernel and
+    the bias of a convolution can hold. A norm stays where that would be another function: if anything else reads the
+    convolution's output, if the convolution has an activation, if either is called more than once or with
+    `training=True`, if they compute in different dtypes, or if the norm is over another axis than the channels.
+
+    Args:
+        model: functional or Sequential, of any inputs and outputs, and with other models in it or not. It and its
+            weights stay as they are.
+
+    Returns:
+        A functional model for inference, not compiled. Layers keep their names; of a norm whose output is one of the
+        model an `Identity` is left.
+
+    Raises:
+        ValueError: if the model has no graph.
+    """
+    graph = read(model)
+    pairs = [(norm, conv) for norm, conv in graph.followers() if _fits(norm, conv)]
+    norms, convs = {id(norm) for norm, _ in pairs}, {id(conv): norm for norm, conv in pairs}
+    ends = set(map(id, graph.ends))
+
+    def make(layer: Any) -> Any:
+        if id(layer) in norms:
+            return layers.Identity(name=layer.name, dtype=layer.dtype_policy)
+        if id(layer) in convs:
+            return alike(layer, use_bias=True)
+        return None
+
+    def call(old: Any, new: Any, *args: Any, **options: Any) -> Any:
+        if id(old) in norms:
+            x = args[0] if args else options["inputs"]
+            return new(x) if id(old) in ends else x
+        return new(*args, **options)
+
+    def weights(layer: Any) -> Any:
+        return _folded(layer, convs[id(layer)]) if id(layer) in convs else layer.get_weights()
+
+    return rebuild(model, make, call, weights)
+
+
+def _fits(norm: Any, conv: Any) -> bool:
+    """Whether two layers are a norm and a convolution or dense layer that could compute the same."""
+    if type(norm) is not layers.BatchNormalization or type(conv) not in _FOLDING:
+        return False
+    rank = norm.input_spec.ndim
+    channels = 1 if getattr(conv, "data_format", "") == "channels_first" else rank - 1
+    kernels = 2 if type(conv) in _SEPARABLE else 1
+    return (
+        conv.activation in (None, keras.activations.linear)
+        and norm.axis % rank == channels
+        and norm.compute_dtype == conv.compute_dtype
+        and len(conv.weights) == kernels + conv.use_bias  # one that is quantised or has adapters has others
+    )
+
+
+def _folded(conv: Any, norm: Any) -> list[Any]:
+    """conv's kernel * f and (bias - mean) * f + beta, where f = gamma / sqrt(variance + epsilon)."""
+
+    def numbers(variable: Any, otherwise: float = 0.0) -> Any:
+        return otherwise if variable is None else keras.ops.convert_to_numpy(variable).astype("float64")
+
+    factor = numbers(norm.gamma, 1.0) / np.sqrt(numbers(norm.moving_variance) + norm.epsilon)
+    bias = (numbers(conv.bias) - numbers(norm.moving_mean)) * factor + numbers(norm.beta)
+    *others, kernel = conv.get_weights()[: -1 if conv.use_bias else None]
+    if type(conv) in _DEPTHWISE:
+        factor = factor.reshape(kernel.shape[-2:])
+    elif type(conv) in _TRANSPOSED:
+        factor = factor[:, None]
+    return [*others, kernel.astype("float64") * factor, bias]

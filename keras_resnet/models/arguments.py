@@ -1,0 +1,98 @@
+"""What a builder's arguments may be, beyond closed lists: shapes, tensors, policies; checked at the boundary."""
+
+from collections.abc import Callable, Sequence
+from operator import index
+from typing import Any
+
+import keras
+
+from keras_resnet.utils.errors import check_choice, check_positive
+
+Tensor = Any  # a KerasTensor of rank 4; Keras ships no types
+
+
+def standardize_data_format(data_format: str | None) -> str:
+    """Names the order of axes; None is Keras' own setting."""
+    if data_format is None:
+        return str(keras.config.image_data_format())
+    check_choice("data_format", data_format, (None, "channels_last", "channels_first"))
+    return data_format
+
+
+def standardize_shape(
+    input_shape: Sequence[int | None] | None, data_format: str, minimum: int = 1
+) -> tuple[int | None, ...] | None:
+    """Three ints, height and width of at least so many pixels or None; an empty shape, or None, is None."""
+    if input_shape is None:
+        return None
+    try:
+        shape = tuple(None if size is None else index(size) for size in input_shape)
+    except TypeError:
+        shape = (0,)
+    if not shape:
+        return None
+    first = data_format == "channels_first"
+    least = (1, minimum, minimum) if first else (minimum, minimum, 1)
+    if len(shape) != 3 or any(size is not None and size < small for size, small in zip(shape, least, strict=True)):
+        raise ValueError(
+            "`input_shape` must be three ints, such as (224, 224, 3), without the batch, with height and width of at "
+            f"least {minimum}x{minimum}, or None; received {input_shape!r}."
+        )
+    check_positive("input_shape: channels", shape[0 if first else 2])
+    return shape
+
+
+def standardize_dtype(dtype: Any) -> keras.DTypePolicy:
+    """The policy that a name means; None is Keras' own setting."""
+    try:
+        policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
+        policy = keras.dtype_policies.get(policy.name)  # a map of policies has a name that is none
+        floating = all(map(keras.backend.is_float_dtype, (policy.compute_dtype, policy.variable_dtype)))
+    except (ValueError, TypeError, AttributeError):
+        floating = False
+    if not floating or policy.quantization_mode is not None:
+        raise ValueError(
+            "`dtype` must be None or a policy that computes in floats, such as 'float32', 'mixed_bfloat16' or a "
+            f"keras.DTypePolicy; received {dtype!r}."
+        )
+    return policy
+
+
+def standardize_regularizer(regularizer: Any) -> keras.Regularizer | None:
+    """The regularizer that a name means, one that takes kernels of rank 4."""
+    try:
+        found = keras.regularizers.get(regularizer)
+        if found is not None:
+            found(keras.ops.ones((1, 1, 1, 1)))
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            "`kernel_regularizer` must be None or a regularizer of a convolution's kernel, such as 'l2' or "
+            f"keras.regularizers.L2(5e-5); received {regularizer!r}."
+        ) from error
+    return found
+
+
+def check_activation(activation: str | Callable[..., Any] | None, pretrained: bool) -> None:
+    """One that Keras knows; with weights, the one that they were trained for, or none."""
+    try:
+        function = keras.activations.get(activation)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            "`classifier_activation` must be None or an activation of Keras, such as 'softmax'; "
+            f"received {activation!r}."
+        ) from error
+    if pretrained and function not in (keras.activations.softmax, keras.activations.linear):
+        raise ValueError(
+            f"`classifier_activation` must be None or 'softmax' with pretrained weights; received {activation!r}. "
+            "With weights=None any activation is allowed."
+        )
+
+
+def check_tensor(argument: str, tensor: Tensor) -> None:
+    """Raises unless it is symbolic and of rank 4."""
+    if not keras.backend.is_keras_tensor(tensor) or len(tensor.shape) != 4:
+        shape = getattr(tensor, "shape", None)
+        raise ValueError(
+            f"`{argument}` must be a Keras tensor of rank 4, such as keras.Input((224, 224, 3)); "
+            f"received {type(tensor).__name__} of shape {shape}. To run on data, build the model and call it."
+        )

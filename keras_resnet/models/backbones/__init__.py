@@ -1,0 +1,1 @@
+"""Networks as keras_hub and keras_cv want backbones."""

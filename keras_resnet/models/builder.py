@@ -1,0 +1,225 @@
+"""The builder: any row of the plan as one functional Keras model."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+
+from keras_resnet.architecture.lineages import LINEAGES, TORCH_V1
+from keras_resnet.architecture.planner import Variant, plan
+from keras_resnet.models.arguments import (
+    Tensor,
+    check_activation,
+    check_tensor,
+    standardize_data_format,
+    standardize_dtype,
+    standardize_regularizer,
+    standardize_shape,
+)
+from keras_resnet.models.layers import Kit, body
+from keras_resnet.models.preprocessing import preprocessing_layers
+from keras_resnet.models.weights import find as weight_files
+from keras_resnet.utils import recursion
+from keras_resnet.utils.errors import check_bool, check_choice, check_positive, check_rate
+
+
+def ResNet(
+    variant: Variant,
+    include_top: bool = True,
+    weights: weight_files.Weights = None,
+    input_tensor: Tensor | None = None,
+    input_shape: Sequence[int | None] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    name: str | None = None,
+    *,
+    output_stride: int | None = None,
+    global_pool: bool = True,
+    style: str | None = None,
+    include_preprocessing: bool = False,
+    data_format: str | None = None,
+    dtype: str | keras.DTypePolicy | None = None,
+    dropout: float = 0.0,
+    drop_path: float = 0.0,
+    zero_init_residual: bool = False,
+    kernel_regularizer: str | keras.Regularizer | None = None,
+) -> keras.Model:
+    """Builds a residual network of any row as one flat functional graph of stock Keras layers.
+
+    Example:
+
+        thin = dataclasses.replace(keras_resnet.variants.RESNET34, name="thin", widths=(16, 32, 64, 128))
+        model = keras_resnet.ResNet(thin, input_shape=(64, 64, 3), classes=10)
+
+    Layer names, order of weights and defaults are those of `keras.applications`. Of the keyword-only arguments none but
+    `style` changes the list of weights: a weights file loads whatever the others are.
+
+    Args:
+        variant: the network, such as `keras_resnet.variants.RESNET50`, or a row of your own.
+        include_top: whether the model ends in global average pooling and a classifier.
+        weights: None (random), "imagenet", a key of `keras_resnet.list_weights()`, such as
+            "timm/resnet18.a1_in1k", or the path of a file of the same network, which its content tells: of Keras
+            (`.keras`, `.weights.h5`, `.h5`), PyTorch (`.pth`, `.pt`, `.bin`) or safetensors, with the names of
+            torchvision, timm or transformers, or a checkpoint of TF-Slim's, by its prefix (`model.ckpt` for
+            `model.ckpt.index`). See `keras_resnet.load_weights`.
+        input_tensor: a Keras tensor of rank 4 to use as the image; what it was computed from becomes part of the model.
+        input_shape: (height, width, channels), or (channels, height, width) where Keras' image data format says so.
+            Height and width may be None. The default is 224x224x3 with top (32x32x3 if the stem does not pool, as in
+            CIFAR nets), any size of 3 channels without. The named ImageNet networks want at least 32x32 here. With
+            weights for RGB, 1 or N channels adapt the stem's kernel: summed for 1, else repeated and scaled by 3 / N.
+        pooling: without top, None for the last feature map (N, H, W, C), "avg" or "max" for a vector (N, C).
+        classes: the number of classes, with top.
+        classifier_activation: activation of the classifier, with top; None returns logits. Under a mixed dtype policy
+            the classifier computes in float32.
+        name: the name of the model.
+        output_stride: by how much the last feature map is smaller than the image: None for as much as the network
+            strides, else 4, 8, 16 or 32 (CIFAR nets 1, 2 or 4; rootless nets 1, 2, 4 or 8; in general the stem's
+            stride, doubled by each stage but the first). Once it is reached, convolutions dilate instead of striding;
+            every k-th pixel of the denser map is the map of the network as it was (TF-Slim's `output_stride`;
+            torchvision's `replace_stride_with_dilation`).
+        global_pool: False, with top: fully convolutional, the classifier is applied at each position of the last
+            feature map.
+        style: whose layout to follow, "keras" (keras.applications), "torch" (torchvision, timm, transformers), "slim"
+            (TF-Slim) or, in v1, "torch_1x1" (transformers' `downsample_in_bottleneck`: strides as in the paper):
+            where strides, biases and padding sit, epsilon, momentum and initialisation. None: what the weights are of;
+            without weights, or where a file does not tell (`.weights.h5`, `.h5`), the network's own: "torch" for the
+            CIFAR nets, "keras" for the others.
+        include_preprocessing: whether the graph begins with what the weights expect, those of a key or of the style,
+            so that raw RGB in [0, 255] goes in. False: preprocess images yourself, see `preprocessing_for`.
+        data_format: "channels_last", (N, H, W, C), or "channels_first", (N, C, H, W), for images, `input_shape` and
+            feature maps; None is Keras' own setting. Weights fit both. On a CPU, TensorFlow runs channels_first only
+            under `compile(jit_compile=True)`.
+        dtype: the dtype policy of the layers, such as "mixed_bfloat16"; None is Keras' own setting.
+        dropout: the fraction of pooled features that training drops in front of the classifier, with top.
+        drop_path: the probability with which training drops the residual of the last unit; it grows linearly with
+            depth (stochastic depth, arXiv:1603.09382 section 3).
+        zero_init_residual: whether each unit begins as its shortcut: in v1 its last norm's gamma (arXiv:1706.02677
+            section 5.1), in v2 its last convolution's kernel starts at zero.
+        kernel_regularizer: regularizer of every convolution's and the classifier's kernel, such as "l2" or
+            `keras.regularizers.L2(5e-5)`.
+
+    Returns:
+        A `keras.Model`. Input: float images (N, height, width, channels). Output: with top (N, classes), or
+        (N, H, W, classes) without `global_pool`; without top, see `pooling`.
+
+    Raises:
+        ValueError: if an argument is not one of those above, or a weights file does not fit.
+        OSError: if published weights are not in the cache and cannot be downloaded.
+    """
+    if not isinstance(variant, Variant):
+        raise ValueError(f"`variant` must be a Variant, such as keras_resnet.variants.RESNET50; received {variant!r}.")
+    styles = tuple(known for known, version in LINEAGES if version == variant.version)
+    if style is not None:
+        check_choice("style", style, (None, *styles))
+    found = weight_files.find(weights, variant, style, include_top, classes)
+    if found:
+        check_choice("style", style, (None, *found.styles), " The weights are of no other.")
+        published = LINEAGES.get((variant.lineage.style, variant.version)) == variant.lineage
+        if style is None and published and variant.lineage.style not in found.styles:
+            style = next(iter(found.styles), None)
+    if style is not None:
+        check_choice("style", style, styles, " The weights are of another version.")
+        variant = replace(variant, lineage=LINEAGES[style, variant.version])
+    check_choice("pooling", pooling, (None, "avg", "max"))
+    check_bool("global_pool", global_pool)
+    check_bool("include_preprocessing", include_preprocessing)
+    check_bool("zero_init_residual", zero_init_residual)
+    check_rate("dropout", dropout)
+    check_rate("drop_path", drop_path)
+    if include_top:
+        check_positive("classes", classes)
+        check_activation(classifier_activation, weights is not None)
+    elif dropout or not global_pool:
+        raise ValueError(
+            "`dropout` and `global_pool=False` are about the classifier and need include_top=True; received "
+            f"include_top={include_top!r}, dropout={dropout!r}, global_pool={global_pool!r}."
+        )
+    if variant.shortcut is None and (drop_path or zero_init_residual):
+        raise ValueError(
+            "`drop_path` and `zero_init_residual` need a shortcut: without one nothing would be left of a unit; "
+            f"received drop_path={drop_path!r}, zero_init_residual={zero_init_residual!r}, Variant.shortcut=None."
+        )
+    data_format = standardize_data_format(data_format)
+    policy = standardize_dtype(dtype)
+    kit = Kit(
+        variant.lineage,
+        data_format,
+        policy.name,
+        standardize_regularizer(kernel_regularizer),
+        drop_path,
+        zero_init_residual,
+    )
+    input_shape = standardize_shape(input_shape, data_format)
+    if input_tensor is None:
+        side = variant.image_side if include_top else None
+        default = (side, side, 3) if data_format == "channels_last" else (3, side, side)
+        image = keras.Input(input_shape or default, dtype=policy.variable_dtype if dtype else None)
+    else:
+        check_tensor("input_tensor", input_tensor)
+        image = input_tensor
+    channels = image.shape[kit.channel_axis]
+    layout = plan(variant, output_stride, channels)
+    preprocessing = (found and found.preprocessing) or variant.lineage.preprocessing
+    x = preprocessing_layers(image, preprocessing, data_format) if include_preprocessing else image
+    x = body(x, layout, kit)
+    if include_top:
+        x = _top(x, kit, classes, classifier_activation, dropout, global_pool)
+    elif pooling:
+        x = kit.global_pool(x, pooling)
+    inputs = image if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
+    with recursion.allowed(len(kit.outputs)):
+        model = keras.Model(inputs, x, name=variant.name if name is None else name)
+    if found:
+        weight_files.load(model, found)
+    return model
+
+
+def with_classifier(
+    body: keras.Model,
+    classes: int,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    *,
+    global_pool: bool = True,
+    data_format: str | None = None,
+    dtype: str | keras.DTypePolicy | None = None,
+    dropout: float = 0.0,
+    kernel_regularizer: str | keras.Regularizer | None = None,
+) -> keras.Model:
+    """Puts a new classifier on a network that was built without top, with these same arguments."""
+    kit = Kit(
+        TORCH_V1,  # whatever it is: a top is the same in all
+        standardize_data_format(data_format),
+        standardize_dtype(dtype).name,
+        standardize_regularizer(kernel_regularizer),
+    )
+    x = _top(body.output, kit, classes, classifier_activation, dropout, global_pool)
+    with recursion.allowed(len(body.layers)):
+        return keras.Model(body.input, x, name=body.name)
+
+
+def check_top(
+    classes: int,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    *,
+    global_pool: bool = True,
+    dropout: float = 0.0,
+) -> None:
+    """Raises a `ValueError` for what no new classifier can be."""
+    check_positive("classes", classes)
+    check_activation(classifier_activation, pretrained=False)
+    check_bool("global_pool", global_pool)
+    check_rate("dropout", dropout)
+
+
+def _top(
+    x: Tensor,
+    kit: Kit,
+    classes: int,
+    activation: str | Callable[..., Any] | None,
+    dropout: float,
+    global_pool: bool,
+) -> Tensor:
+    """The classifier, behind the mean over all positions or at each."""
+    return kit.classifier(kit.global_pool(x, "avg") if global_pool else x, classes, activation, dropout)

@@ -1,0 +1,191 @@
+"""A functional model as data, and made anew: what reads what, and the same graph of other layers."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+import keras
+
+from keras_resnet.utils import recursion
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer, or of an operation that is none.
+
+    Attributes:
+        layer: what is called.
+        reads: the layers whose outputs it takes.
+        plain: whether it takes one tensor and nothing else, in the mode of the model.
+    """
+
+    layer: Any
+    reads: tuple[Any, ...]
+    plain: bool
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a model, and the models in it, call.
+
+    Attributes:
+        calls: all of them.
+        ends: the layers whose outputs are outputs of a model.
+    """
+
+    calls: list[Call] = field(default_factory=list)
+    ends: list[Any] = field(default_factory=list)
+
+    def followers(self) -> list[tuple[Any, Any]]:
+        """The layers that take what one other layer puts out, and nothing else reads; each with that other layer."""
+        times = Counter(id(call.layer) for call in self.calls)
+        readers = Counter(id(layer) for layer in self.ends)
+        readers.update(id(layer) for call in self.calls for layer in call.reads)
+        return [
+            (call.layer, call.reads[0])
+            for call in self.calls
+            if call.plain and times[id(call.layer)] == times[id(call.reads[0])] == readers[id(call.reads[0])] == 1
+        ]
+
+
+def functional(model: keras.Model) -> keras.Model:
+    """The model, which may be a `Sequential` or of a class of its own, as a plain graph of the very same layers.
+
+    Raises:
+        ValueError: if it has no graph, or does more than that in its `call`.
+    """
+    if not has_graph(model):
+        raise ValueError(
+            f"`model` must be a functional or a built Sequential model; received {type(model).__name__}. "
+            "Call a Sequential model on data, or give it an Input, first."
+        )
+    if isinstance(model, keras.Sequential):
+        inputs, outputs = model.inputs[0], model.outputs[0] if len(model.outputs) == 1 else model.outputs
+    else:
+        inputs, outputs = model.input, model.output
+    with recursion.allowed(len(model.layers)):
+        return keras.Model(inputs, outputs, name=model.name)
+
+
+def has_graph(layer: Any) -> bool:
+    """Whether a layer is a model that does what its graph says."""
+    if not isinstance(layer, keras.Model) or not getattr(layer, "inputs", None):
+        return False
+    plain = keras.Sequential if isinstance(layer, keras.Sequential) else _plain_class()
+    return type(layer).call is plain.call
+
+
+@cache
+def _plain_class() -> type[keras.Model]:
+    """What `keras.Model(inputs, outputs)` is an object of; Keras exports no name for it."""
+    nothing = keras.Input(())
+    return type(keras.Model(nothing, nothing))
+
+
+def read(model: keras.Model) -> Graph:
+    """Reads a model's graph from its config.
+
+    Raises:
+        ValueError: if it has none.
+    """
+    found, visited = Graph(), set()
+
+    def visit(model: keras.Model, training: bool) -> None:
+        if (id(model), training) in visited:
+            return
+        visited.add((id(model), training))
+        graph = functional(model)
+        layers, config = {layer.name: layer for layer in graph.operations}, graph.get_config()
+        found.ends.extend(layers[name] for name in _names(config["output_layers"]))
+        for entry in config["layers"]:
+            layer = layers[entry["name"]]
+            for node in entry["inbound_nodes"]:
+                given = [value for value in (*node["args"], *node["kwargs"].values()) if value not in (None, False)]
+                plain = len(given) == 1 and _is_tensor(given[0]) and not training
+                found.calls.append(Call(layer, tuple(layers[name] for name in _read(given)), plain))
+                if has_graph(layer):
+                    visit(layer, training or any(value == 1 for value in given))
+
+    visit(model, False)
+    return found
+
+
+def alike(layer: Any, **changes: Any) -> Any:
+    """A new layer of the same config, but for changes; functions are those of the live one, which is trusted."""
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.Lambda):
+        function = layer.function
+        new = type(layer).from_config(config, {function.__name__: function}, safe_mode=False)
+        new.function = function  # what comes from a config has lost its globals
+        return new
+    config |= {key: value for key, value in vars(layer).items() if key in config and isinstance(value, FunctionType)}
+    return type(layer).from_config(config | changes)
+
+
+def rebuild(
+    model: keras.Model,
+    make: Callable[[Any], Any],
+    call: Callable[..., Any],
+    weights: Callable[[Any], Any] = lambda layer: layer.get_weights(),
+) -> keras.Model:
+    """Makes a model's graph, and those of the models in it, again: of new layers, some of them changed.
+
+    Args:
+        model: with a graph.
+        make: returns a new layer for an old one, not built yet, or None for one that is alike.
+        call: is given the old layer, the new one, and what that is called with; returns what comes out.
+        weights: returns those of the new layer for an old one.
+    """
+    news: dict[int, Any] = {}  # by the id of the old; a layer that is shared stays so
+    olds: dict[int, Any] = {}  # by the id of the new
+
+    def renew(layer: Any) -> Any:
+        if id(layer) not in news:
+            new = again(layer) if has_graph(layer) else make(layer) or alike(layer)
+            news[id(layer)], olds[id(new)] = new, layer
+        return news[id(layer)]
+
+    def again(model: keras.Model) -> keras.Model:
+        graph = functional(model)
+        inputs = {id(layer.output): layer for layer in graph.layers if isinstance(layer, keras.layers.InputLayer)}
+        tensors = keras.tree.map_structure(lambda x: alike(inputs[id(x)]).output, graph.input)
+        with recursion.allowed(len(graph.layers)):
+            return keras.models.clone_model(
+                graph,
+                input_tensors=tensors,  # else the inputs lose their names
+                clone_function=renew,
+                call_function=lambda new, *args, **options: call(olds[id(new)], new, *args, **options),
+            )
+
+    result = again(model)
+    for old in olds.values():
+        if not has_graph(old) and getattr(news[id(old)], "weights", None):
+            news[id(old)].set_weights(weights(old))
+            if hasattr(old, "finalize_state"):  # of Normalization, which computes with a copy of its weights
+                news[id(old)].finalize_state()
+    return result
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("class_name") == "__keras_tensor__"
+
+
+def _read(value: Any) -> Iterator[str]:
+    """The names of the layers whose outputs a call's arguments hold, as configs write them."""
+    if _is_tensor(value):
+        yield value["config"]["keras_history"][0]
+    elif isinstance(value, (list, tuple, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _read(part)
+
+
+def _names(value: Any) -> Iterator[str]:
+    """The names in a nest of [name, node, tensor]."""
+    if isinstance(value, (list, tuple)) and len(value) == 3 and isinstance(value[0], str):
+        yield value[0]
+    else:
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _names(part)

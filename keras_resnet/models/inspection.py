@@ -1,0 +1,131 @@
+"""Finds our networks in a model, built or loaded, and reads their plan from its layers."""
+
+from dataclasses import dataclass, replace
+
+import keras
+
+from keras_resnet.architecture.detect import UNIT_CONV, read_plan, stem_pool, striding_convs, styles_of
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.plans import Conv, Plan, Unit
+from keras_resnet.architecture.rows import SLIM_NETS
+from keras_resnet.utils.errors import choice_error
+
+
+@dataclass(frozen=True)
+class Network:
+    """One of our networks inside a model."""
+
+    scope: str  # its name among others: the prefix, else that of TF-Slim's network, else that of the model around it
+    prefix: str  # of its layers' names, without the "__"
+    plan: Plan  # as far as it can be read: a shortcut without weights is "identity"
+    layers: dict[str, keras.Layer]  # by name without prefix
+
+    @property
+    def striding(self) -> list[str]:
+        """The units in which a convolution strides or gave its stride up."""
+        return list(striding_convs(self.plan))
+
+    @property
+    def with_tail(self) -> Plan:
+        """The plan, and the unit of which there is no more than a first norm, behind which a v2 network was cut."""
+        known, stages = {unit.name for unit in self.plan.units}, list(self.plan.stages)
+        for name in (name.removesuffix("_preact_bn") for name in self.layers if name.endswith("_preact_bn")):
+            if name not in known:
+                tail = Unit(name, (), "identity", False)
+                if tail.stage == self.plan.units[-1].stage:
+                    stages[-1] = (*stages[-1], tail)
+                else:
+                    stages.append((tail,))
+        return replace(self.plan, stages=tuple(stages))
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The styles in which it can have been built; in short networks some don't differ."""
+        pool = self.layers.get("pool1_pool")
+        return styles_of(self.plan, stem_pool(self.layers, *((pool.pool_size, pool.padding) if pool else (None, None))))
+
+
+def networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
+    """The networks of ours at the surface of a model and, if asked for, in the models that it is made of."""
+    if not isinstance(model, keras.Model) or not (nested or getattr(model, "inputs", None)):
+        raise ValueError(f"`model` must be a {'' if nested else 'functional '}keras.Model; received {model!r}.")
+    found = []
+    for around in list(models(model).values()) if nested else [model]:
+        scopes: dict[str, dict[str, keras.Layer]] = {}
+        for layer in around.layers:
+            prefix, _, name = layer.name.rpartition("__")
+            scopes.setdefault(prefix, {})[name] = layer
+        for prefix, layers in scopes.items():
+            convs = {
+                name: _conv(name, layers)
+                for name, layer in layers.items()
+                if isinstance(layer, keras.layers.Conv2D) and (UNIT_CONV.fullmatch(name) or name == "conv1_conv")
+            }
+            if read := read_plan(layers, convs):
+                name = around.name if around is not model else published(read) or model.name
+                found.append(Network(prefix.replace("__", "/") or name, prefix, read, layers))
+    return found
+
+
+def models(model: keras.Model, path: str = "") -> dict[str, keras.Model]:
+    """A model and those that it is made of, each once, by path."""
+    found = {path: model}
+    for layer in model.layers:
+        inner = getattr(layer, "layer", layer)  # a wrapper's, such as TimeDistributed's
+        if isinstance(inner, keras.Model):
+            more = models(inner, f"{path}{layer.name}/")
+            found |= {
+                deeper: each for deeper, each in more.items() if not any(each is known for known in found.values())
+            }
+    return found
+
+
+def choose(model: keras.Model, scope: str | None, *, nested: bool = True) -> Network:
+    """The network of a model; the one that a scope names, if there are several."""
+    found = networks(model, nested=nested)
+    if not found:
+        raise no_network(model)
+    chosen = found if len(found) == 1 else [network for network in found if network.scope == scope]
+    if len(chosen) == 1:
+        return chosen[0]
+    if chosen:
+        raise ValueError(
+            f"`scope` {scope!r} names {len(chosen)} networks in {model.name!r}: take the models that hold them, "
+            "`model.get_layer(...)`."
+        )
+    scopes = tuple(network.scope for network in found)
+    raise choice_error("scope", scope, scopes, f" These are the networks in {model.name!r}.")
+
+
+def no_network(model: keras.Model) -> ValueError:
+    """The error for a model without any."""
+    inner = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
+    hint = f" Is it model.get_layer({inner[0]!r})?" if inner else ""
+    return ValueError(f"`model` must be one of our networks; received {model.name!r}, which has no such units.{hint}")
+
+
+def published(network: Plan) -> str | None:
+    """TF-Slim's name of a network, if it is one of its own."""
+    kernels = [conv.kernel_shape for conv in network.convs()]
+    for (version, depth), row in SLIM_NETS.items():
+        wanted = plan(row, channels=kernels[0][2])
+        if version == network.version and kernels == [conv.kernel_shape for conv in wanted.convs()]:
+            return f"resnet_v{version}_{depth}"
+    return None
+
+
+def _conv(layer: str, layers: dict[str, keras.Layer]) -> Conv:
+    """What a layer convolves, and how."""
+    conv, name = layers[layer], layer.removesuffix("_conv")
+    pad = layers.get(f"{name}_pad")
+    return Conv(
+        name,
+        conv.kernel.shape[2] * conv.groups,
+        conv.filters,
+        conv.kernel_size[0],
+        conv.strides[0],
+        conv.dilation_rate[0],
+        conv.groups,
+        conv.use_bias,
+        pad.padding[0][0] if pad else 0,
+    )

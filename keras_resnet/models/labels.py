@@ -1,0 +1,95 @@
+"""Class names: ImageNet's, and those that a trained model carries with it."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet.checkpoints.download.fetch import fetch
+from keras_resnet.utils import recursion
+from keras_resnet.utils.errors import check_positive
+
+_INDEX_URL = "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
+_INDEX_DIGEST = "md5:c2c37ea517e94d9795004a39431a14cb"
+_PREFIX = "class_names>"
+
+
+def decode_predictions(
+    preds: Any, top: int = 5, labels: Sequence[str] | None = None
+) -> list[list[tuple[str, str, float]]]:
+    """Names the most probable classes of each image.
+
+    Example:
+
+        decode_predictions(model.predict(images), top=3)[0]  # [("n02504458", "African_elephant", 0.82), ...]
+        decode_predictions(model.predict(images), labels=["cat", "dog"])
+
+    Args:
+        preds: scores (N, classes): for ImageNet's names (N, 1000), or (N, 1001) with a background class first, which
+            is left out. An array or a tensor of the backend.
+        top: how many classes to name, at most.
+        labels: the names of the classes; None: ImageNet's, from Keras' class index, which is downloaded once.
+
+    Returns:
+        For each image a list of (id, name, score), best first. With `labels` the id is the name, too.
+
+    Raises:
+        ValueError: if `preds` has another shape.
+        OSError: if the class index is not in the cache and cannot be downloaded.
+    """
+    check_positive("top", top)
+    scores = np.asarray(keras.ops.convert_to_numpy(preds))
+    allowed = (1000, 1001) if labels is None else (len(labels),)
+    if scores.ndim != 2 or scores.shape[1] not in allowed:
+        wanted = " or ".join(f"(N, {classes})" for classes in allowed)
+        hint = " For classes of your own pass their names as `labels=`." if labels is None else ""
+        raise ValueError(f"`preds` must be of shape {wanted}; received {scores.shape}.{hint}")
+    if labels is None:
+        names = imagenet_classes()
+        scores = scores[:, -1000:]
+    else:
+        names = [(label, label) for label in labels]
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    return [[(*names[i], row[i]) for i in indices] for row, indices in zip(scores, best, strict=True)]
+
+
+def imagenet_classes() -> list[tuple[str, str]]:
+    """ImageNet's 1000 classes, (id, name), such as ("n02504458", "African_elephant"), from Keras' class index.
+
+    Raises:
+        OSError: if the index is not in the cache and cannot be downloaded.
+    """
+    path = fetch(
+        _INDEX_URL, "imagenet_class_index.json", _INDEX_DIGEST, otherwise="pass the names of the classes as `labels=`"
+    )
+    index = json.loads(path.read_text())
+    return [tuple(index[str(i)]) for i in range(1000)]
+
+
+def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
+    """Appends a layer that does nothing and is called after the classes, so that every file of the model holds them.
+
+    A layer's name is the only text that stock layers keep. TensorFlow allows few characters in it, and so others are
+    written as `\\uXXXX`.
+    """
+
+    def escape(character: re.Match[str]) -> str:
+        code = ord(character[0])
+        return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+    name = _PREFIX + ">".join(re.sub(r"[^A-Za-z0-9_-]", escape, name) for name in names)
+    scores = model.layers[-1].input if class_names(model) else model.output
+    output = keras.layers.Identity(dtype="float32", name=name)(scores)
+    with recursion.allowed(len(model.layers)):
+        return keras.Model(model.input, output, name=model.name)
+
+
+def class_names(model: keras.Model) -> tuple[str, ...] | None:
+    """The names of a model's outputs, if `with_class_names` left them in it or the file it came from; or None."""
+    last = model.layers[-1].name
+    if not last.startswith(_PREFIX):
+        return None
+    return tuple(name.encode("ascii").decode("unicode_escape") for name in last.removeprefix(_PREFIX).split(">"))

@@ -1,0 +1,133 @@
+"""One line per public network, each a function with signature, defaults, docstring and pickle of its own."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from keras_resnet.architecture import rows
+from keras_resnet.architecture.planner import Stem, Variant
+from keras_resnet.models.arguments import standardize_data_format, standardize_shape
+from keras_resnet.models.builder import ResNet
+
+__all__ = [
+    "ResNet",
+    "ResNet18",
+    "ResNet18V2",
+    "ResNet20",
+    "ResNet20V2",
+    "ResNet26",
+    "ResNet32",
+    "ResNet32V2",
+    "ResNet34",
+    "ResNet34V2",
+    "ResNet44",
+    "ResNet44V2",
+    "ResNet50",
+    "ResNet50V2",
+    "ResNet56",
+    "ResNet56V2",
+    "ResNet101",
+    "ResNet101V2",
+    "ResNet110",
+    "ResNet110V2",
+    "ResNet152",
+    "ResNet152V2",
+    "ResNet164",
+    "ResNet164V2",
+    "ResNet200",
+    "ResNet200V2",
+    "ResNet1001V2",
+    "ResNet1202",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _bind(
+    build: Callable[Concatenate[Variant, P], T], variant: Variant, *, minimum: int = 1, **defaults: Any
+) -> Callable[P, T]:
+    """Fixes the variant: a function with signature, defaults, docstring and pickle of its own."""
+    defaults["name"] = variant.name
+    generic = inspect.signature(build)
+    signature = generic.replace(
+        parameters=[
+            parameter.replace(default=defaults.get(name, parameter.default))
+            for name, parameter in generic.parameters.items()
+            if name != "variant"
+        ]
+    )
+
+    def builder(*args: P.args, **kwargs: P.kwargs) -> T:
+        bound = signature.bind(*args, **kwargs)
+        data_format = standardize_data_format(bound.arguments.get("data_format"))
+        shape = defaults.get("input_shape")
+        if shape and "input_shape" not in bound.arguments and data_format == "channels_first":
+            bound.arguments["input_shape"] = (shape[2], *shape[:2])
+        bound.apply_defaults()
+        bound.arguments["input_shape"] = standardize_shape(bound.arguments["input_shape"], data_format, minimum)
+        return build(variant, *bound.args, **bound.kwargs)
+
+    builder.__name__ = builder.__qualname__ = variant.name.replace("resnet", "ResNet").replace("v2", "V2")
+    builder.__annotations__ = {name: type_ for name, type_ in build.__annotations__.items() if name != "variant"}
+    builder.__doc__ = _document(variant, builder.__name__, build.__doc__ or "")
+    builder.__signature__ = signature  # type: ignore[attr-defined]
+    return builder
+
+
+def _document(variant: Variant, name: str, generic: str) -> str:
+    """The generic docstring from its second argument on, under a headline and an example of the network's own."""
+    source = "arXiv:1512.03385" if variant.version == 1 else "arXiv:1603.05027"
+    kind = "" if variant.version == 1 else "pre-activation "
+    units = ", ".join(map(str, variant.units))
+    call = "weights=None, classes=10" if variant.stem == Stem() else ""
+    return f"""Builds {name}: stages of {units} {kind}{variant.block} units, one flat graph of stock Keras layers.
+
+    Example:
+
+        model = keras_resnet.{name}({call})
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.fit(images, labels)  # images (N, height, width, 3), labels (N,)
+
+    Layer names, order of weights and defaults are those of `keras.applications`. Source: {source}.
+
+    Args:
+        include_top:{generic.partition("        include_top:")[2]}"""
+
+
+def _imagenet(build: Callable[Concatenate[Variant, P], T], variant: Variant) -> Callable[P, T]:
+    return _bind(build, variant, minimum=32, weights="imagenet")
+
+
+def _cifar(build: Callable[Concatenate[Variant, P], T], variant: Variant) -> Callable[P, T]:
+    return _bind(build, variant, input_shape=(32, 32, 3), classes=10)
+
+
+ResNet18 = _imagenet(ResNet, rows.RESNET18)
+ResNet26 = _imagenet(ResNet, rows.RESNET26)
+ResNet34 = _imagenet(ResNet, rows.RESNET34)
+ResNet50 = _imagenet(ResNet, rows.RESNET50)
+ResNet101 = _imagenet(ResNet, rows.RESNET101)
+ResNet152 = _imagenet(ResNet, rows.RESNET152)
+ResNet200 = _imagenet(ResNet, rows.RESNET200)
+ResNet18V2 = _imagenet(ResNet, rows.RESNET18V2)
+ResNet34V2 = _imagenet(ResNet, rows.RESNET34V2)
+ResNet50V2 = _imagenet(ResNet, rows.RESNET50V2)
+ResNet101V2 = _imagenet(ResNet, rows.RESNET101V2)
+ResNet152V2 = _imagenet(ResNet, rows.RESNET152V2)
+ResNet200V2 = _imagenet(ResNet, rows.RESNET200V2)
+
+ResNet20 = _cifar(ResNet, rows.RESNET20)
+ResNet32 = _cifar(ResNet, rows.RESNET32)
+ResNet44 = _cifar(ResNet, rows.RESNET44)
+ResNet56 = _cifar(ResNet, rows.RESNET56)
+ResNet110 = _cifar(ResNet, rows.RESNET110)
+ResNet164 = _cifar(ResNet, rows.RESNET164)
+ResNet1202 = _cifar(ResNet, rows.RESNET1202)
+ResNet20V2 = _cifar(ResNet, rows.RESNET20V2)
+ResNet32V2 = _cifar(ResNet, rows.RESNET32V2)
+ResNet44V2 = _cifar(ResNet, rows.RESNET44V2)
+ResNet56V2 = _cifar(ResNet, rows.RESNET56V2)
+ResNet110V2 = _cifar(ResNet, rows.RESNET110V2)
+ResNet164V2 = _cifar(ResNet, rows.RESNET164V2)
+ResNet1001V2 = _cifar(ResNet, rows.RESNET1001V2)

@@ -1,0 +1,86 @@
+"""What published weights expect of an image, as a function and as layers."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_resnet.models.arguments import standardize_data_format
+
+# Means and standard deviations of ImageNet's pixels in [0, 255], by mode; RGB, but in "caffe", which is BGR.
+CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+TORCH_MEAN_RGB = (255 * 0.485, 255 * 0.456, 255 * 0.406)
+TORCH_STD_RGB = (255 * 0.229, 255 * 0.224, 255 * 0.225)
+_ONES = (1.0, 1.0, 1.0)
+_SCALES = {
+    "caffe": (CAFFE_MEAN_BGR, _ONES),  # Caffe, keras.applications v1
+    "rgb_means": (CAFFE_MEAN_BGR[::-1], _ONES),  # TF-Slim v1
+    "torch": (TORCH_MEAN_RGB, TORCH_STD_RGB),  # torchvision, most of timm's, transformers
+    "swav": (TORCH_MEAN_RGB, (255 * 0.228, *TORCH_STD_RGB[1:])),  # SwAV's code differs in red
+}
+
+
+def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
+    """Turns RGB images in [0, 255] into what weights of this mode expect.
+
+    Args:
+        x: images (..., height, width, 3), or (..., 3, height, width): a NumPy array, a backend's tensor or a Keras
+            tensor. It is not changed. Integers become Keras' default float.
+        mode: "tf", RGB in [-1, 1]; "caffe", BGR less the means of ImageNet; "rgb_means", RGB less them; "torch", in
+            standard deviations from them; "swav", in SwAV's deviations.
+        data_format: "channels_last" or "channels_first"; None is Keras' own setting.
+
+    Returns:
+        The same kind of array or tensor, of the same shape.
+
+    Raises:
+        ValueError: if `data_format` is another, or a mode but "tf" gets other than 3 channels.
+    """
+    data_format = standardize_data_format(data_format)
+    x = x if hasattr(x, "dtype") else np.asarray(x)
+    xp: Any = np if isinstance(x, np.ndarray) else ops  # the two name these functions alike
+    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)):
+        x = x.astype(keras.config.floatx()) if xp is np else ops.cast(x, keras.config.floatx())
+    if mode == "tf":
+        return x / 127.5 - 1.0
+    first = data_format == "channels_first"
+    if x.shape[-3 if first else -1] != 3:
+        raise ValueError(
+            f"`x` must have 3 channels, RGB, {'before' if first else 'after'} height and width; "
+            f"received the shape {tuple(x.shape)}."
+        )
+    mean, std = (xp.array(row, dtype=keras.backend.standardize_dtype(x.dtype)) for row in _SCALES[mode])
+    if first:
+        mean, std = xp.reshape(mean, (3, 1, 1)), xp.reshape(std, (3, 1, 1))
+    if mode == "caffe":
+        x = xp.flip(x, axis=-3 if first else -1)
+    return xp.divide(xp.subtract(x, mean), std)
+
+
+def preprocessing_layers(x: Any, mode: str, data_format: str) -> Any:
+    """Turns raw RGB in [0, 255], a Keras tensor, into what weights of this mode expect; adds no weights.
+
+    Modes are those of `preprocess_input`. Works in float32 under any dtype policy.
+    """
+    if mode == "tf":
+        return layers.Rescaling(1 / 127.5, -1.0, dtype="float32", name="preprocess")(x)
+    axis = 3 if data_format == "channels_last" else 1
+    if x.shape[axis] != 3:
+        raise ValueError(
+            f"`include_preprocessing=True` needs 3 channels, RGB; received an input with {x.shape[axis]}. "
+            "Preprocess such images before the model."
+        )
+    if mode == "caffe":
+        # A negative slice fails on torch, and a convolution would add weights: crop each channel, and join them again.
+        # A cropping layer of the other data_format takes channels for width (channels last) or height.
+        other = "channels_first" if data_format == "channels_last" else "channels_last"
+        bgr = []
+        for channel, name in ((2, "blue"), (1, "green"), (0, "red")):
+            crop = (channel, 2 - channel)
+            cropping = ((0, 0), crop) if other == "channels_first" else (crop, (0, 0))
+            bgr.append(layers.Cropping2D(cropping, other, dtype="float32", name=f"preprocess_{name}")(x))
+        x = layers.Concatenate(axis=axis, dtype="float32", name="preprocess_bgr")(bgr)
+    mean, std = _SCALES[mode]
+    variance = [deviation**2 for deviation in std]
+    return layers.Normalization(axis, list(mean), variance, dtype="float32", name="preprocess")(x)

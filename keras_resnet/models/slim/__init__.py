@@ -1,0 +1,1 @@
+"""TF-Slim's functions over Keras tensors."""

@@ -1,0 +1,256 @@
+"""TF-Slim's units and blocks over Keras tensors, and how blocks are stacked at an output stride."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import keras
+
+from keras_resnet.architecture.lineages import LINEAGES
+from keras_resnet.architecture.planner import unit
+from keras_resnet.checkpoints.families import names
+from keras_resnet.models.arguments import Tensor, check_tensor, standardize_dtype
+from keras_resnet.models.features import unit_end_points
+from keras_resnet.models.layers import UNITS, Kit
+from keras_resnet.utils.errors import check_name, check_positive
+
+Ends = dict[str, Tensor]
+Version = Literal[1, 2]
+
+
+class Block(NamedTuple):
+    """One stage, as TF-Slim describes it.
+
+    Example:
+
+        def plain(inputs, depth, stride, rate=1):
+            return keras.layers.Conv2D(depth, 3, stride, "same", dilation_rate=rate, activation="relu")(inputs)
+
+        block = Block("block1", plain, [{"depth": 64, "stride": 1}, {"depth": 64, "stride": 2}])
+
+    Attributes:
+        scope: its name in end points and variables: "block1" holds the layers `conv2_...`, "block2" `conv3_...`; layers
+            of other names begin with the name itself.
+        unit_fn: `bottleneck_v1`, `bottleneck_v2` or a function of your own, called once a unit with the feature map,
+            `rate=` (the dilation of its 3x3 convolutions) and the unit's arguments; it returns the next feature map.
+            Once `output_stride` is reached, a "stride" among the arguments is 1.
+        args: one dict of arguments per unit.
+    """
+
+    scope: str
+    unit_fn: Callable[..., Tensor]
+    args: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in which network a unit is built."""
+
+    kit: Kit
+    end_points: Ends
+    scope: str  # such as "resnet_v1_50/block1/unit_2"
+    name: str  # such as "conv2_block2"
+    given_up: int = 1  # the stride that the unit had, where it dilates instead
+
+
+_PLACE: ContextVar[_Place | None] = ContextVar("place", default=None)
+
+
+def bottleneck_v1(
+    inputs: Tensor,
+    depth: int,
+    depth_bottleneck: int,
+    stride: int,
+    rate: int = 1,
+    outputs_collections: None = None,
+    scope: str | None = None,
+) -> Tensor:
+    """Applies one bottleneck unit: relu(shortcut + residual), norms after convolutions.
+
+    Example:
+
+        x = bottleneck_v1(keras.Input((56, 56, 256)), depth=256, depth_bottleneck=64, stride=2)  # (N, 28, 28, 256)
+
+    Args:
+        inputs: a Keras tensor (N, height, width, channels).
+        depth: channels that go out; where others come in, the shortcut projects.
+        depth_bottleneck: channels of the 1x1 and the 3x3 convolution inside.
+        stride: of the 3x3 convolution and the shortcut: the map becomes so much smaller.
+        rate: dilation of the 3x3 convolution.
+        outputs_collections: None: Keras has no collections; end points come from the networks' functions.
+        scope: the unit's name, if it isn't "bottleneck_v1". Two outside a network, but in one model, need two names.
+
+    Returns:
+        A Keras tensor (N, ceil(height / stride), ceil(width / stride), depth).
+
+    Raises:
+        ValueError: if an argument is none of these, or both `stride` and `rate` are above 1.
+    """
+    return _bottleneck(1, inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope)
+
+
+def bottleneck_v2(
+    inputs: Tensor,
+    depth: int,
+    depth_bottleneck: int,
+    stride: int,
+    rate: int = 1,
+    outputs_collections: None = None,
+    scope: str | None = None,
+) -> Tensor:
+    """Applies one pre-activation bottleneck unit: shortcut + residual, norms before convolutions.
+
+    Example:
+
+        x = bottleneck_v2(keras.Input((56, 56, 256)), depth=256, depth_bottleneck=64, stride=2)  # (N, 28, 28, 256)
+
+    Arguments, result and errors are those of `bottleneck_v1`.
+    """
+    return _bottleneck(2, inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope)
+
+
+def resnet_v1_block(scope: str, base_depth: int, num_units: int, stride: int) -> Block:
+    """Describes a stage of `num_units` bottlenecks that put out 4 * base_depth channels; the last one strides.
+
+    Example:
+
+        resnet_v1_block("block1", base_depth=64, num_units=3, stride=2).args[-1]
+        # {"depth": 256, "depth_bottleneck": 64, "stride": 2}
+    """
+    return _block(bottleneck_v1, scope, base_depth, num_units, stride)
+
+
+def resnet_v2_block(scope: str, base_depth: int, num_units: int, stride: int) -> Block:
+    """Describes a stage of `num_units` pre-activation bottlenecks; otherwise as `resnet_v1_block`.
+
+    Example:
+
+        blocks = [resnet_v2_block("block1", base_depth=64, num_units=3, stride=2)]
+    """
+    return _block(bottleneck_v2, scope, base_depth, num_units, stride)
+
+
+def slim_kit(version: Version, momentum: float = 0.997, epsilon: float = 1e-5, **fields: Any) -> Kit:
+    """The layers of a network of TF-Slim's, in Keras' own data format and dtype."""
+    lineage = replace(LINEAGES["slim", version], momentum=momentum, epsilon=epsilon)
+    return Kit(lineage, keras.config.image_data_format(), standardize_dtype(None).name, **fields)
+
+
+def stack(
+    x: Tensor, blocks: Sequence[Block], kit: Kit, ends: Ends, scope: str, rates: list[int | None], non_strided: bool
+) -> Tensor:
+    """Applies every unit of every block: with its stride, or, where `rates` has one, with that dilation instead."""
+    left = iter(rates)
+    for block in blocks:
+        stage = names.slim_stage(block.scope)
+        for index, args in enumerate(block.args, 1):
+            rate, stride = next(left), args.get("stride", 1)
+            moved = non_strided and index == len(block.args)  # the stride, to behind the unit
+            if "stride" in args and (rate or moved):
+                args = args | {"stride": 1}
+            place = _Place(kit, ends, f"{scope}/{block.scope}/unit_{index}", f"{stage}_block{index}")
+            with _at(replace(place, given_up=stride if rate else 1)):
+                x = block.unit_fn(x, rate=rate or 1, **args)
+            check_tensor("Block.unit_fn", x)
+            ends[f"{place.scope}/{_name(block.unit_fn)}"] = x
+        ends[f"{scope}/{block.scope}"] = x
+        if moved and not rate and stride > 1:
+            x = kit.pool(x, 1, stride, f"{stage}_pool")
+    return x
+
+
+def strides(blocks: Sequence[Block]) -> list[int]:
+    """The stride of each unit of each block, checked."""
+    if not isinstance(blocks, Sequence) or not blocks or not all(isinstance(block, Block) for block in blocks):
+        raise ValueError(
+            f"`blocks` must be a list of Block, such as resnet_v1_block('block1', 64, 3, 2); received {blocks!r}."
+        )
+    for block in blocks:
+        check_name("Block.scope", block.scope)
+        if names.slim_block(names.slim_stage(block.scope)) != block.scope:
+            raise ValueError(
+                f"`Block.scope` must not be a stage's name; received {block.scope!r}: say 'block1' for 'conv2'."
+            )
+        if not callable(block.unit_fn) or not block.args or not all(isinstance(args, dict) for args in block.args):
+            raise ValueError(
+                f"`Block.unit_fn` must be a function and `Block.args` a list of one dict per unit; received {block!r}."
+            )
+    if len({block.scope for block in blocks}) < len(blocks):
+        raise ValueError(f"`blocks`: each `scope` must be another; received {[block.scope for block in blocks]}.")
+    found = [args.get("stride", 1) for block in blocks for args in block.args]
+    for stride in found:
+        check_positive("Block.args: stride", stride)
+    return found
+
+
+@contextmanager
+def _at(place: _Place) -> Iterator[None]:
+    """Units called inside belong to this place."""
+    token = _PLACE.set(place)
+    try:
+        yield
+    finally:
+        _PLACE.reset(token)
+
+
+def _name(unit_fn: Callable[..., Tensor]) -> str:
+    """What a unit of this function is called in end points, unless it says so itself."""
+    inner = getattr(unit_fn, "func", unit_fn)  # a partial's
+    return getattr(inner, "__name__", type(inner).__name__)
+
+
+def _bottleneck(
+    version: Version,
+    inputs: Tensor,
+    depth: int,
+    depth_bottleneck: int,
+    stride: int,
+    rate: int,
+    outputs_collections: None,
+    scope: str | None,
+) -> Tensor:
+    """One unit of the plan, at its place in the network that is being built, or on its own."""
+    check_tensor("inputs", inputs)
+    for argument, value in {
+        "depth": depth,
+        "depth_bottleneck": depth_bottleneck,
+        "stride": stride,
+        "rate": rate,
+    }.items():
+        check_positive(argument, value)
+    if stride > 1 and rate > 1:
+        raise ValueError(f"`stride` and `rate` can't both be above 1; received stride={stride}, rate={rate}.")
+    if outputs_collections is not None:
+        raise ValueError(
+            "`outputs_collections` must be None: Keras has no collections; the networks' functions return the end "
+            f"points. Received {outputs_collections!r}."
+        )
+    default = f"bottleneck_v{version}"
+    own = default if scope is None else scope
+    check_name("scope", own)
+    place = _PLACE.get() or _Place(slim_kit(version), {}, "", "")
+    name = own if not place.name else place.name if own == default else f"{place.name}_{own}"
+    outer = place.kit.lineage
+    lineage = replace(LINEAGES["slim", version], momentum=outer.momentum, epsilon=outer.epsilon)
+    kit = replace(place.kit, lineage=lineage)
+    channels = inputs.shape[kit.channel_axis]
+    check_positive("inputs: channels", channels)
+    filters = (depth_bottleneck, depth_bottleneck, depth)
+    if stride > 1:
+        built = unit(lineage, name, channels, filters, stride)
+    else:
+        built = unit(lineage, name, channels, filters, place.given_up).dense(rate)
+    x = UNITS[version](inputs, built, kit)
+    place.end_points.update(unit_end_points(kit.outputs, built, f"{place.scope}/{own}"))
+    return x
+
+
+def _block(unit_fn: Callable[..., Tensor], scope: str, base_depth: int, num_units: int, stride: int) -> Block:
+    """Bottlenecks of one width; the last one strides."""
+    for argument, value in {"base_depth": base_depth, "num_units": num_units, "stride": stride}.items():
+        check_positive(argument, value)
+    args = [{"depth": 4 * base_depth, "depth_bottleneck": base_depth, "stride": 1} for _ in range(num_units)]
+    args[-1]["stride"] = stride
+    return Block(scope, unit_fn, args)

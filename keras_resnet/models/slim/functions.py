@@ -1,0 +1,276 @@
+"""TF-Slim's face: its functions, with its parameters and positions, over Keras tensors.
+
+    from keras_resnet.models.slim.functions import resnet_v1
+
+    images = keras.Input((321, 321, 3))
+    net, end_points = resnet_v1.resnet_v1_50(images, 21, global_pool=False, output_stride=16, spatial_squeeze=False)
+    model = keras.Model(images, net)  # (N, 21, 21, 21)
+
+What Slim took from its `arg_scope` are keywords here: `weight_decay`, `batch_norm_decay`, `batch_norm_epsilon`. The one
+default that differs is `is_training=None`. Source: tensorflow/models, research/slim/nets/resnet_v1.py and resnet_v2.py.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.rows import SLIM_NETS
+from keras_resnet.checkpoints.families.names import slim_block
+from keras_resnet.models.arguments import Tensor
+from keras_resnet.models.slim.blocks import (
+    Block,
+    Ends,
+    Version,
+    bottleneck_v1,
+    bottleneck_v2,
+    resnet_v1_block,
+    resnet_v2_block,
+)
+from keras_resnet.models.slim.network import resnet
+from keras_resnet.utils.errors import check_positive
+
+__all__ = [
+    "Block",
+    "bottleneck_v1",
+    "bottleneck_v2",
+    "resnet_v1",
+    "resnet_v1_50",
+    "resnet_v1_101",
+    "resnet_v1_152",
+    "resnet_v1_200",
+    "resnet_v1_block",
+    "resnet_v2",
+    "resnet_v2_50",
+    "resnet_v2_101",
+    "resnet_v2_152",
+    "resnet_v2_200",
+    "resnet_v2_block",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def resnet_v1(
+    inputs: Tensor,
+    blocks: Sequence[Block],
+    num_classes: int | None = None,
+    is_training: bool | None = None,
+    global_pool: bool = True,
+    output_stride: int | None = None,
+    include_root_block: bool = True,
+    spatial_squeeze: bool = True,
+    store_non_strided_activations: bool = False,
+    reuse: bool | None = None,
+    scope: str | None = None,
+    *,
+    weight_decay: float = 0.0,
+    batch_norm_decay: float = 0.997,
+    batch_norm_epsilon: float = 1e-5,
+) -> tuple[Tensor, Ends]:
+    """Builds a v1 network of any blocks.
+
+    Example:
+
+        blocks = [resnet_v1_block("block1", base_depth=64, num_units=3, stride=2)]
+        images = keras.Input((224, 224, 3))
+        net, end_points = resnet_v1(images, blocks, num_classes=10)
+        model = keras.Model(images, net)  # logits (N, 10); end_points["predictions"] are probabilities
+
+    Args:
+        inputs: a Keras tensor (N, height, width, channels); without root block a feature map (in v2 one that has no
+            activation yet). Batch, height and width may be None.
+        blocks: the stages, as `Block`s.
+        num_classes: channels of the logits; None or 0: no logits, the network ends in its last feature map (in v2
+            after the last norm and ReLU), pooled with `global_pool`, and always of rank 4.
+        is_training: None leaves the norms to Keras: batch statistics in `fit`, moving ones in `predict`. False freezes
+            them in `fit`, too: moving statistics, and neither these nor gamma and beta are trained, as long as nobody
+            sets their `trainable`. True: batch statistics in every call that doesn't say otherwise; `predict` and
+            `evaluate` do.
+        global_pool: whether the last feature map is averaged over height and width to 1x1.
+        output_stride: by how much the last feature map is smaller than `inputs`; None for as much as the blocks stride.
+            Once it is reached, units dilate instead of striding, and every k-th pixel of the denser map is the map of
+            the network as it was.
+        include_root_block: whether a 7x7 convolution of stride 2 to 64 channels and a max pool of stride 2 come first.
+        spatial_squeeze: whether logits (N, 1, 1, num_classes) become (N, num_classes).
+        store_non_strided_activations: whether the stride at a block's end comes after its last unit, so that end points
+            hold the map before it. The result is the same; the unit costs stride**2 times as much, and in training its
+            statistics are of so many more positions.
+        reuse: None or False. (A Keras model is used again by calling it.)
+        scope: what end points and, where it is not the function's own name, layers begin with: `<scope>__conv1_conv`.
+            With one scope each two networks fit in one model.
+        weight_decay: times half the sum of squares of each kernel is added to the loss, as in Slim.
+        batch_norm_decay: the share of the moving statistics that a training step keeps.
+        batch_norm_epsilon: what the norms add to the variance.
+
+    Returns:
+        `(net, end_points)`: logits, or features if there are no classes, and an ordered dict with the output of each
+        convolution, unit and block, `global_pool`, `<scope>/logits`, `<scope>/spatial_squeeze` and `predictions`.
+
+    Raises:
+        ValueError: if an argument is none of these; if the output stride is not a multiple of 4 (with a root block) or
+            can't be reached; if `spatial_squeeze` would have to squeeze more than a 1x1 map.
+    """
+    how = (num_classes, is_training, global_pool, output_stride, include_root_block, spatial_squeeze)
+    more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
+    return resnet(1, "resnet_v1", inputs, blocks, *how, *more)
+
+
+def resnet_v2(
+    inputs: Tensor,
+    blocks: Sequence[Block],
+    num_classes: int | None = None,
+    is_training: bool | None = None,
+    global_pool: bool = True,
+    output_stride: int | None = None,
+    include_root_block: bool = True,
+    spatial_squeeze: bool = True,
+    reuse: bool | None = None,
+    scope: str | None = None,
+    *,
+    store_non_strided_activations: bool = False,
+    weight_decay: float = 0.0,
+    batch_norm_decay: float = 0.997,
+    batch_norm_epsilon: float = 1e-5,
+) -> tuple[Tensor, Ends]:
+    """Builds a v2 network, pre-activation, of any blocks; otherwise as `resnet_v1`."""
+    how = (num_classes, is_training, global_pool, output_stride, include_root_block, spatial_squeeze)
+    more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
+    return resnet(2, "resnet_v2", inputs, blocks, *how, *more)
+
+
+def _v1(
+    depth: int,
+    inputs: Tensor,
+    num_classes: int | None = None,
+    is_training: bool | None = None,
+    global_pool: bool = True,
+    output_stride: int | None = None,
+    spatial_squeeze: bool = True,
+    store_non_strided_activations: bool = False,
+    min_base_depth: int = 8,
+    depth_multiplier: float = 1,
+    reuse: bool | None = None,
+    scope: str | None = None,
+    *,
+    weight_decay: float = 0.0,
+    batch_norm_decay: float = 0.997,
+    batch_norm_epsilon: float = 1e-5,
+) -> tuple[Tensor, Ends]:
+    blocks = _blocks(1, depth, min_base_depth, depth_multiplier)
+    how = (num_classes, is_training, global_pool, output_stride, True, spatial_squeeze)
+    more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
+    return resnet(1, f"resnet_v1_{depth}", inputs, blocks, *how, *more)
+
+
+def _v1_deep(
+    depth: int,
+    inputs: Tensor,
+    num_classes: int | None = None,
+    is_training: bool | None = None,
+    global_pool: bool = True,
+    output_stride: int | None = None,
+    store_non_strided_activations: bool = False,
+    spatial_squeeze: bool = True,
+    min_base_depth: int = 8,
+    depth_multiplier: float = 1,
+    reuse: bool | None = None,
+    scope: str | None = None,
+    *,
+    weight_decay: float = 0.0,
+    batch_norm_decay: float = 0.997,
+    batch_norm_epsilon: float = 1e-5,
+) -> tuple[Tensor, Ends]:
+    blocks = _blocks(1, depth, min_base_depth, depth_multiplier)
+    how = (num_classes, is_training, global_pool, output_stride, True, spatial_squeeze)
+    more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
+    return resnet(1, f"resnet_v1_{depth}", inputs, blocks, *how, *more)
+
+
+def _v2(
+    depth: int,
+    inputs: Tensor,
+    num_classes: int | None = None,
+    is_training: bool | None = None,
+    global_pool: bool = True,
+    output_stride: int | None = None,
+    spatial_squeeze: bool = True,
+    reuse: bool | None = None,
+    scope: str | None = None,
+    *,
+    store_non_strided_activations: bool = False,
+    min_base_depth: int = 8,
+    depth_multiplier: float = 1,
+    weight_decay: float = 0.0,
+    batch_norm_decay: float = 0.997,
+    batch_norm_epsilon: float = 1e-5,
+) -> tuple[Tensor, Ends]:
+    blocks = _blocks(2, depth, min_base_depth, depth_multiplier)
+    how = (num_classes, is_training, global_pool, output_stride, True, spatial_squeeze)
+    more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
+    return resnet(2, f"resnet_v2_{depth}", inputs, blocks, *how, *more)
+
+
+def _bind(build: Callable[Concatenate[int, P], T], version: Version, depth: int) -> Callable[P, T]:
+    """Fixes the depth: a function with signature, defaults, docstring and pickle of its own."""
+    name, generic = f"resnet_v{version}_{depth}", inspect.signature(build)
+    parameters = list(generic.parameters.values())[1:]
+    signature = generic.replace(
+        parameters=[each.replace(default=name) if each.name == "scope" else each for each in parameters]
+    )
+
+    def network(*args: P.args, **kwargs: P.kwargs) -> T:
+        return build(depth, *args, **kwargs)
+
+    units = ", ".join(map(str, SLIM_NETS[version, depth].units))
+    network.__name__ = network.__qualname__ = name
+    network.__annotations__ = {key: type_ for key, type_ in build.__annotations__.items() if key != "depth"}
+    network.__signature__ = signature  # type: ignore[attr-defined]
+    network.__doc__ = f"""Builds {name}: blocks of {units} bottlenecks.
+
+    Example:
+
+        images = keras.Input((224, 224, 3))
+        net, end_points = {name}(images, num_classes=1000)
+        model = keras.Model(images, net)  # logits (N, 1000); end_points["predictions"] are probabilities
+
+    Arguments, results and errors are those of `resnet_v{version}`, with a root block, and
+
+    Args:
+        min_base_depth: the least channels of a block's inner convolutions.
+        depth_multiplier: times 64, 128, 256 and 512, the channels of the blocks' inner convolutions; four times as many
+            go out. The root convolution keeps its 64.
+    """
+    return network
+
+
+def _blocks(version: Version, depth: int, min_base_depth: int, depth_multiplier: float) -> list[Block]:
+    """The four blocks of a network of TF-Slim's, as its plan has them."""
+    check_positive("min_base_depth", min_base_depth)
+    if type(depth_multiplier) not in (int, float) or not 0 <= depth_multiplier < inf:
+        raise ValueError(f"`depth_multiplier` must be a number from 0 up; received {depth_multiplier!r}.")
+    block, blocks = (resnet_v1_block if version == 1 else resnet_v2_block), []
+    for stage in plan(SLIM_NETS[version, depth]).stages:
+        width = max(int(stage[0].convs[0].filters * depth_multiplier), min_base_depth)
+        blocks.append(block(slim_block(stage[0].stage), width, len(stage), stage[-1].stride))
+    return blocks
+
+
+resnet_v1_50, resnet_v1_101 = _bind(_v1, 1, 50), _bind(_v1, 1, 101)
+resnet_v1_152, resnet_v1_200 = _bind(_v1_deep, 1, 152), _bind(_v1_deep, 1, 200)
+resnet_v2_50, resnet_v2_101 = _bind(_v2, 2, 50), _bind(_v2, 2, 101)
+resnet_v2_152, resnet_v2_200 = _bind(_v2, 2, 152), _bind(_v2, 2, 200)
+
+# In TF-Slim `resnet_v1` is also the module that holds the others.
+_HELD: dict[Callable[..., Any], tuple[Callable[..., Any], ...]] = {
+    resnet_v1: (resnet_v1, resnet_v1_50, resnet_v1_101, resnet_v1_152, resnet_v1_200, resnet_v1_block),
+    resnet_v2: (resnet_v2, resnet_v2_50, resnet_v2_101, resnet_v2_152, resnet_v2_200, resnet_v2_block),
+}
+for _function, _named in _HELD.items():
+    for _each in _named:
+        vars(_function)[_each.__name__] = _each
+    for _each in _named[:-1]:
+        vars(_each)["default_image_size"] = 224
+vars(resnet_v1)["bottleneck"], vars(resnet_v2)["bottleneck"] = bottleneck_v1, bottleneck_v2

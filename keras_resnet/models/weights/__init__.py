@@ -1,0 +1,1 @@
+"""Weights of a model: found, compared, loaded, saved."""

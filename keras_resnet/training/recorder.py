@@ -1,0 +1,95 @@
+"""The epochs of a run: which is the best, when there are enough, and what each leaves in the run's folder."""
+
+import csv
+from io import StringIO
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_resnet.training import run_folder
+from keras_resnet.training.resume import Resume
+from keras_resnet.utils.files import write_text, written
+
+
+class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the best model and the history, and ends a phase of training in time.
+
+    It comes before `Resume`, which notes that an epoch is done: one that is done again writes them alike.
+
+    Args:
+        out: the run's folder.
+        resume: what notes the epochs.
+        epochs: how many a phase has.
+        patience: epochs without a better one after which a phase ends early; None: it doesn't.
+    """
+
+    def __init__(self, out: Path, resume: Resume, epochs: int, patience: int | None) -> None:
+        super().__init__()
+        self.out, self.resume, self.epochs, self.patience = out, resume, epochs, patience
+        resume.epochs_done()
+
+    @property
+    def phase(self) -> int:
+        """The phase of training, from 1."""
+        return int(self.resume.note.get("phase", 1))
+
+    @phase.setter
+    def phase(self, phase: int) -> None:
+        self.resume.note["phase"] = phase
+
+    @property
+    def logs(self) -> list[dict[str, float]]:
+        """What was logged of each epoch done."""
+        return self.resume.logs
+
+    def of_phase(self) -> list[dict[str, float]]:
+        """The logs of the epochs done in this phase."""
+        return [log for log in self.logs if log["phase"] == self.phase]
+
+    def ended(self) -> bool:
+        """Whether the phase is over."""
+        return any(log["phase"] > self.phase for log in self.logs) or self._ends(self.of_phase())
+
+    def _ends(self, logs: list[dict[str, float]]) -> bool:
+        waited = len(logs) - 1 - best_epoch(logs) if logs else 0
+        return len(logs) >= self.epochs or (self.patience is not None and waited >= self.patience)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the model, if it is the best, and the history; raises a `ValueError` if the loss is no number."""
+        log = {name: float(value) for name, value in (logs or {}).items()} | self.resume.note
+        if not isfinite(log["loss"]):
+            raise ValueError(
+                f"The loss of epoch {epoch + 1} is {log['loss']}: the rate is too high. Start again with a lower "
+                "learning rate, or with gradients cut to a length of 1 (clip norm)."
+            )
+        done = [*self.logs[:epoch], log]
+        if best_epoch(done) == epoch:
+            bare = keras.Model(self.model.input, self.model.output, name=self.model.name)  # without the optimizer
+            with written(self.out / run_folder.MODEL) as part:
+                bare.save(part)
+        write_text(self.out / run_folder.HISTORY, _table(done))
+        self.model.stop_training = self._ends([log for log in done if log["phase"] == self.phase])
+
+
+def best_epoch(logs: list[dict[str, float]]) -> int:
+    """The epoch, from 0, of the highest validation accuracy, and of these of the lowest validation loss."""
+
+    def merit(epoch: int) -> tuple[bool, float, float]:
+        loss = logs[epoch]["val_loss"]
+        return isfinite(loss), logs[epoch]["val_accuracy"], -loss if isfinite(loss) else 0.0
+
+    return max(range(len(logs)), key=merit)
+
+
+def _table(logs: list[dict[str, float]]) -> str:
+    """Comma-separated values, one line an epoch, counted from 1."""
+    text = StringIO()
+    names = ["phase", *sorted(logs[0].keys() - {"phase"})]
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["epoch", *names])
+    lines.writerows(
+        [[epoch, int(log["phase"]), *(log[name] for name in names[1:])] for epoch, log in enumerate(logs, 1)]
+    )
+    return text.getvalue()

@@ -1,0 +1,117 @@
+"""A training run that a kill at any moment does not change: it goes on, and ends with the same weights."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet.data.datasets import Pictures
+from keras_resnet.utils.files import written
+
+
+class Resume(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps what a run needs to go on, and makes every epoch a function of seed and epoch.
+
+    Before the first epoch and after each it writes weights, the optimizer's variables and the logs so far to one file,
+    whole or not at all. At the start of each epoch it seeds Python, NumPy, the backend and random layers, and tells
+    the data which epoch it is. So an epoch that was cut off is done again alike, bit by bit on one machine; data
+    must be read by one worker (Keras' default), and `shuffle` be off.
+
+    Example:
+
+        model.compile(...)
+        resume = keras_resnet.resume.Resume("run/state.npz", training, seed=0)
+        model.fit(
+            training, validation_data=validation, shuffle=False, epochs=20, callbacks=[resume],
+            initial_epoch=resume.restore(model),  # 0, or the epochs that an earlier run has done
+        )
+
+    Args:
+        path: the file; its folder must exist.
+        data: the training pictures, or whatever has `set_epoch(epoch)`; None: the data knows itself.
+        seed: what determines every random draw, with the epoch.
+
+    Attributes:
+        logs: of each epoch done, those of earlier runs too, what Keras logged: a dict of floats.
+        note: what else to log of each epoch.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], data: Pictures | None = None, seed: int = 0) -> None:
+        super().__init__()
+        self.path, self.data, self.seed = Path(path), data, seed
+        self.logs: list[dict[str, float]] = []
+        self.note: dict[str, float] = {}
+
+    def epochs_done(self) -> int:
+        """How many epochs the file has seen; reads no weights."""
+        if self.path.is_file():
+            self.logs = json.loads(str(self._read("logs")["logs"]))
+        return len(self.logs)
+
+    def restore(self, model: keras.Model, optimizer: bool = True) -> int:
+        """Puts the file's weights into a compiled model, if there is one, and returns how many epochs it has seen.
+
+        Args:
+            model: as it was compiled for the run.
+            optimizer: whether to restore the optimizer, too; not where another phase of training begins.
+
+        Raises:
+            ValueError: if the file is damaged or of another model; the model stays as it was.
+        """
+        model.optimizer.build(model.trainable_variables)
+        if not self.path.is_file():
+            return 0
+        groups = {"weights": model.weights} | ({"optimizer": model.optimizer.variables} if optimizer else {})
+        found = self._read(*groups)
+        wanted = {f"{group}/{i}": weight for group, weights in groups.items() for i, weight in enumerate(weights)}
+        if {name: array.shape for name, array in found.items()} != {n: tuple(w.shape) for n, w in wanted.items()}:
+            raise ValueError(f"{str(self.path)!r} is of another model or optimizer than {model.name!r}.")
+        for name, variable in wanted.items():
+            variable.assign(found[name])
+        return self.epochs_done()
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Writes the file, unless a run goes on."""
+        if not self.path.is_file():
+            self.model.optimizer.build(self.model.trainable_variables)
+            self._write()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Seeds the epoch."""
+        keras.utils.set_random_seed((self.seed * 1_000_003 + epoch) % 2**31)
+        if self.data is not None:
+            self.data.set_epoch(epoch)
+        seeds = [variable for variable in self.model.variables if "seed_generator_state" in variable.path]
+        for index, variable in enumerate(seeds):
+            variable.assign(np.random.default_rng([self.seed, epoch, index]).integers(2**31, size=2))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the file."""
+        self.logs = [*self.logs[:epoch], {name: float(value) for name, value in {**(logs or {}), **self.note}.items()}]
+        self._write()
+
+    def _write(self) -> None:
+        groups = {"weights": self.model.weights, "optimizer": self.model.optimizer.variables}
+        arrays = {f"{group}/{i}": _storable(one) for group, some in groups.items() for i, one in enumerate(some)}
+        with written(self.path) as part, part.open("wb") as file:
+            np.savez(file, logs=np.array(json.dumps(self.logs)), **arrays)
+
+    def _read(self, *groups: str) -> dict[str, Any]:
+        """The arrays of some groups, by name."""
+        try:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as state:
+                found = {name: state[name] for name in state.files if name.partition("/")[0] in groups}
+            if not found:
+                raise KeyError(*groups)
+            return found
+        except Exception as error:  # zipfile's, zlib's and NumPy's for damaged files
+            raise ValueError(f"{str(self.path)!r} is no file of Resume: {error}") from error
+
+
+def _storable(variable: Any) -> Any:
+    """The value as NumPy has it; bfloat16, which NumPy files lack, as float32."""
+    value = np.asarray(keras.ops.convert_to_numpy(variable))
+    return value.astype("float32") if value.dtype.kind == "V" else value

@@ -1,0 +1,266 @@
+"""Truth tables of the plan, in milliseconds and without a model."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from keras_resnet import variants
+from keras_resnet.architecture.lineages import (
+    KERAS_V1,
+    KERAS_V2,
+    LINEAGES,
+    SLIM_V1,
+    SLIM_V2,
+    TORCH_1X1,
+    TORCH_V1,
+    TORCH_V2,
+    Lineage,
+)
+from keras_resnet.architecture.plans import Conv
+from keras_resnet.architecture.rows import RESNET20, RESNET34, RESNET50, RESNET50V2, RESNET110, Stem, Variant, plan
+from tests.helpers.nets import thin, with_style
+
+pytestmark = pytest.mark.one_backend
+
+ROWS = {name: getattr(variants, name) for name in variants.__all__ if name.startswith("RESNET")}
+
+TRAINABLE_TORCH = {
+    "18": 11_689_512, "26": 15_995_176, "34": 21_797_672, "50": 25_557_032, "101": 44_549_160,
+    "152": 60_192_808, "200": 64_673_832,
+    "18V2": 11_687_720, "34V2": 21_795_880, "50V2": 25_549_352, "101V2": 44_541_480, "152V2": 60_185_128,
+    "200V2": 64_666_152,
+}  # fmt: skip
+ALL_KERAS = {
+    "50": 25_636_712, "101": 44_707_176, "152": 60_419_944, "200": 64_937_832,
+    "50V2": 25_613_800, "101V2": 44_675_560, "152V2": 60_380_648, "200V2": 64_894_440,
+}  # fmt: skip
+TRAINABLE_CIFAR = {
+    "20": 269_722, "32": 464_154, "44": 658_586, "56": 853_018, "110": 1_727_962, "164": 1_704_154,
+    "20V2": 269_722, "32V2": 464_154, "44V2": 658_586, "56V2": 853_018, "110V2": 1_727_962, "164V2": 1_703_258,
+    "1202": 19_421_274, "1001V2": 10_327_706,
+}  # fmt: skip
+
+
+def row(depth: str) -> Variant:
+    variant: Variant = ROWS[f"RESNET{depth}"]
+    return variant
+
+
+def test_every_published_row_has_its_line() -> None:
+    assert len(ROWS) == 27
+    assert {f"RESNET{depth}" for depth in TRAINABLE_TORCH | TRAINABLE_CIFAR} == set(ROWS)
+
+
+@pytest.mark.parametrize("depth", TRAINABLE_TORCH)
+def test_trainable_parameters_in_style_torch(depth: str) -> None:
+    assert plan(with_style(row(depth), "torch")).parameters(trainable=True) == TRAINABLE_TORCH[depth]
+
+
+@pytest.mark.parametrize("depth", ALL_KERAS)
+def test_all_parameters_in_style_keras(depth: str) -> None:
+    assert plan(row(depth)).parameters() == ALL_KERAS[depth]
+
+
+@pytest.mark.parametrize("depth", TRAINABLE_CIFAR)
+def test_trainable_parameters_of_cifar_nets(depth: str) -> None:
+    assert plan(row(depth)).parameters(10, trainable=True) == TRAINABLE_CIFAR[depth]
+
+
+@pytest.mark.parametrize(
+    ("style", "depth", "billions"),
+    [
+        ("keras", "18", 1.814), ("keras", "34", 3.664), ("keras", "50", 3.858), ("keras", "101", 7.570),
+        ("keras", "152", 11.282), ("torch", "50", 4.089), ("torch", "101", 7.801), ("torch", "152", 11.514),
+    ],
+)  # fmt: skip
+def test_multiply_adds_at_224(style: str, depth: str, billions: float) -> None:
+    assert round(plan(with_style(row(depth), style)).multiply_adds() / 1e9, 3) == billions
+
+
+@pytest.mark.parametrize(("depth", "billions"), [("18", 1.8), ("34", 3.6), ("50", 3.8), ("101", 7.6), ("152", 11.3)])
+def test_multiply_adds_are_those_of_the_paper(depth: str, billions: float) -> None:
+    """arXiv:1512.03385 Table 1."""
+    assert plan(row(depth)).multiply_adds() / 1e9 == pytest.approx(billions, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_number_in_a_name_is_stem_and_unit_convolutions_and_classifier(name: str) -> None:
+    depth = int(name.removeprefix("RESNET").removesuffix("V2"))
+    assert 1 + sum(len(unit.convs) for unit in plan(ROWS[name]).units) + 1 == depth
+
+
+@pytest.mark.parametrize("variant", [RESNET20, RESNET110, RESNET34, RESNET50V2], ids=lambda v: v.name)
+def test_option_a_adds_neither_parameter_nor_multiply_add_to_the_plain_net(variant: Variant) -> None:
+    padded, plain, projected = (plan(dataclasses.replace(variant, shortcut=option)) for option in ("A", None, "C"))
+    assert padded.parameters() == plain.parameters() < projected.parameters()
+    assert padded.multiply_adds() == plain.multiply_adds() < projected.multiply_adds()
+
+
+def strides(variant: Variant) -> dict[str, int]:
+    return {conv.name: conv.stride for conv in plan(variant).convs() if conv.stride > 1 and conv.name != "conv1"}
+
+
+def biased(variant: Variant) -> set[str]:
+    return {conv.name.split("_", 2)[-1] for conv in plan(variant).convs() if conv.bias}
+
+
+def projections(variant: Variant) -> list[str]:
+    return [unit.name for unit in plan(variant).units if isinstance(unit.shortcut, Conv)]
+
+
+def test_where_each_lineage_strides() -> None:
+    bottleneck, basic = thin(RESNET50), thin(RESNET34)
+    entering = ("conv3_block1", "conv4_block1", "conv5_block1")
+    leaving = ("conv2_block2", "conv3_block2", "conv4_block2")
+
+    def expect(variant: Variant, units: tuple[str, ...], *convs: str) -> None:
+        assert strides(variant) == {f"{unit}_{conv}": 2 for unit in units for conv in convs}
+
+    expect(bottleneck, entering, "0", "1")
+    expect(with_style(bottleneck, "torch"), entering, "0", "2")
+    expect(basic, entering, "0", "1")
+    expect(with_style(basic, "torch"), entering, "0", "1")
+    expect(thin(RESNET50V2), leaving, "2")
+    expect(with_style(thin(RESNET50V2), "torch"), entering, "0", "2")
+    expect(thin(variants.RESNET18V2), leaving, "2")
+    expect(with_style(thin(variants.RESNET18V2), "torch"), entering, "0", "1")
+
+
+def test_which_convolutions_each_lineage_gives_a_bias() -> None:
+    assert biased(thin(RESNET50)) == {"conv1", "0", "1", "2", "3"}
+    assert biased(thin(RESNET50V2)) == {"conv1", "0", "3"}
+    assert biased(thin(variants.RESNET18V2)) == {"conv1", "0", "2"}
+    assert not biased(with_style(thin(RESNET50), "torch"))
+    assert not biased(with_style(thin(RESNET50V2), "torch"))
+
+
+def test_which_units_project() -> None:
+    first = [f"conv{stage}_block1" for stage in (2, 3, 4, 5)]
+    same = dataclasses.replace(thin(RESNET50), widths=(16, 16, 16, 16), stem=Stem(width=64))
+    assert projections(thin(RESNET50)) == first
+    assert projections(thin(RESNET34, stem=Stem(width=8))) == first[1:]
+    assert projections(thin(variants.RESNET18V2, stem=Stem(width=8))) == first[1:]
+    assert projections(same) == first  # keras' bottlenecks: also where nothing changes
+    assert projections(with_style(same, "torch")) == first[1:]  # torch: where the map shrinks
+    thinner = dataclasses.replace(thin(RESNET50), stem=Stem(width=32))  # Slim's depth_multiplier=0.25 is such a net
+    assert projections(with_style(thinner, "slim")) == first[1:]  # slim: where channels change, and nowhere else
+    assert not projections(with_style(dataclasses.replace(same, version=2, lineage=KERAS_V2), "slim"))
+    flat = dataclasses.replace(thin(RESNET34), widths=(8, 8, 8, 8), stem=Stem(width=8))
+    assert projections(flat) == first[1:]
+    assert projections(dataclasses.replace(flat, shortcut="C")) == [unit.name for unit in plan(flat).units]
+    assert not projections(dataclasses.replace(flat, shortcut=None))
+
+
+def test_a_stage_of_one_unit_strides_and_projects_at_once() -> None:
+    variant = thin(RESNET50V2, units=(1, 1, 1, 1))
+    assert strides(variant) == {f"conv{stage}_block1_{conv}": 2 for stage in (2, 3, 4) for conv in (0, 2)}
+
+
+def test_padding_layers_stand_before_strided_convolutions_and_in_keras_v2_before_every_3x3() -> None:
+    def padded(variant: Variant) -> set[str]:
+        return {conv.name for conv in plan(variant).convs() if conv.pad}
+
+    torch_v1 = with_style(thin(RESNET50), "torch")
+    assert padded(thin(RESNET50)) == {"conv1"}
+    assert padded(torch_v1) == {"conv1", "conv3_block1_2", "conv4_block1_2", "conv5_block1_2"}
+    assert padded(thin(RESNET50V2)) == {"conv1"} | {
+        conv.name for conv in plan(thin(RESNET50V2)).convs() if conv.kernel == 3
+    }
+    assert {conv.pad for conv in plan(torch_v1).convs()} == {0, 1, 3}
+
+
+def test_grouped_and_wide_bottlenecks_have_the_published_sizes() -> None:
+    """torchvision's resnext50_32x4d and wide_resnet50_2."""
+    base = with_style(RESNET50, "torch")
+    assert plan(dataclasses.replace(base, groups=32, base_width=4)).parameters(trainable=True) == 25_028_904
+    assert plan(dataclasses.replace(base, base_width=128)).parameters(trainable=True) == 68_883_240
+
+
+def test_multiply_adds_follow_the_size_of_the_image() -> None:
+    network = plan(RESNET20)
+    assert network.multiply_adds(32, 32, 10) == pytest.approx(40.8e6, rel=0.01)
+    assert network.multiply_adds(64, 32, None) == 2 * network.multiply_adds(32, 32, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": ""}, "Variant.name"),
+        ({"name": 3}, "Variant.name"),
+        ({"version": 3}, r"Variant.version.*1, 2.*received 3"),
+        ({"version": True}, "Variant.version"),
+        ({"block": "bottelneck"}, "Did you mean 'bottleneck'"),
+        ({"units": ()}, "Variant.units"),
+        ({"units": 3}, "Variant.units"),
+        ({"units": (3, 4, 0, 3)}, "Variant.units.*positive int; received 0"),
+        ({"units": (3, 4, 6.0, 3)}, "Variant.units"),
+        ({"units": (3, 4, 6)}, r"same stages.*units=\(3, 4, 6\)"),
+        ({"widths": (64, 128, -1, 512)}, "Variant.widths"),
+        ({"stem": 64}, "Variant.stem"),
+        ({"lineage": "torch"}, "style="),
+        ({"lineage": KERAS_V2}, "version, 1; received keras v2"),
+        ({"shortcut": "D"}, "Variant.shortcut"),
+        ({"groups": 0}, "Variant.groups"),
+        ({"base_width": None}, "Variant.base_width"),
+        ({"base_width": 0}, "Variant.base_width"),
+        ({"widths": (8, 16, 32, 64), "base_width": 4}, "no channel"),
+        ({"block": "basic", "groups": 2}, "bottleneck"),
+        ({"first_activation": "split"}, "version 1"),
+        ({"shortcut": "A", "widths": (64, 32, 64, 128)}, "cannot shrink"),
+        ({"shortcut": "A", "block": "basic", "widths": (8, 16, 32, 64)}, "cannot shrink"),
+    ],
+)
+def test_an_impossible_row_is_refused_with_the_reason(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(RESNET50, **fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"kernel": 4}, {"kernel": 0}, {"width": 1.5}, {"stride": None}, {"pool": 1}], ids=str
+)
+def test_an_impossible_stem_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"Stem.{next(iter(fields))}"):
+        Stem(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"stride_at": "last"},
+        {"bias": True},
+        {"epsilon": -1},
+        {"epsilon": "x"},
+        {"momentum": 1.0},
+        {"version": 3},
+        {"style": 3},
+        {"pad_always": "no"},
+        {"initializer": "he"},
+        {"initializer": (1, 2)},
+        {"initializer": (2.0, "fan_out", "normal")},
+    ],
+    ids=str,
+)
+def test_an_impossible_lineage_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"Lineage.*{next(iter(fields))}"):
+        dataclasses.replace(KERAS_V1, **fields)
+
+
+def test_a_rootless_net_refuses_channels_that_it_can_not_take() -> None:
+    row = dataclasses.replace(variants.RESNET18, stem=None, shortcut="A", widths=(8, 16, 32, 64))
+    assert plan(row, channels=8).channels == 64
+    with pytest.raises(ValueError, match="cannot shrink"):
+        plan(row, channels=64)
+    with pytest.raises(ValueError, match="`channels`"):
+        plan(row, channels=0)
+
+
+def test_lists_are_taken_for_tuples_and_rows_stay_hashable() -> None:
+    listed = dataclasses.replace(RESNET50, units=[3, 4, 6, 3], widths=[64, 128, 256, 512])  # type: ignore[arg-type]
+    assert listed == RESNET50
+    assert hash(listed) == hash(RESNET50)
+
+
+def test_a_style_and_version_name_one_lineage() -> None:
+    rows: tuple[Lineage, ...] = (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, TORCH_1X1, SLIM_V1, SLIM_V2)
+    assert list(LINEAGES.values()) == list(rows)

@@ -1,0 +1,406 @@
+"""Pictures as published weights expect them: beside the libraries that publish these, in the graph, as commands."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_resnet
+from keras_resnet import cli, labels, preprocessing_for
+from keras_resnet.architecture import rows
+from keras_resnet.architecture.rows import RESNET50, RESNET50V2
+from keras_resnet.checkpoints import catalogue
+from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
+from keras_resnet.models import preprocessing
+from tests.helpers.nets import assert_close, data_format, randomise, run, thin, with_style
+from tests.helpers.torch_nets import state_dict, write
+
+once = pytest.mark.one_backend
+GOLDENS = np.load(Path(__file__).parents[1] / "goldens" / "transforms.npz")
+
+
+def picture(height: int, width: int) -> Any:
+    """Waves and noise: a pixel's shift changes nearly every value."""
+    y, x = np.mgrid[:height, :width]
+    wave = np.stack([np.sin(x / 9 + y / 17), np.cos(x / 23 - y / 5), np.sin(x * y / 1500)], -1)
+    noise = np.random.RandomState(height).uniform(-40, 40, (height, width, 3))
+    return np.rint(127.5 + 80 * wave + noise).astype("uint8")
+
+
+@once
+def test_a_picture_comes_out_as_from_torchvision_timm_and_transformers(tmp_path: Path) -> None:
+    """Higher, wider, smaller than the crop, and with half a pixel left over beside it."""
+    assert len(GOLDENS.files) == 7 * 5
+    for name in GOLDENS.files:
+        key, _, size = name.rpartition("/")
+        height, width = map(int, size.split("x"))
+        pixels, path = picture(height, width), tmp_path / f"{size}.png"
+        Image.fromarray(pixels).save(path)
+        found = preprocessing_for(key)(path)
+        side = preprocessing_for(key).image_size
+        assert (found.dtype, found.shape) == (np.float32, (side, side, 3)), name
+        np.testing.assert_allclose(found[::7, ::7], GOLDENS[name], rtol=0, atol=1e-6, err_msg=name)
+        np.testing.assert_array_equal(preprocessing_for(key)(pixels), found)
+        with Image.open(path) as image:
+            np.testing.assert_array_equal(preprocessing_for(key)(image), found)
+
+
+@once
+@pytest.mark.parametrize(
+    ("key", "left"),
+    [
+        ("torchvision/resnet50.v1", 18),
+        ("timm/resnet50.tv_in1k", 18),
+        ("microsoft/resnet-50", 17),
+        ("slim/resnet_v1_50", 17),
+    ],
+)
+def test_where_nothing_is_resized_the_crop_is_the_middle_pixel_by_pixel(key: str, left: int) -> None:
+    """35 columns are too many."""
+    pixels = picture(256, 259)
+    np.testing.assert_array_equal(preprocessing_for(key).crop(pixels), pixels[16:240, left : left + 224])
+    turned = np.ascontiguousarray(pixels.swapaxes(0, 1))
+    np.testing.assert_array_equal(preprocessing_for(key).crop(turned), turned[left : left + 224, 16:240])
+
+
+@once
+def test_squashing_shows_the_whole_picture_whatever_its_shape() -> None:
+    pixels = picture(100, 300)
+    expected = Image.fromarray(pixels).resize((224, 224), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(preprocessing_for("keras/resnet50").crop(pixels), np.asarray(expected))
+    expected = Image.fromarray(pixels).resize((341, 341), Image.Resampling.BILINEAR).crop((21, 21, 320, 320))
+    np.testing.assert_array_equal(preprocessing_for("slim/resnet_v2_50").crop(pixels), np.asarray(expected))
+
+
+@once
+def test_every_key_has_a_preprocessing_of_its_row() -> None:
+    pixels = picture(40, 30)
+    for key, row in list_weights().items():
+        found = preprocessing_for(key)
+        told = (found.image_size, found.resize, found.squash, found.interpolation, found.mode)
+        assert told == (row.image_size, row.resize, row.squash, row.interpolation, row.preprocessing), key
+    for found in set(map(preprocessing_for, list_weights())):
+        out = found(pixels)
+        assert out.shape == (found.image_size, found.image_size, 3), found
+        assert out.std() > 0.1, found
+
+
+@once
+def test_a_key_that_there_is_not_is_a_short_sentence() -> None:
+    for key, message in (
+        ("timm/resnet18.a1_in1", "received 'timm/resnet18.a1_in1'. Did you mean 'timm/resnet18.a1_in1k'?"),
+        ("imagenet", "`key` must be one of keras_resnet.list_weights(); received 'imagenet'."),
+        (None, "received None."),
+        (["keras/resnet50"], "received ['keras/resnet50']."),
+    ):
+        with pytest.raises(ValueError) as raised:  # noqa: PT011
+            preprocessing_for(key)  # type: ignore[arg-type]
+        assert message in str(raised.value)
+        assert len(str(raised.value)) < 200
+
+
+def upright(path: Path) -> Any:
+    """A picture on its side, with the note by which viewers turn it."""
+    pixels = picture(60, 90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise
+    Image.fromarray(np.rot90(pixels)).save(path, exif=exif)
+    return pixels
+
+
+def gray(path: Path) -> Any:
+    pixels = picture(60, 90)[..., 0]
+    Image.fromarray(pixels).save(path)
+    return np.stack([pixels] * 3, -1)
+
+
+def transparent(path: Path) -> Any:
+    pixels = picture(60, 90)
+    alpha = np.where(np.arange(90) < 40, 0, 255)[np.newaxis, :, np.newaxis].repeat(60, 0).astype("uint8")
+    Image.fromarray(np.concatenate([pixels, alpha], -1)).save(path)
+    return np.where(alpha == 0, 255, pixels).astype("uint8")
+
+
+def deep(path: Path) -> Any:
+    pixels = picture(60, 90)[..., 0]
+    Image.fromarray(pixels.astype("uint16") * 257).save(path)
+    return np.stack([pixels] * 3, -1)
+
+
+@once
+@pytest.mark.parametrize("draw", [upright, gray, transparent, deep])
+def test_a_file_is_upright_rgb_on_white_in_8_bits(draw: Callable[[Path], Any], tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    preprocess = preprocessing_for("timm/resnet50.a1_in1k")
+    pixels = draw(path)
+    np.testing.assert_array_equal(preprocess.crop(path), preprocess.crop(pixels))
+    np.testing.assert_array_equal(preprocess(str(path)), preprocess(pixels))
+
+
+@once
+def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    for name, message in (("text.png", "text.png can't be read as a picture"), ("gone.png", "no such file")):
+        with pytest.raises(ValueError, match=message):
+            preprocessing_for("keras/resnet50")(tmp_path / name)
+
+
+@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("mode", ["tf", "caffe", "rgb_means", "torch", "swav"])
+def test_the_layers_of_a_mode_are_its_function(mode: str, order: str) -> None:
+    raw = picture(5, 4)[np.newaxis].astype("float32")
+    raw = raw if order == "channels_last" else np.ascontiguousarray(np.moveaxis(raw, -1, 1))
+    image = keras.Input(raw.shape[1:])
+    model = keras.Model(image, preprocessing.preprocessing_layers(image, mode, order))
+    expected = preprocessing.preprocess_input(raw, mode, order)
+    np.testing.assert_allclose(run(model, raw), expected, rtol=1e-6, atol=2e-5)
+    others = {"tf", "caffe", "rgb_means", "torch", "swav"} - {mode}
+    for other in others:  # else the claim would hold of a mode mistaken for another
+        assert np.abs(preprocessing.preprocess_input(raw, other, order) - expected).max() > 1e-3
+
+
+Fake = Callable[..., Checkpoint]
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """Puts a file into an otherwise empty cache as that of a row; there is no network."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KERAS_RESNET_MIRROR", "http://127.0.0.1:9")
+
+    def put(key: str, path: Path, **changes: Any) -> Checkpoint:
+        row = dataclasses.replace(list_weights()[key], digest="", **changes)
+        cached = tmp_path / "home" / "models" / row.name
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(cached)
+        rows = tuple(row if other.key == key else other for other in list_weights().values())
+        monkeypatch.setattr(catalogue, "_ROWS", rows)
+        return row
+
+    return put
+
+
+@once
+@pytest.mark.parametrize(
+    ("key", "mode"),
+    [
+        ("keras/resnet50", "caffe"),
+        ("keras/resnet50v2", "tf"),
+        ("torchvision/resnet50.v2", "torch"),
+        ("slim/resnet_v1_50", "rgb_means"),
+        ("swav/resnet50.800ep", "swav"),
+    ],
+)
+def test_the_network_of_a_key_takes_a_cropped_picture_or_a_preprocessed_one(
+    key: str, mode: str, fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = list_weights()[key]
+    assert row.preprocessing == mode
+    slender = thin(RESNET50V2 if row.network.endswith("V2") else RESNET50)
+    monkeypatch.setitem(rows.NETWORKS, row.network, slender)
+    top: dict[str, Any] = {"include_top": row.classes is not None, "classifier_activation": None, "pooling": "avg"}
+    path = tmp_path / "thin.weights.h5"
+    randomise(keras_resnet.ResNet(with_style(slender, row.style), **top)).save_weights(path)
+    fake(key, path, member="")
+    preprocess, pixels = preprocessing_for(key), picture(120, 90)
+    raw = keras_resnet.ResNet(slender, weights=key, include_preprocessing=True, **top)
+    plain = keras_resnet.ResNet(slender, weights=key, **top)
+    expected = run(plain, preprocess(pixels)[np.newaxis])
+    assert_close(run(raw, preprocess.crop(pixels)[np.newaxis].astype("float32")), expected, 1e-5)
+
+
+KEY = "torchvision/resnet18.v1"
+CLASSES = [(f"n{index:08d}", f"class_{index}") for index in range(1000)]
+CLASSES[134], CLASSES[517] = ("n02012849", "crane"), ("n03126707", "crane")  # the index has two
+CLASSES[386] = ("n02504458", "African_elephant")
+IDS, NAMES = [identity for identity, _ in CLASSES], [name for _, name in CLASSES]
+
+
+def tinted(index: int) -> Any:
+    """A picture without one or two of its colours, of its own shape."""
+    return picture(90 + 40 * index, 240 - 20 * index) * np.array([index < 4, index % 3 > 0, index % 2], "uint8")
+
+
+PIXELS = [tinted(index) for index in range(6)]
+
+
+@pytest.fixture(scope="module")
+def tensors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A state dict of torchvision's ResNet-18 whose classifier tells the pictures apart."""
+    found = state_dict("torchvision__resnet18")
+    path = write(tmp_path_factory.mktemp("net") / "net.safetensors", found)
+    body = keras_resnet.ResNet18(weights=path, include_top=False, pooling="avg")
+    features = run(body, np.stack([preprocessing_for(KEY)(pixels) for pixels in PIXELS]))
+    found["fc.weight"] *= 100
+    found["fc.bias"] = -found["fc.weight"] @ features.mean(0)
+    return found
+
+
+@pytest.fixture
+def published(fake: Fake, tensors: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
+    """The file of a key and the names of ImageNet's classes, in the cache."""
+    monkeypatch.setattr(labels, "imagenet_classes", lambda: CLASSES)
+    monkeypatch.chdir(tmp_path)
+    return fake(KEY, write(tmp_path / "net.safetensors", tensors))
+
+
+Command = Callable[..., str]
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command that must succeed, and returns what it prints."""
+
+    def command(*arguments: str) -> str:
+        assert cli.main(arguments) == 0
+        return capsys.readouterr().out
+
+    return command
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command that must fail without a traceback, and returns what it says."""
+
+    def command(*arguments: str) -> str:
+        assert cli.main(arguments) == 1
+        return capsys.readouterr().err
+
+    return command
+
+
+def scores(**arguments: Any) -> Any:
+    """What the network of the key makes of the pictures."""
+    preprocess = preprocessing_for(KEY)
+    return run(keras_resnet.ResNet18(weights=KEY, **arguments), np.stack([preprocess(pixels) for pixels in PIXELS]))
+
+
+def assert_predicted(found: list[dict[str, Any]], expected: Any) -> None:
+    """Of each picture the three best classes of ImageNet, with their scores."""
+    for each, row in zip(found, expected, strict=True):
+        best = np.argsort(-row)[:3]
+        assert [prediction["class"] for prediction in each["predictions"]] == [NAMES[label] for label in best]
+        told = [prediction["probability"] for prediction in each["predictions"]]
+        np.testing.assert_allclose(told, row[best], rtol=1e-3)
+
+
+@once
+def test_predict_names_imagenets_classes_of_the_pictures_as_the_key_wants_them(
+    published: Checkpoint, printed: Command
+) -> None:
+    Path("pictures").mkdir()
+    for index, pixels in enumerate(PIXELS):
+        Image.fromarray(pixels).save(f"pictures/{index}.png")
+    Path("pictures/0.png").rename("first.png")
+    expected = scores()
+    assert len(set(expected.argmax(1))) > 3  # else any picture would do
+    with data_format("channels_first"):  # of which the command is independent
+        found = json.loads(printed("predict", KEY, "first.png", "pictures", "--json", "--top", "3"))
+    assert [each["image"] for each in found] == ["first.png", *(f"pictures/{index}.png" for index in range(1, 6))]
+    assert_predicted(found, expected)
+
+
+RANKS = (0, 0, 1, 5, 0, 4)  # among the scores of each picture, that of its class
+
+
+def sort_pictures(root: Path, expected: Any, names: list[str]) -> list[int]:
+    """Saves each picture in the folder of the class of its rank; returns the classes."""
+    own = [int(np.argsort(-row)[rank]) for row, rank in zip(expected, RANKS, strict=True)]
+    for index, (pixels, label) in enumerate(zip(PIXELS, own, strict=True)):
+        (root / names[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(root / names[label] / f"{index}.png")
+    return own
+
+
+@once
+@pytest.mark.parametrize(("names", "folder"), [(IDS, "imagenet/val"), (NAMES, "imagenet")], ids=["ids", "names"])
+def test_evaluate_measures_on_folders_called_by_id_or_by_name(
+    names: list[str], folder: str, published: Checkpoint, printed: Command
+) -> None:
+    expected = scores()
+    own = sort_pictures(Path(folder), expected, names)
+    Path(folder, ".hidden").mkdir()
+    found = json.loads(printed("evaluate", KEY, "imagenet", "--json"))
+    assert (found["pictures"], found["accuracy"], found["top_5_accuracy"]) == (6, 3 / 6, 5 / 6)
+    met = sorted({*own, *expected.argmax(1).tolist()})
+    assert [(row["class"], row["pictures"]) for row in found["classes"]] == [
+        (NAMES[label], own.count(label)) for label in met
+    ]
+    pairs = list(zip(own, expected.argmax(1), strict=True))
+    assert found["confusion"] == [[pairs.count((true, predicted)) for predicted in met] for true in met]
+    text = printed("evaluate", KEY, "imagenet", "--out", "out")
+    assert "among the first five: 83.3%\naccuracy: 50.0% of 6 pictures" in text
+    assert all(f"{NAMES[label]} " in text for label in own)
+    assert len(text.splitlines()) < 25  # nothing about the other classes
+    with Image.open("out/confusion.png") as figure:
+        assert figure.width < 1500
+    assert Path("out/predictions.png").is_file()
+
+
+@once
+def test_a_background_class_is_never_named_and_shifts_no_other(
+    published: Checkpoint, fake: Fake, tensors: dict[str, Any], tmp_path: Path, printed: Command
+) -> None:
+    plain = scores(classifier_activation=None)
+    wide = dict(tensors)
+    wide["fc.weight"] = np.concatenate([np.zeros((1, 512), "f4"), tensors["fc.weight"]])
+    wide["fc.bias"] = np.append(np.float32(plain.max() + 1), tensors["fc.bias"])
+    fake(KEY, write(tmp_path / "wide.safetensors", wide), classes=1001)
+    expected = scores(classes=1001)
+    assert (expected.argmax(1) == 0).all()
+    own = sort_pictures(tmp_path / "folder", plain, IDS)
+    paths = [f"folder/{IDS[label]}/{index}.png" for index, label in enumerate(own)]
+    assert_predicted(json.loads(printed("predict", KEY, *paths, "--json", "--top", "3")), expected[:, 1:])
+    found = json.loads(printed("evaluate", KEY, "folder", "--json"))
+    assert (found["accuracy"], found["top_5_accuracy"]) == (0, 4 / 6)
+    assert found["classes"][0] == {"class": "background", "precision": 0, "recall": 0, "pictures": 0}
+    assert [row["class"] for row in found["classes"][1:]] == [NAMES[label] for label in sorted(set(own))]
+
+
+@once
+def test_evaluate_says_which_classes_of_imagenet_a_folder_may_mean(
+    published: Checkpoint, printed: Command, refused: Command
+) -> None:
+    for wrong, right, message in (
+        ("African_elefant", "African_elephant", "or class_999. Did you mean 'African_elephant'?"),
+        ("crane", "n02012849", "Did you mean 'n02012849' or 'n03126707'?"),
+        ("!", "n03126707", "'!' in 'folder' must be the id or the name of a class of ImageNet"),
+    ):
+        Path("folder", wrong).mkdir(parents=True)
+        Image.fromarray(PIXELS[0]).save(f"folder/{wrong}/a.png")
+        said = refused("evaluate", KEY, "folder")
+        assert message in said
+        assert len(said) < 300  # not a list of a thousand
+        Path("folder", wrong).rename(f"folder/{right}")
+    rows = [row for row in json.loads(printed("evaluate", KEY, "folder", "--json"))["classes"] if row["pictures"]]
+    assert [(row["class"], row["pictures"]) for row in rows] == [
+        ("crane n02012849", 1),
+        ("African_elephant", 1),
+        ("crane n03126707", 1),
+    ]
+
+
+@once
+def test_what_a_user_of_a_key_can_mend_ends_in_a_sentence(published: Checkpoint, refused: Command) -> None:
+    Path("empty").mkdir()
+    Image.fromarray(PIXELS[0]).save("a.png")
+    for arguments, message in (
+        (
+            ("predict", "torchvision/resnet18.v3", "a.png"),
+            "nor a key of this name in `keras-resnet list`. Did you mean",
+        ),
+        (("predict", "swav/resnet50.800ep", "a.png"), "is a body without classifier; `keras-resnet list ResNet50`"),
+        (("predict", "keras/resnet50", "a.png"), "Could not get http://127.0.0.1:9/"),
+        (("predict", KEY, "gone.png"), "There is no picture among these that can be read"),
+        (("evaluate", KEY, "empty", "--image-size", "160"), "of 224x224 alone; leave --image-size out"),
+        (("evaluate", KEY, "empty"), "'empty' must hold two or more folders of pictures, one per class; it holds 0"),
+        (("evaluate", KEY, "gone"), "There is no folder 'gone'"),
+        (("evaluate", KEY, "digits"), "it returns (None, 1000)"),
+    ):
+        assert message in refused(*arguments), arguments

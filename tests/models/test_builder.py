@@ -1,0 +1,311 @@
+"""The builder's own promises: every row, every option, unknown sizes, preprocessing, refusals."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnet
+from keras_resnet import models, variants
+from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20V2, RESNET50, RESNET50V2, Stem, plan
+from tests.helpers.nets import SIZES, assert_close, data_format, dtype_policy, images, randomise, run, thin, with_style
+
+once = pytest.mark.one_backend
+CIFAR = [f"ResNet{depth}{version}" for depth in (20, 32, 44, 56, 110, 164) for version in ("", "V2")]
+DEEPEST = ["ResNet1202", "ResNet1001V2"]  # `test_papers` builds them
+IMAGENET = [name for name in models.__all__ if name not in ("ResNet", *CIFAR, *DEEPEST)]
+KINDS = (RESNET18, RESNET50, RESNET18V2, RESNET50V2)
+
+
+@once
+@pytest.mark.parametrize(
+    ("name", "style"), [(name, "torch") for name in CIFAR] + list(itertools.product(IMAGENET, ["keras", "torch"]))
+)
+def test_a_named_network_has_the_parameters_of_its_plan(name: str, style: str) -> None:
+    cifar = name in CIFAR
+    variant = with_style(getattr(variants, name.upper()), style)
+    model = getattr(models, name)(weights=None, style=style)
+    classes, network = 10 if cifar else 1000, plan(variant)
+    assert model.name == name.lower()
+    assert model.count_params() == network.parameters(classes)
+    trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+    assert trainable == network.parameters(classes, trainable=True)
+    assert model.input_shape == ((None, 32, 32, 3) if cifar else (None, 224, 224, 3))
+    assert model.output_shape == (None, classes)
+    by_layer = {
+        layer.name.removesuffix("_conv"): layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)
+    }
+    for conv in network.convs():
+        layer = by_layer.pop(conv.name)
+        built = (layer.filters, layer.kernel_size, layer.strides, layer.groups, layer.use_bias)
+        assert built == (conv.filters, (conv.kernel,) * 2, (conv.stride,) * 2, conv.groups, conv.bias)
+    assert not by_layer
+    assert multiply_adds(model) == network.multiply_adds(model.input_shape[1], model.input_shape[2], classes)
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Counted on the built layers: positions of the output, times the weights that each output reads."""
+    return sum(
+        int(np.prod(layer.output.shape[1:-1])) * int(np.prod(layer.kernel.shape))
+        for layer in model.layers
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense))
+    )
+
+
+@once
+@pytest.mark.parametrize(
+    ("shortcut", "variant", "style"),
+    list(itertools.product(["A", "B", "C", None], KINDS, ["keras", "torch"])),
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_every_shortcut_builds_what_the_plan_says(shortcut: Any, variant: Any, style: str) -> None:
+    row = thin(with_style(variant, style), shortcut=shortcut, stem=Stem(width=8))
+    model = randomise(keras_resnet.ResNet(row, input_shape=(None, None, 3), classes=5))
+    assert model.count_params() == plan(row).parameters(5)
+    pooled = keras.Model(model.input, model.get_layer("avg_pool").output)
+    for size in SIZES:
+        assert run(model, images(*size)).shape == (2, 5)
+        vectors = run(pooled, images(*size))
+        assert np.isfinite(vectors).all()
+        assert not np.allclose(vectors[0], vectors[1], rtol=0.01)  # the images differ, and so do their features
+    added = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
+    assert len(added) == (0 if shortcut is None else len(plan(row).units))
+
+
+@pytest.mark.parametrize("variant", [RESNET18, RESNET18V2], ids=lambda v: v.name)
+def test_option_a_appends_zero_channels_to_the_subsampled_input(variant: Any) -> None:
+    """With the residual silenced, a unit that widens and strides is its shortcut."""
+    row = thin(with_style(variant, "torch"), units=(1, 1), widths=(8, 12), shortcut="A", stem=Stem(width=8))
+    model = randomise(keras_resnet.ResNet(row, include_top=False, input_shape=(33, 33, 3)))
+    silenced = model.get_layer("conv3_block1_2_bn" if row.version == 1 else "conv3_block1_2_conv")
+    silenced.set_weights([np.zeros_like(w) for w in silenced.get_weights()[:2]] + silenced.get_weights()[2:])
+    ends = ("conv2_block1_out", "conv3_block1_out")
+    both = keras.Model(model.input, [model.get_layer(name).output for name in ends])
+    before, after = (np.asarray(keras.ops.convert_to_numpy(map_)) for map_ in both(images(33, 33)))
+    assert before.shape == (2, 9, 9, 8)
+    assert after.shape == (2, 5, 5, 12)
+    np.testing.assert_allclose(after[..., :8], before[:, ::2, ::2], atol=1e-6)
+    assert not after[..., 8:].any()
+
+
+@once
+def test_channels_first_is_the_same_function_for_every_kind_of_shortcut() -> None:
+    for variant, shortcut in itertools.product(KINDS, ("A", "B")):
+        row = thin(with_style(variant, "torch"), shortcut=shortcut, stem=Stem(width=8))
+        last = randomise(keras_resnet.ResNet(row, input_shape=(65, 65, 3), include_preprocessing=True))
+        with data_format("channels_first"):
+            first = keras_resnet.ResNet(row, input_shape=(3, 65, 65), include_preprocessing=True)
+        first.set_weights(last.get_weights())
+        pooled = [keras.Model(model.input, model.get_layer("avg_pool").output) for model in (first, last)]
+        x = images(65, 65)
+        assert_close(run(pooled[0], np.moveaxis(x, -1, 1)), run(pooled[1], x), 1e-5)
+
+
+@once
+def test_the_stem_pool_of_torch_v2_ignores_the_border() -> None:
+    """Zeros would win over negative values; -inf does not."""
+    for size in ((6, 7), (7, 6), (2, 3), (1, 1)):
+        row = thin(with_style(RESNET18V2, "torch"), units=(1,), widths=(8,), stem=Stem(1, 8, 1))
+        model = keras_resnet.ResNet(row, include_top=False, input_shape=(*size, 3))
+        pool = keras.Model(model.get_layer("conv1_conv").output, model.get_layer("pool1_pool").output)
+        x = -1 - np.abs(images(*size, channels=8))
+        padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2)).max(axis=(-2, -1))
+        np.testing.assert_array_equal(run(pool, x), windows[:, ::2, ::2])
+
+
+@once
+def test_the_first_unit_of_cifar_v2_takes_its_activation_before_the_branches_part() -> None:
+    """arXiv:1603.05027, appendix."""
+    for row, reads in ((RESNET20V2, "preact_relu"), (dataclasses.replace(RESNET20V2, first_activation="unit"), "conv")):
+        model = keras_resnet.ResNet(row, input_shape=(32, 32, 3))
+        shortcut = model.get_layer("conv2_block1_out").input[0]
+        assert shortcut._keras_history.operation.name.endswith(reads)
+        assert model.get_layer("conv2_block2_out").input[0]._keras_history.operation.name == "conv2_block1_out"
+
+
+@once
+@pytest.mark.parametrize("variant", KINDS, ids=lambda v: v.name)
+def test_the_plain_net_has_no_shortcut(variant: Any) -> None:
+    model = keras_resnet.ResNet(thin(variant, shortcut=None), input_shape=(64, 64, 3))
+    assert not any(isinstance(layer, keras.layers.Add) for layer in model.layers)
+    consumers = [len(layer._outbound_nodes) for layer in model.layers]
+    assert consumers == [1] * (len(model.layers) - 1) + [0]  # a chain
+
+
+@once
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_rootless_net_starts_at_its_first_unit(version: int) -> None:
+    row = thin(RESNET50 if version == 1 else RESNET50V2, stem=None)
+    model = randomise(keras_resnet.ResNet(row, include_top=False, input_shape=(17, 16, 24)))
+    assert model.layers[1].name.startswith("conv2_block1")
+    assert run(model, images(17, 16, 24)).shape == (2, 3, 2, 256)
+    assert model.count_params() == plan(row, channels=24).parameters(None)
+
+
+def test_unknown_and_small_sizes_work_with_the_top() -> None:
+    model = randomise(
+        keras_resnet.ResNet(thin(RESNET50), input_shape=(None, None, 3), classes=4, classifier_activation=None)
+    )
+    assert model.input_shape == (None, None, None, 3)
+    fixed = keras_resnet.ResNet(thin(RESNET50), input_shape=(33, 65, 3), classes=4, classifier_activation=None)
+    fixed.set_weights(model.get_weights())
+    assert_close(run(model, images(33, 65)), run(fixed, images(33, 65)), 1e-6)
+    assert run(model, images(1, 1)).shape == (2, 4)
+
+
+@once
+def test_any_number_of_channels_goes_in_without_weights() -> None:
+    for channels in (1, 2, 4, 13):
+        model = keras_resnet.ResNet18(weights=None, input_shape=(32, 32, channels))
+        assert model.get_layer("conv1_conv").kernel.shape == (7, 7, channels, 64)
+
+
+EXPECTED = {
+    "caffe": lambda rgb: rgb[..., ::-1] - np.array([103.939, 116.779, 123.68]),
+    "tf": lambda rgb: rgb / 127.5 - 1,
+    "rgb_means": lambda rgb: rgb - np.array([123.68, 116.779, 103.939]),
+    "torch": lambda rgb: (rgb / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225],
+}
+
+
+@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(
+    ("variant", "style", "mode"),
+    [
+        (RESNET50, "keras", "caffe"),
+        (RESNET50V2, "keras", "tf"),
+        (RESNET50, "torch", "torch"),
+        (RESNET50V2, "torch", "torch"),
+        (RESNET50, "slim", "rgb_means"),
+        (RESNET50V2, "slim", "tf"),
+    ],
+)
+def test_raw_rgb_is_turned_into_what_the_style_expects(variant: Any, style: str, mode: str, order: str) -> None:
+    first = order == "channels_first"
+    with data_format(order):
+        shape = (3, None, None) if first else (None, None, 3)
+        model = keras_resnet.ResNet(
+            thin(variant), include_top=False, style=style, input_shape=shape, include_preprocessing=True
+        )
+        plain = keras_resnet.ResNet(thin(variant), include_top=False, style=style, input_shape=shape)
+    assert [w.path for w in model.weights] == [w.path for w in plain.weights]
+    last = [layer for layer in model.layers if layer.name.startswith("preprocess")][-1]
+    raw = np.random.default_rng(0).integers(0, 256, (2, 7, 5, 3))
+    x = np.moveaxis(raw, -1, 1) if first else raw
+    output = run(keras.Model(model.input, last.output), x.astype("float32"))
+    np.testing.assert_allclose(np.moveaxis(output, 1, -1) if first else output, EXPECTED[mode](raw), atol=2e-5)
+
+
+@once
+def test_preprocessing_under_mixed_precision_keeps_all_its_digits() -> None:
+    with dtype_policy("mixed_bfloat16"):
+        model = keras_resnet.ResNet(thin(RESNET50), include_top=False, include_preprocessing=True)
+    raw = np.random.default_rng(0).integers(0, 256, (1, 9, 9, 3)).astype("float32")
+    output = run(keras.Model(model.input, model.get_layer("preprocess").output), raw)
+    np.testing.assert_allclose(output, EXPECTED["caffe"](raw), atol=1e-4)
+    assert model.get_layer("conv1_conv").compute_dtype == "bfloat16"
+
+
+@once
+def test_preprocessing_by_means_needs_rgb() -> None:
+    with pytest.raises(ValueError, match=r"include_preprocessing=True.*3 channels.*received an input with 1"):
+        keras_resnet.ResNet50(weights=None, input_shape=(64, 64, 1), include_preprocessing=True)
+    keras_resnet.ResNet(thin(RESNET50V2), input_shape=(64, 64, 1), include_preprocessing=True)  # [-1, 1]: any
+
+
+@once
+@pytest.mark.parametrize("builder", ["ResNet18", "ResNet18V2"])
+@pytest.mark.parametrize(("style", "fan", "beyond"), [("torch", 256, 0.0214), ("slim", 128, 0)])
+def test_style_torch_starts_as_he_normal_by_fan_out_and_slim_truncated_by_fan_in(
+    style: str, fan: int, beyond: float, builder: str
+) -> None:
+    model = getattr(keras_resnet, builder)(weights=None, style=style)
+    kernel = keras.ops.convert_to_numpy(model.get_layer("conv4_block1_1_conv").kernel)  # 128 to 256 channels
+    deviation = np.sqrt(2 / (9 * fan))
+    assert float(np.std(kernel)) == pytest.approx(deviation, rel=0.01)
+    assert (np.abs(kernel) > 2.3 * deviation).mean() == pytest.approx(beyond, abs=2e-3)
+
+
+@once
+@pytest.mark.parametrize("builder", ["ResNet18", "ResNet18V2"])
+@pytest.mark.parametrize(
+    ("style", "epsilon", "momentum"), [("keras", 1.001e-5, 0.99), ("torch", 1e-5, 0.9), ("slim", 1e-5, 0.997)]
+)
+def test_norms_have_the_epsilon_and_momentum_of_their_style(
+    style: str, epsilon: float, momentum: float, builder: str
+) -> None:
+    model = getattr(keras_resnet, builder)(weights=None, style=style)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {(norm.epsilon, norm.momentum) for norm in norms} == {(epsilon, momentum)}
+
+
+@once
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"pooling": "AVG"}, "`pooling` must be one of None, 'avg', 'max'; received 'AVG'. Did you mean 'avg'"),
+        ({"pooling": 3}, "`pooling`.*received 3"),
+        (
+            {"style": "tensorflow"},
+            "`style` must be one of None, 'keras', 'torch', 'torch_1x1', 'slim'; received 'tensorflow'",
+        ),
+        ({"style": "Torch"}, "Did you mean 'torch'"),
+        ({"style": ["torch"]}, "`style`"),
+        ({"classes": True}, "`classes`"),
+        ({"classes": None}, "`classes`"),
+        ({"input_shape": (0, 32, 3)}, r"`input_shape`.*received \(0, 32, 3\)"),
+        ({"input_shape": (32, 32, 0)}, r"`input_shape` must.*received \(32, 32, 0\)"),
+        ({"input_shape": "abc"}, "`input_shape` must be three ints"),
+        ({"input_shape": 64}, "`input_shape` must be three ints"),
+        ({"weights": "imagnet"}, "Did you mean 'imagenet'"),
+        ({"weights": "imagenet", "style": "keras"}, "there are no such weights.*weights=None"),
+        ({"input_tensor": np.zeros((1, 32, 32, 3))}, "Keras tensor of rank 4.*received ndarray"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_what_is_allowed(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        keras_resnet.ResNet18(**{"weights": None} | arguments)
+
+
+@once
+def test_a_variant_must_be_a_row() -> None:
+    with pytest.raises(ValueError, match=r"`variant` must be a Variant.*received 'resnet50'"):
+        keras_resnet.ResNet("resnet50")  # type: ignore[arg-type]
+
+
+@once
+def test_a_cifar_net_keeps_its_size_when_none_is_passed() -> None:
+    assert keras_resnet.ResNet20(True, None, None, None).input_shape == (None, 32, 32, 3)
+    assert keras_resnet.ResNet20(False, input_shape=None).input_shape == (None, None, None, 3)
+    assert keras_resnet.ResNet(variants.RESNET20).input_shape == (None, 32, 32, 3)
+
+
+@once
+def test_a_tensor_of_unknown_channels_is_refused() -> None:
+    with pytest.raises(ValueError, match="`channels` must be a positive int; received None"):
+        keras_resnet.ResNet50(weights=None, input_tensor=keras.Input((64, 64, None)))
+
+
+@once
+def test_the_minimum_of_32_is_the_named_imagenet_networks_alone() -> None:
+    assert keras_resnet.ResNet20(input_shape=(8, 8, 3)).output_shape == (None, 10)
+    assert keras_resnet.ResNet(RESNET18, input_shape=(8, 8, 3)).output_shape == (None, 1000)
+    assert keras_resnet.ResNet18(weights=None, input_tensor=keras.Input((8, 8, 3))).output_shape == (None, 1000)
+    with pytest.raises(ValueError, match="at least 32x32"):
+        keras_resnet.ResNet18(weights=None, input_shape=(8, 32, 3))
+
+
+@pytest.fixture(autouse=True)
+def settings_are_left_as_they_were() -> Iterator[None]:
+    def settings() -> tuple[Any, ...]:
+        policy = keras.config.dtype_policy().name
+        return keras.config.image_data_format(), policy, keras.config.floatx(), keras.config.epsilon()
+
+    before = settings()
+    yield
+    assert settings() == before

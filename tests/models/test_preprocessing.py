@@ -1,0 +1,185 @@
+"""preprocess_input and decode_predictions beside keras.applications', without its bugs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras.src.applications import imagenet_utils
+
+import keras_resnet
+from keras_resnet.models import labels
+from keras_resnet.resnet import decode_predictions
+from tests.helpers.nets import data_format
+
+PAIRS = [
+    (keras_resnet.resnet, keras.applications.resnet),
+    (keras_resnet.resnet50, keras.applications.resnet50),
+    (keras_resnet.resnet_v2, keras.applications.resnet_v2),
+]
+modules = pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=["resnet", "resnet50", "resnet_v2"])
+once = pytest.mark.one_backend
+
+
+def raw(shape: tuple[int, ...], dtype: str = "float32") -> Any:
+    return np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+
+
+def numbers(x: Any) -> Any:
+    return keras.ops.convert_to_numpy(x)
+
+
+@modules
+def test_the_modules_have_what_their_namesakes_have(ours: Any, theirs: Any) -> None:
+    assert {name for name in dir(theirs) if not name.startswith("_")} <= set(ours.__all__)
+    assert all(hasattr(ours, name) for name in ours.__all__)
+
+
+@modules
+@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("rank", [3, 4])
+def test_floats_come_out_as_from_keras_applications(ours: Any, theirs: Any, order: str, rank: int) -> None:
+    shape = (5, 4, 3) if order == "channels_last" else (3, 5, 4)
+    x = raw((2, *shape) if rank == 4 else shape)
+    expected = theirs.preprocess_input(x.copy(), order)
+    array = ours.preprocess_input(x, order)
+    assert isinstance(array, np.ndarray)
+    assert array.dtype == expected.dtype
+    np.testing.assert_array_equal(array, expected)
+    tensor = ours.preprocess_input(keras.ops.convert_to_tensor(x), order)
+    assert keras.ops.is_tensor(tensor)
+    np.testing.assert_allclose(numbers(tensor), expected, atol=1e-5)
+    with data_format(order):
+        np.testing.assert_array_equal(ours.preprocess_input(x), expected)
+    double = ours.preprocess_input(x.astype("float64"), order)
+    assert double.dtype == np.float64
+
+
+@modules
+@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
+def test_a_symbolic_tensor_becomes_part_of_a_model_that_can_be_saved(
+    ours: Any, theirs: Any, order: str, tmp_path: Path
+) -> None:
+    shape = (5, 4, 3) if order == "channels_last" else (3, 5, 4)
+    image = keras.Input(shape)
+    model = keras.Model(image, ours.preprocess_input(image, order))
+    x = raw((2, *shape))
+    expected = theirs.preprocess_input(x.copy(), order)
+    np.testing.assert_allclose(numbers(model(x)), expected, atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_allclose(numbers(keras.models.load_model(tmp_path / "model.keras")(x)), expected, atol=1e-5)
+
+
+@modules
+@pytest.mark.parametrize("make", [np.asarray, keras.ops.convert_to_tensor], ids=["array", "tensor"])
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+def test_integers_are_not_cut_off(ours: Any, theirs: Any, make: Callable[[Any], Any], dtype: str) -> None:
+    output = ours.preprocess_input(make(raw((2, 5, 4, 3), dtype)), "channels_last")
+    assert keras.backend.standardize_dtype(output.dtype) == "float32"
+    expected = theirs.preprocess_input(raw((2, 5, 4, 3)), "channels_last")
+    np.testing.assert_allclose(numbers(output), expected, atol=1e-5)
+
+
+@modules
+@pytest.mark.parametrize("make", [np.array, keras.ops.convert_to_tensor], ids=["array", "tensor"])
+def test_the_callers_images_are_not_overwritten(ours: Any, theirs: Any, make: Callable[[Any], Any]) -> None:
+    x = make(raw((2, 5, 4, 3)))
+    output = ours.preprocess_input(x, "channels_last")
+    np.testing.assert_array_equal(numbers(x), raw((2, 5, 4, 3)))
+    assert not np.shares_memory(numbers(output), numbers(x))
+
+
+@once
+def test_an_unknown_data_format_is_refused() -> None:
+    with pytest.raises(ValueError, match="`data_format`.*Did you mean 'channels_last'"):
+        keras_resnet.resnet.preprocess_input(raw((5, 4, 3)), "channel_last")
+
+
+@once
+def test_means_of_three_channels_need_three() -> None:
+    for shape, order in (((5, 4, 1), "channels_last"), ((2, 5, 4, 3), "channels_first")):
+        with pytest.raises(ValueError, match="`x` must have 3 channels"):
+            keras_resnet.resnet.preprocess_input(raw(shape), order)
+
+
+@pytest.fixture
+def class_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """A class index of the real one's form, where both packages find it."""
+    names = [(f"n{i:08d}", f"class_{i}") for i in range(1000)]
+    path = tmp_path / "index.json"
+    path.write_text(json.dumps({str(i): name for i, name in enumerate(names)}))
+    monkeypatch.setattr(labels, "fetch", lambda url, name, digest, *, otherwise: path)
+    monkeypatch.setattr(imagenet_utils, "CLASS_INDEX", json.loads(path.read_text()))
+    return names
+
+
+@pytest.mark.parametrize("top", [1, 5, 1000])
+def test_imagenet_classes_are_named_as_by_keras_applications(top: int, class_index: list[tuple[str, str]]) -> None:
+    scores = np.random.default_rng(0).permutation(3000).reshape(3, 1000).astype("float32")
+    expected = keras.applications.resnet.decode_predictions(scores, top)
+    assert decode_predictions(scores, top) == expected
+    assert decode_predictions(keras.ops.convert_to_tensor(scores), top) == expected
+    background = np.concatenate([np.full((3, 1), 1e6, "float32"), scores], axis=1)
+    assert decode_predictions(background, top) == expected
+
+
+@once
+def test_the_users_own_classes_are_named() -> None:
+    scores = np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]])
+    assert decode_predictions(scores, 2, ["cat", "dog", "eel"]) == [
+        [("dog", "dog", 0.7), ("eel", "eel", 0.2)],
+        [("cat", "cat", 0.5), ("eel", "eel", 0.3)],
+    ]
+
+
+@once
+@pytest.mark.parametrize(
+    ("shape", "names", "message"),
+    [
+        ((2, 10), None, r"\(N, 1000\) or \(N, 1001\); received \(2, 10\).*`labels=`"),
+        ((1000,), None, r"received \(1000,\)"),
+        ((2, 3), ["a", "b"], r"\(N, 2\); received \(2, 3\)"),
+    ],
+)
+def test_predictions_of_another_shape_are_refused(shape: tuple[int, ...], names: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        decode_predictions(np.zeros(shape), labels=names)
+
+
+@once
+def test_the_class_index_is_that_of_keras_applications_and_offline_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert imagenet_utils.CLASS_INDEX_PATH == labels._INDEX_URL
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(labels, "_INDEX_URL", "http://127.0.0.1:9/imagenet_class_index.json")
+    with pytest.raises(OSError, match="127.0.0.1:9.*put it at .*home.models.imagenet_class_index.json.*`labels=`"):
+        decode_predictions(np.zeros((1, 1000)))
+
+
+NAMES = ("circle", "big square", "tri.angle", "a/b>c", 'ünï, "q"\\u0041', "猫", "🐈", "")
+
+
+def test_class_names_travel_with_every_file_of_the_model(tmp_path: Path) -> None:
+    plain = keras_resnet.ResNet20(input_shape=(8, 8, 3), classes=len(NAMES))
+    assert labels.class_names(plain) is None
+    model = labels.with_class_names(plain, NAMES)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    model.fit(x, np.arange(2), verbose=0)
+    assert model.name == plain.name
+    np.testing.assert_array_equal(model.predict(x, verbose=0), plain.predict(x, verbose=0))
+    for generation in ("first.keras", "second.keras"):  # saved, and saved again by one who knows nothing of names
+        model.save(tmp_path / generation)
+        model = keras.models.load_model(tmp_path / generation)
+        assert labels.class_names(model) == NAMES
+    cut = keras.Model(model.input, model.get_layer("avg_pool").output)
+    assert labels.class_names(cut) is None  # a body for other classes
+    built_on = keras.Model(model.input, keras.layers.Dense(2)(model.output))
+    assert labels.class_names(built_on) is None
+    renamed = labels.with_class_names(model, [str(i) for i in range(len(NAMES))])
+    assert labels.class_names(renamed) == tuple(str(i) for i in range(len(NAMES)))
+    assert len(renamed.layers) == len(model.layers)

@@ -1,0 +1,69 @@
+"""What help(), inspect, pickle and a type checker see of each builder."""
+
+import inspect
+import pickle
+import pydoc
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import keras_resnet
+from keras_resnet import models
+
+pytestmark = pytest.mark.one_backend
+ROOT = Path(__file__).parents[2]
+NAMED = [name for name in models.__all__ if name != "ResNet"]
+
+
+def mypy(path: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--no-incremental", path]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_mypy_accepts_what_works() -> None:
+    result = mypy("tests/models/typing/accepted.py")
+    assert result.returncode == 0, result.stdout
+
+
+def test_mypy_rejects_every_wrong_call() -> None:
+    lines = (ROOT / "tests/models/typing/rejected.py").read_text().splitlines()
+    wrong = {number for number, line in enumerate(lines, 1) if line.endswith(")")}
+    assert len(wrong) == 6
+    output = mypy("tests/models/typing/rejected.py").stdout.splitlines()
+    assert {int(line.split(":")[1]) for line in output if ": error:" in line} == wrong, output
+
+
+def test_help_shows_each_networks_own_defaults() -> None:
+    help20, help50 = (pydoc.plain(pydoc.render_doc(getattr(keras_resnet, name))) for name in ("ResNet20", "ResNet50"))
+    assert "input_shape: collections.abc.Sequence[int | None] | None = (32, 32, 3)" in help20
+    assert "classes: int = 10," in help20
+    assert "weights: str | os.PathLike[str] | None = None" in help20
+    assert "classes: int = 1000," in help50
+    assert "weights: str | os.PathLike[str] | None = 'imagenet'" in help50
+    assert "name: str | None = 'resnet50'" in help50
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_signature_docstring_and_pickle_are_its_own(name: str) -> None:
+    builder = getattr(keras_resnet, name)
+    signature = inspect.signature(builder)
+    assert signature.parameters["name"].default == name.lower()
+    assert "variant" not in signature.parameters
+    assert [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    assert (builder.__name__, builder.__qualname__, builder.__module__) == (name, name, "keras_resnet.models")
+    assert pickle.loads(pickle.dumps(builder)) is builder
+    assert set(builder.__annotations__) == {*signature.parameters, "return"}
+    doc = inspect.getdoc(builder)
+    assert doc is not None
+    assert doc.startswith(f"Builds {name}:")
+    assert f"keras_resnet.{name}(" in doc
+    arguments = doc.split("Args:")[1].split("Returns:")[0]
+    assert all(f"    {parameter}: " in arguments for parameter in signature.parameters)
+    assert "variant:" not in doc
+
+
+def test_an_unknown_keyword_is_a_type_error_as_in_any_function() -> None:
+    with pytest.raises(TypeError, match="output_strid"):
+        keras_resnet.ResNet50(output_strid=8)  # type: ignore[call-arg]

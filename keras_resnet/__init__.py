@@ -31,7 +31,10 @@ if TYPE_CHECKING:  # what follows, once more, as type checkers and editors read 
     from keras_resnet import training as training
     from keras_resnet import transfer as transfer
     from keras_resnet import variants as variants
+    from keras_resnet.architecture.lineages import *
+    from keras_resnet.architecture.planner import *
     from keras_resnet.architecture.rows import *
+    from keras_resnet.architecture.variant import *
     from keras_resnet.checkpoints.catalogue import *
     from keras_resnet.data.transforms import *
     from keras_resnet.graph.delete_units import *
@@ -45,12 +48,16 @@ if TYPE_CHECKING:  # what follows, once more, as type checkers and editors read 
 # fmt: off
 _EXPORTS = {
     "keras_resnet.architecture.rows": (
-        "KERAS_V1", "KERAS_V2", "LINEAGES", "RESNET18", "RESNET18V2", "RESNET20", "RESNET20V2", "RESNET26",
-        "RESNET32", "RESNET32V2", "RESNET34", "RESNET34V2", "RESNET44", "RESNET44V2", "RESNET50", "RESNET50V2",
-        "RESNET56", "RESNET56V2", "RESNET101", "RESNET101V2", "RESNET110", "RESNET110V2", "RESNET152",
-        "RESNET152V2", "RESNET164", "RESNET164V2", "RESNET200", "RESNET200V2", "RESNET1001V2", "RESNET1202",
-        "SLIM_V1", "SLIM_V2", "TORCH_V1", "TORCH_V2", "Lineage", "Stem", "Variant", "plan",
+        "RESNET18", "RESNET18V2", "RESNET20", "RESNET20V2", "RESNET26", "RESNET32", "RESNET32V2", "RESNET34",
+        "RESNET34V2", "RESNET44", "RESNET44V2", "RESNET50", "RESNET50V2", "RESNET56", "RESNET56V2", "RESNET101",
+        "RESNET101V2", "RESNET110", "RESNET110V2", "RESNET152", "RESNET152V2", "RESNET164", "RESNET164V2",
+        "RESNET200", "RESNET200V2", "RESNET1001V2", "RESNET1202",
     ),
+    "keras_resnet.architecture.variant": ("Stem", "Variant"),
+    "keras_resnet.architecture.lineages": (
+        "KERAS_V1", "KERAS_V2", "LINEAGES", "SLIM_V1", "SLIM_V2", "TORCH_V1", "TORCH_V2", "Lineage",
+    ),
+    "keras_resnet.architecture.planner": ("plan",),
     "keras_resnet.checkpoints.catalogue": ("Checkpoint", "list_weights"),
     "keras_resnet.models.networks": (
         "ResNet", "ResNet18", "ResNet18V2", "ResNet20", "ResNet20V2", "ResNet26", "ResNet32", "ResNet32V2",

@@ -1,4 +1,16 @@
-"""The published networks as rows of data, and all that a row of one's own is made of; imports no Keras."""
+"""The published networks as rows of data, and all that a row of one's own is made of. Imports no Keras.
 
+>>> from keras_resnet.variants import RESNET50, plan
+>>> plan(RESNET50).parameters()
+25636712
+>>> [unit.stride for unit in plan(RESNET50).stages[1]]
+[2, 1, 1, 1]
+"""
+
+from keras_resnet.architecture import lineages, planner, rows, variant
+from keras_resnet.architecture.lineages import *
+from keras_resnet.architecture.planner import *
 from keras_resnet.architecture.rows import *
-from keras_resnet.architecture.rows import __all__ as __all__
+from keras_resnet.architecture.variant import *
+
+__all__ = [*rows.__all__, *variant.__all__, *lineages.__all__, *planner.__all__]

@@ -5,6 +5,8 @@ from typing import Literal
 
 from keras_resnet.utils.errors import check_choices
 
+__all__ = ["KERAS_V1", "KERAS_V2", "LINEAGES", "SLIM_V1", "SLIM_V2", "TORCH_V1", "TORCH_V2", "Lineage"]
+
 
 @dataclass(frozen=True)
 class Lineage:

@@ -1,33 +1,12 @@
-"""The published networks, as data, and all that a row of one's own is made of.
-
-Nothing here imports Keras. The builder and the tests read the same plan:
-
-    >>> from keras_resnet.variants import RESNET50, plan
-    >>> plan(RESNET50).parameters()
-    25636712
-    >>> [unit.stride for unit in plan(RESNET50).stages[1]]
-    [2, 1, 1, 1]
-"""
+"""The published networks, each a row of data."""
 
 from dataclasses import replace
 from typing import Literal
 
-from keras_resnet.architecture.lineages import (
-    KERAS_V1,
-    KERAS_V2,
-    LINEAGES,
-    SLIM_V1,
-    SLIM_V2,
-    TORCH_V1,
-    TORCH_V2,
-    Lineage,
-)
-from keras_resnet.architecture.planner import Stem, Variant, plan
+from keras_resnet.architecture.lineages import KERAS_V1, KERAS_V2, LINEAGES, TORCH_V1, TORCH_V2
+from keras_resnet.architecture.variant import Stem, Variant
 
 __all__ = [
-    "KERAS_V1",
-    "KERAS_V2",
-    "LINEAGES",
     "RESNET18",
     "RESNET18V2",
     "RESNET20",
@@ -55,14 +34,6 @@ __all__ = [
     "RESNET200V2",
     "RESNET1001V2",
     "RESNET1202",
-    "SLIM_V1",
-    "SLIM_V2",
-    "TORCH_V1",
-    "TORCH_V2",
-    "Lineage",
-    "Stem",
-    "Variant",
-    "plan",
 ]
 
 

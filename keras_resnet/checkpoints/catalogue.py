@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.planner import Variant
 from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints import published
 from keras_resnet.utils.errors import check_choice
 
@@ -95,7 +95,7 @@ def list_weights(network: str | None = None, *, style: str | None = None) -> dic
     return {row.key: row for row in _ROWS if network in (None, row.network) and style in (None, row.style)}
 
 
-def default(variant: Variant, include_top: bool) -> Checkpoint | None:
+def default_checkpoint(variant: Variant, include_top: bool) -> Checkpoint | None:
     """Returns what `weights="imagenet"` means for a network in its lineage; None if there is nothing.
 
     A body gets the file without classifier, if one is published, else the one with it.

@@ -15,7 +15,7 @@ from keras_resnet.checkpoints.formats.safetensors import SafetensorsFile, is_saf
 from keras_resnet.checkpoints.formats.tensorflow.bundle import Bundle, is_checkpoint
 from keras_resnet.checkpoints.formats.tensors import Array
 from keras_resnet.checkpoints.formats.torch.file import TorchFile, is_torch_file
-from keras_resnet.utils.errors import optional
+from keras_resnet.utils.errors import import_optional
 
 _LARGEST_CONFIG = 1 << 20  # bytes
 
@@ -70,7 +70,7 @@ def download(row: Checkpoint, otherwise: str = "take another file") -> Path:
         ImportError: if a library that reads it is missing; nothing was fetched.
     """
     if row.url.endswith(".safetensors"):
-        optional("safetensors", "checkpoints")
+        import_optional("safetensors", "checkpoints")
     check = partial(check_archive, member=row.member) if row.member else open_source
     path = fetch(row.url, row.name, row.digest, otherwise=otherwise, check=check)
     return extract(path, row.member, row.member) if row.member else path

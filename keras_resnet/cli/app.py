@@ -12,8 +12,8 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from keras_resnet.cli.parser import parser
-from keras_resnet.utils import recursion
 from keras_resnet.utils.errors import choice_error
+from keras_resnet.utils.recursion import recursion_limit
 
 _BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             backend = _choose_backend()
             print(f"backend: {backend}", file=sys.stderr if arguments.json or arguments.csv else sys.stdout)
         room = import_module(arguments.room)  # only now that there is a backend
-        with recursion.allowed():
+        with recursion_limit():
             getattr(room, arguments.command)(arguments)
     except BrokenPipeError:  # `| head` has read enough; what Python still wants to write goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

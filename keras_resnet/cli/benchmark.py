@@ -14,7 +14,7 @@ from keras_resnet.architecture.rows import NETWORKS
 from keras_resnet.cli.benchmarking.contenders import PEERS, Setting
 from keras_resnet.cli.benchmarking.race import Race, Result, contenders, machine, race
 from keras_resnet.cli.table import print_table
-from keras_resnet.utils.errors import check_choice, optional
+from keras_resnet.utils.errors import check_choice, import_optional
 from keras_resnet.utils.progress import say
 
 _SIDE, _TRAINING_SIDE = 224, 128
@@ -138,7 +138,7 @@ def _settings(arguments: argparse.Namespace) -> Iterable[Setting]:
 
 def _check_png(path: Path) -> None:
     """Raises, before anything runs, if a chart could not be written."""
-    optional("matplotlib")
+    import_optional("matplotlib")
     if path.suffix.lower() != ".png":
         raise ValueError(f"`--png` must end in .png; received {str(path)!r}.")
     if not path.parent.is_dir() or path.is_dir():

@@ -8,7 +8,7 @@ import keras
 from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.cli.predict import load_published
 from keras_resnet.export.runtimes import FORMATS, check_export, export
-from keras_resnet.utils.errors import reading
+from keras_resnet.utils.errors import damage_as_value_error
 
 
 def export_file(arguments: argparse.Namespace) -> None:
@@ -27,5 +27,5 @@ def _load(model: str) -> keras.Model:
     rows = list_weights()
     if model in rows:
         return load_published(rows[model])[0]
-    with reading("a Keras model", model):
+    with damage_as_value_error("a Keras model", model):
         return keras.models.load_model(model, compile=False)

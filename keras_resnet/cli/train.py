@@ -77,7 +77,7 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
         raise ValueError(f"--out must not lie in DATA, where it would be a class; {str(out)!r} does. Pass another.")
     run_folder.check_free(out, arguments.resume, arguments.overwrite)
     if arguments.model:
-        check_choice("--model", arguments.model, transfer.networks())
+        check_choice("--model", arguments.model, transfer.builder_names())
     weights = arguments.weights
     if weights not in (None, "none", "imagenet", *list_weights()):
         open_named(weights, "--weights", ("imagenet", "none"))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.data.decode import RGB, Size, both, decode
-from keras_resnet.utils.errors import optional
+from keras_resnet.data.decode import RGB, Size, as_pair, decode
+from keras_resnet.utils.errors import import_optional
 
 LEVELS = ("none", "light", "strong")
 
@@ -28,14 +28,14 @@ def augment(picture: Any, image_size: Size, level: str, rng: Generator) -> RGB:
             time, brightness, contrast and saturation by up to two fifths. "none": nothing.
         rng: where the draws come from.
     """
-    height, width = both(image_size)
+    height, width = as_pair(image_size)
     scale = 4 if level == "strong" else 2  # a small part must have pixels enough
     image = decode(picture, (scale * height, scale * width))
     box = _part(image.width, image.height, rng) if level == "strong" else None
     image = image.resize((width, height), box=box)
     if level == "none":
         return np.asarray(image)
-    ImageEnhance = optional("PIL.ImageEnhance")
+    ImageEnhance = import_optional("PIL.ImageEnhance")
     reach, properties = (
         (0.4, ("Brightness", "Contrast", "Color")) if level == "strong" else (0.2, ("Brightness", "Contrast"))
     )

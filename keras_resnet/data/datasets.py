@@ -9,7 +9,7 @@ from keras_resnet.data.decode import read_picture as read_picture
 from keras_resnet.data.pictures import Pictures as Pictures
 from keras_resnet.data.pictures import check_augment
 from keras_resnet.data.scan import duplicates, find_sides, scan
-from keras_resnet.utils.errors import enumerate_some, optional
+from keras_resnet.utils.errors import enumerate_some, import_optional
 
 
 class Splits(NamedTuple):
@@ -139,7 +139,7 @@ def splits(
 
 def digits(image_size: Size = 16, batch_size: int = 32, one_hot: bool = False) -> Pictures:
     """Loads scikit-learn's 1797 handwritten digits, gray and 8x8, as RGB pictures of a size."""
-    source = optional("sklearn.datasets").load_digits()
+    source = import_optional("sklearn.datasets").load_digits()
     gray = (source.images * (255 / 16)).round().astype("uint8")
     names = [str(name) for name in source.target_names]
     return Pictures(list(gray), source.target, names, image_size, batch_size, one_hot=one_hot)

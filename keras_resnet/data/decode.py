@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.utils.errors import optional
+from keras_resnet.utils.errors import import_optional
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
@@ -27,7 +27,7 @@ def decode(picture: Any, least: Size | None = None) -> Any:
     Raises:
         ValueError: if the file is no picture, or is damaged; names it and says why.
     """
-    Image, ImageOps = optional("PIL.Image"), optional("PIL.ImageOps")
+    Image, ImageOps = import_optional("PIL.Image"), import_optional("PIL.ImageOps")
     try:
         if isinstance(picture, np.ndarray):
             opened = Image.fromarray(picture)
@@ -39,7 +39,7 @@ def decode(picture: Any, least: Size | None = None) -> Any:
             opened = Image.open(picture, formats=FORMATS)
         with opened as image:
             if least is not None:
-                image.draft(None, (max(both(least)),) * 2)  # of formats but JPEG this asks nothing
+                image.draft(None, (max(as_pair(least)),) * 2)  # of formats but JPEG this asks nothing
             if image.mode == "F":
                 raise ValueError("its pixels are floats, of a range that it does not tell")
             image = ImageOps.exif_transpose(image)
@@ -72,11 +72,11 @@ def read_picture(picture: Any, image_size: Size | None = None) -> RGB:
     """
     if image_size is None:
         return np.asarray(decode(picture))
-    height, width = both(image_size)
+    height, width = as_pair(image_size)
     return np.asarray(decode(picture, (2 * height, 2 * width)).resize((width, height)))
 
 
-def both(size: Size) -> tuple[int, int]:
+def as_pair(size: Size) -> tuple[int, int]:
     """Height and width."""
     return (size, size) if isinstance(size, int) else size
 
@@ -87,7 +87,7 @@ def _reason(picture: Any, error: Exception) -> str:
         return error.strerror.lower()
     if isinstance(picture, (str, os.PathLike)) and os.path.isfile(picture) and not os.path.getsize(picture):
         return "it is empty"
-    if isinstance(error, optional("PIL").UnidentifiedImageError):
+    if isinstance(error, import_optional("PIL").UnidentifiedImageError):
         return f"no image in a format that is read ({', '.join(FORMATS)})"
     if "truncated" in str(error).lower():
         return "it is truncated"

@@ -11,7 +11,7 @@ import numpy as np
 from keras_resnet.data.augment import LEVELS, augment, mix
 from keras_resnet.data.decode import Size, decode, read_picture
 from keras_resnet.data.scan import Inventory, fingerprint
-from keras_resnet.utils.errors import check_choice, optional
+from keras_resnet.utils.errors import check_choice, import_optional
 
 
 class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
@@ -125,7 +125,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         Raises:
             ValueError: if a side would lack pictures of a class.
         """
-        train_test_split = optional("sklearn.model_selection").train_test_split
+        train_test_split = import_optional("sklearn.model_selection").train_test_split
         if not 0 < validation_split < 1:
             raise ValueError(f"`validation_split` must lie between 0 and 1; received {validation_split!r}.")
         count, counts = len(self.labels), np.bincount(self.labels, minlength=len(self.class_names))

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from keras_resnet.data.decode import decode
-from keras_resnet.utils.errors import choice_error, enumerate_some, optional
+from keras_resnet.utils.errors import choice_error, enumerate_some, import_optional
 
 _SIDES = {"training": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
 _NAMED = 10  # how many files a summary names
@@ -140,7 +140,7 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None,
                     hidden += 1
                 else:
                     found.append((label, file))
-    track, console = optional("rich.progress").track, optional("rich.console").Console(stderr=True)
+    track, console = import_optional("rich.progress").track, import_optional("rich.console").Console(stderr=True)
     files, labels, sizes, hashes = [], [], [], []
     with ThreadPoolExecutor() as pool:
         looked = pool.map(_look, [file for _, file in found])

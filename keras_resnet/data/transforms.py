@@ -8,7 +8,7 @@ import numpy as np
 from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.data.decode import RGB, decode
 from keras_resnet.models.preprocessing import preprocess_input
-from keras_resnet.utils.errors import choice_error, optional
+from keras_resnet.utils.errors import choice_error, import_optional
 
 __all__ = ["Preprocessing", "preprocessing_for"]
 
@@ -51,7 +51,7 @@ class Preprocessing:
             size = (self.resize, self.resize * height // width)
         else:
             size = (self.resize * width // height, self.resize)
-        image = image.resize(size, optional("PIL.Image").Resampling[self.interpolation.upper()])
+        image = image.resize(size, import_optional("PIL.Image").Resampling[self.interpolation.upper()])
         spare = [side - self.image_size for side in size]
         left, top = (pixels // 2 if self.floor else round(pixels / 2) for pixels in spare)
         return np.asarray(image.crop((left, top, left + self.image_size, top + self.image_size)))

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.architecture.planner import Variant, plan
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.checkpoints.contents import choose_scope, label, modules_of, network_family, own_tensors, styles_told
 from keras_resnet.checkpoints.families.family import KERAS, Family, fitting
@@ -16,11 +17,11 @@ from keras_resnet.checkpoints.mismatch import advice
 from keras_resnet.checkpoints.open import Source, open_named
 from keras_resnet.export.peers import logits, peer
 from keras_resnet.models.builder import ResNet
-from keras_resnet.models.inspection import choose
+from keras_resnet.models.inspection import find_network
 from keras_resnet.models.weights.load import LoadReport, load_source
 from keras_resnet.models.weights.save import PYTORCH, save_weights
 from keras_resnet.utils.errors import check_choice
-from keras_resnet.utils.files import written
+from keras_resnet.utils.files import atomic_file
 
 _KERAS = (".keras", ".weights.h5")
 _CLOSE = 1e-4  # of the largest logit
@@ -52,7 +53,7 @@ class Recognized:
             data_format="channels_last",
             include_preprocessing=include_preprocessing,
         )
-        report = load_source(model, choose(model, None), self.source, scope=label(self.scope), whole=True)
+        report = load_source(model, find_network(model, None), self.source, scope=label(self.scope), whole=True)
         return model, report
 
 
@@ -133,7 +134,7 @@ def convert(
     if not path.name.endswith(_KERAS):
         save_weights(model, path, to)
         return report
-    with written(path) as part:
+    with atomic_file(path) as part:
         (model.save if path.suffix == ".keras" else model.save_weights)(part)
     return report
 

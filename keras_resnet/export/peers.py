@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.architecture.planner import Variant
 from keras_resnet.architecture.rows import BUILDERS
+from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.families.family import HUGGINGFACE, KERAS, TIMM_V2, TORCHVISION, Family
 from keras_resnet.checkpoints.families.names import timm_network
 

@@ -18,7 +18,7 @@ from keras_resnet.graph.data_format import relaid
 from keras_resnet.graph.fold import fold_batch_norm
 from keras_resnet.models.functional import rebuild
 from keras_resnet.utils.errors import check_choice, check_positive
-from keras_resnet.utils.files import placed
+from keras_resnet.utils.files import atomic_files
 
 _CLOSE = 1e-4  # of the largest output
 _SIDES = ((64, 64), (97, 80))  # of images for a model of any size: what an exporter took for constant shows
@@ -108,7 +108,7 @@ def export(
     model = _in_float32(model)
     batches = _images(shape, model)
     expected = [_run(model, images) for images in batches]
-    with TemporaryDirectory() as folder, placed(target) as part:
+    with TemporaryDirectory() as folder, atomic_files(target) as part:
         folded = fold_batch_norm(model)
         if backend == "tensorflow" and any(_is_channels_first(layer) for layer in folded.layers):
             folded = relaid(folded, "channels_last")

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.utils import recursion
+from keras_resnet.utils.recursion import recursion_limit
 
 Run = Callable[[Any], Any]
 
@@ -81,7 +81,7 @@ _RUNTIMES: dict[str, Callable[[str, keras.Model], Run]] = {
 
 if __name__ == "__main__":
     try:
-        with recursion.allowed():
+        with recursion_limit():
             main(Path(sys.argv[1]))
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:600]}")

@@ -7,7 +7,7 @@ import keras
 
 from keras_resnet.architecture.plans import Unit
 from keras_resnet.models.functional import rebuild
-from keras_resnet.models.inspection import Network, choose
+from keras_resnet.models.inspection import Network, find_network
 from keras_resnet.utils.errors import check_choice
 
 __all__ = ["delete_units"]
@@ -39,7 +39,7 @@ def delete_units(model: keras.Model, units: Iterable[str] | str, scope: str | No
             it takes; if the model holds none of our networks, or several and `scope` names none, or holds it in a layer
             that is no functional model.
     """
-    network = choose(model, scope)
+    network = find_network(model, scope)
     names = [units] if isinstance(units, str) or not isinstance(units, Iterable) else list(units)
     known = {unit.name: unit for unit in network.plan.units}
     for name in names:

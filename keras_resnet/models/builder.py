@@ -7,7 +7,8 @@ from typing import Any
 import keras
 
 from keras_resnet.architecture.lineages import LINEAGES, TORCH_V1
-from keras_resnet.architecture.planner import Variant, plan
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.variant import Variant
 from keras_resnet.models.arguments import (
     Tensor,
     check_activation,
@@ -20,8 +21,8 @@ from keras_resnet.models.arguments import (
 from keras_resnet.models.layers import Kit, body
 from keras_resnet.models.preprocessing import preprocessing_layers
 from keras_resnet.models.weights import find as weight_files
-from keras_resnet.utils import recursion
 from keras_resnet.utils.errors import check_bool, check_choice, check_positive, check_rate
+from keras_resnet.utils.recursion import recursion_limit
 
 
 def ResNet(
@@ -169,7 +170,7 @@ def ResNet(
     elif pooling:
         x = kit.global_pool(x, pooling)
     inputs = image if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
-    with recursion.allowed(len(kit.outputs)):
+    with recursion_limit(len(kit.outputs)):
         model = keras.Model(inputs, x, name=variant.name if name is None else name)
     if found:
         weight_files.load(model, found)
@@ -195,7 +196,7 @@ def with_classifier(
         standardize_regularizer(kernel_regularizer),
     )
     x = _top(body.output, kit, classes, classifier_activation, dropout, global_pool)
-    with recursion.allowed(len(body.layers)):
+    with recursion_limit(len(body.layers)):
         return keras.Model(body.input, x, name=body.name)
 
 

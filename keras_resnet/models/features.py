@@ -11,9 +11,9 @@ import keras
 from keras_resnet.architecture.plans import Unit
 from keras_resnet.checkpoints.families import names
 from keras_resnet.models.arguments import Tensor
-from keras_resnet.models.inspection import choose, networks, no_network
-from keras_resnet.utils import recursion
-from keras_resnet.utils.errors import check_choice, optional
+from keras_resnet.models.inspection import find_network, find_networks, no_network
+from keras_resnet.utils.errors import check_choice, import_optional
+from keras_resnet.utils.recursion import recursion_limit
 
 __all__ = ["backbone", "end_points", "feature_pyramid"]
 
@@ -48,7 +48,7 @@ def feature_pyramid(model: keras.Model, levels: Iterable[str] | str | None = Non
     wanted = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
     for level in wanted or [None]:
         check_choice("levels", level, tuple(maps), f" These are the levels of {model.name!r}.")
-    with recursion.allowed(len(model.layers)):
+    with recursion_limit(len(model.layers)):
         return keras.Model(model.input, {level: maps[level] for level in wanted}, name=f"{model.name}_pyramid")
 
 
@@ -74,9 +74,9 @@ def backbone(model: keras.Model, package: str) -> keras.Model:
         ImportError: if the package is not installed.
     """
     check_choice("package", package, ("keras_hub", "keras_cv"))
-    optional(package, extra=package)
+    import_optional(package, extra=package)
     maps = _maps(model)
-    with recursion.allowed(len(model.layers)):
+    with recursion_limit(len(model.layers)):
         network = keras.Model(model.input, list(maps.values())[-1], name=model.name)
     names = {id(layer.output): layer.name for layer in network.layers}
     levels = {level.replace("C", "P"): names[id(map_)] for level, map_ in maps.items() if level != "C1"}
@@ -112,7 +112,7 @@ def end_points(model: keras.Model, scope: str | None = None) -> dict[str, Tensor
     Raises:
         ValueError: if the model holds no network of style "slim" at its surface, or several and `scope` names none.
     """
-    network = choose(model, scope, nested=False)
+    network = find_network(model, scope, nested=False)
     if "slim" not in network.styles:
         raise ValueError(
             f"`model` must be laid out as TF-Slim's networks, for others have other tensors where these have end "
@@ -153,7 +153,7 @@ def end_point(outputs: Mapping[str, Tensor], conv: str) -> Tensor:
 
 def _maps(model: keras.Model) -> dict[str, Tensor]:
     """The feature map of each level that the model has, finest first."""
-    found = networks(model, nested=False)
+    found = find_networks(model, nested=False)
     if len(found) > 1:
         scopes = ", ".join(repr(network.scope) for network in found)
         raise ValueError(f"`model` must be one network; {model.name!r} holds {scopes}: take a keras.Model of one.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_resnet.utils import recursion
+from keras_resnet.utils.recursion import recursion_limit
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def functional(model: keras.Model) -> keras.Model:
         inputs, outputs = model.inputs[0], model.outputs[0] if len(model.outputs) == 1 else model.outputs
     else:
         inputs, outputs = model.input, model.output
-    with recursion.allowed(len(model.layers)):
+    with recursion_limit(len(model.layers)):
         return keras.Model(inputs, outputs, name=model.name)
 
 
@@ -152,7 +152,7 @@ def rebuild(
         graph = functional(model)
         inputs = {id(layer.output): layer for layer in graph.layers if isinstance(layer, keras.layers.InputLayer)}
         tensors = keras.tree.map_structure(lambda x: alike(inputs[id(x)]).output, graph.input)
-        with recursion.allowed(len(graph.layers)):
+        with recursion_limit(len(graph.layers)):
             return keras.models.clone_model(
                 graph,
                 input_tensors=tensors,  # else the inputs lose their names

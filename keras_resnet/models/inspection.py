@@ -45,7 +45,7 @@ class Network:
         return styles_of(self.plan, stem_pool(self.layers, *((pool.pool_size, pool.padding) if pool else (None, None))))
 
 
-def networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
+def find_networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
     """The networks of ours at the surface of a model and, if asked for, in the models that it is made of."""
     if not isinstance(model, keras.Model) or not (nested or getattr(model, "inputs", None)):
         raise ValueError(f"`model` must be a {'' if nested else 'functional '}keras.Model; received {model!r}.")
@@ -62,7 +62,7 @@ def networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
                 if isinstance(layer, keras.layers.Conv2D) and (UNIT_CONV.fullmatch(name) or name == "conv1_conv")
             }
             if read := read_plan(layers, convs):
-                name = around.name if around is not model else published(read) or model.name
+                name = around.name if around is not model else slim_name(read) or model.name
                 found.append(Network(prefix.replace("__", "/") or name, prefix, read, layers))
     return found
 
@@ -80,9 +80,9 @@ def models(model: keras.Model, path: str = "") -> dict[str, keras.Model]:
     return found
 
 
-def choose(model: keras.Model, scope: str | None, *, nested: bool = True) -> Network:
+def find_network(model: keras.Model, scope: str | None, *, nested: bool = True) -> Network:
     """The network of a model; the one that a scope names, if there are several."""
-    found = networks(model, nested=nested)
+    found = find_networks(model, nested=nested)
     if not found:
         raise no_network(model)
     chosen = found if len(found) == 1 else [network for network in found if network.scope == scope]
@@ -104,7 +104,7 @@ def no_network(model: keras.Model) -> ValueError:
     return ValueError(f"`model` must be one of our networks; received {model.name!r}, which has no such units.{hint}")
 
 
-def published(network: Plan) -> str | None:
+def slim_name(network: Plan) -> str | None:
     """TF-Slim's name of a network, if it is one of its own."""
     kernels = [conv.kernel_shape for conv in network.convs()]
     for (version, depth), row in SLIM_NETS.items():

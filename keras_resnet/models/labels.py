@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from keras_resnet.checkpoints.download.fetch import fetch
-from keras_resnet.utils import recursion
 from keras_resnet.utils.errors import check_positive
+from keras_resnet.utils.recursion import recursion_limit
 
 _INDEX_URL = "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
 _INDEX_DIGEST = "md5:c2c37ea517e94d9795004a39431a14cb"
@@ -83,7 +83,7 @@ def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
     name = _PREFIX + ">".join(re.sub(r"[^A-Za-z0-9_-]", escape, name) for name in names)
     scores = model.layers[-1].input if class_names(model) else model.output
     output = keras.layers.Identity(dtype="float32", name=name)(scores)
-    with recursion.allowed(len(model.layers)):
+    with recursion_limit(len(model.layers)):
         return keras.Model(model.input, output, name=model.name)
 
 

@@ -179,13 +179,13 @@ def unit_v2(x: Tensor, unit: Unit, kit: Kit) -> Tensor:
 UNITS = {1: unit_v1, 2: unit_v2}
 
 
-def root(x: Tensor, stem: Conv, kit: Kit) -> Tensor:
+def stem(x: Tensor, conv: Conv, kit: Kit) -> Tensor:
     """The stem without its pool; in v1 with norm and activation."""
-    x = kit.conv(x, stem)
-    return kit.relu(kit.norm(x, stem.name), f"{stem.name}_relu") if kit.lineage.version == 1 else x
+    x = kit.conv(x, conv)
+    return kit.relu(kit.norm(x, conv.name), f"{conv.name}_relu") if kit.lineage.version == 1 else x
 
 
-def end(x: Tensor, kit: Kit) -> Tensor:
+def final_norm(x: Tensor, kit: Kit) -> Tensor:
     """In v2 the last norm and activation."""
     return x if kit.lineage.version == 1 else kit.relu(kit.norm(x, "post"), "post_relu")
 
@@ -193,9 +193,9 @@ def end(x: Tensor, kit: Kit) -> Tensor:
 def body(x: Tensor, plan: Plan, kit: Kit) -> Tensor:
     """Stem, units and end."""
     if plan.stem:
-        x = root(x, plan.stem, kit)
+        x = stem(x, plan.stem, kit)
     if plan.pool:
         x = kit.stem_pool(x)
     for number, unit in enumerate(plan.units, 1):
         x = UNITS[plan.version](x, unit, kit.at_depth(number / len(plan.units)))
-    return end(x, kit)
+    return final_norm(x, kit)

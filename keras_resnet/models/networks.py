@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from keras_resnet.architecture import rows
-from keras_resnet.architecture.planner import Stem, Variant
+from keras_resnet.architecture.variant import Stem, Variant
 from keras_resnet.models.arguments import standardize_data_format, standardize_shape
 from keras_resnet.models.builder import ResNet
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_resnet.data.datasets import Pictures
 from keras_resnet.models.labels import class_names
-from keras_resnet.utils.errors import optional
+from keras_resnet.utils.errors import import_optional
 
 Array = np.ndarray[Any, Any]
 
@@ -40,12 +40,12 @@ class Evaluation:
     @property
     def confusion(self) -> Array:
         """(classes, classes), pictures of each true class (row) that were taken for each class (column)."""
-        matrix = optional("sklearn.metrics").confusion_matrix
+        matrix = import_optional("sklearn.metrics").confusion_matrix
         return np.asarray(matrix(self.labels, self.predicted, labels=range(len(self.class_names))))
 
     def by_class(self) -> list[dict[str, Any]]:
         """For each class its name, precision and recall in [0, 1] (0 where nothing tells), and number of pictures."""
-        measure = optional("sklearn.metrics").precision_recall_fscore_support
+        measure = import_optional("sklearn.metrics").precision_recall_fscore_support
         columns = measure(self.labels, self.predicted, labels=range(len(self.class_names)), zero_division=0)
         return [
             {"class": name, "precision": float(precision), "recall": float(recall), "pictures": int(count)}

@@ -11,8 +11,8 @@ import numpy as np
 from keras_resnet.data.datasets import Pictures
 from keras_resnet.data.decode import decode
 from keras_resnet.training.evaluation import Evaluation
-from keras_resnet.utils.errors import optional
-from keras_resnet.utils.files import written
+from keras_resnet.utils.errors import import_optional
+from keras_resnet.utils.files import atomic_file
 
 _RIGHT, _WRONG = "#1b7837", "#b2182b"
 _FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "PingFang SC", "Hiragino Sans", "Microsoft YaHei")
@@ -28,7 +28,7 @@ def draw_curves(
         path: a PNG file.
         phases: how many epochs were done when each further phase of training began; a dotted line.
     """
-    ticker = optional("matplotlib.ticker")
+    ticker = import_optional("matplotlib.ticker")
     figure = _figure(9, 3.5)
     places = {"loss": "upper right", "accuracy": "lower right"}
     for axes, (metric, place) in zip(figure.subplots(1, 2), places.items(), strict=True):
@@ -92,7 +92,7 @@ def draw_predictions(evaluation: Evaluation, data: Pictures, path: str | os.Path
         path: a PNG file.
         count: how many to draw, at most.
     """
-    Image, ImageOps = optional("PIL.Image"), optional("PIL.ImageOps")
+    Image, ImageOps = import_optional("PIL.Image"), import_optional("PIL.ImageOps")
     chosen = evaluation.worst()[:count]
     columns = min(6, len(chosen))
     rows = -(-len(chosen) // columns)
@@ -139,17 +139,17 @@ def draw_ratios(panels: Mapping[str, Mapping[str, tuple[float, float, float]]], 
 
 def _figure(width: float, height: float) -> Any:
     """A figure of so many inches."""
-    optional("matplotlib")
-    return optional("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+    import_optional("matplotlib")
+    return import_optional("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
 
 
 def _save(figure: Any, path: str | os.PathLike[str]) -> None:
     """Writes a PNG, in fonts that have as many scripts as can be had."""
-    fonts = optional("matplotlib.font_manager")
+    fonts = import_optional("matplotlib.font_manager")
     have = {font.name for font in fonts.fontManager.ttflist}
-    for text in figure.findobj(optional("matplotlib.text").Text):
+    for text in figure.findobj(import_optional("matplotlib.text").Text):
         text.set_fontfamily([name for name in _FONTS if name in have])
-    with warnings.catch_warnings(), written(Path(path)) as part:
+    with warnings.catch_warnings(), atomic_file(Path(path)) as part:
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(part, dpi=120, format="png", bbox_inches="tight")
 

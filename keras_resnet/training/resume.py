@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_resnet.data.datasets import Pictures
-from keras_resnet.utils.files import written
+from keras_resnet.utils.files import atomic_file
 
 
 class Resume(keras.callbacks.Callback):  # type: ignore[misc]
@@ -96,7 +96,7 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
     def _write(self) -> None:
         groups = {"weights": self.model.weights, "optimizer": self.model.optimizer.variables}
         arrays = {f"{group}/{i}": _storable(one) for group, some in groups.items() for i, one in enumerate(some)}
-        with written(self.path) as part, part.open("wb") as file:
+        with atomic_file(self.path) as part, part.open("wb") as file:
             np.savez(file, logs=np.array(json.dumps(self.logs)), **arrays)
 
     def _read(self, *groups: str) -> dict[str, Any]:

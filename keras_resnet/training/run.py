@@ -17,7 +17,7 @@ from keras_resnet.training.evaluation import Evaluation, evaluate
 from keras_resnet.training.recorder import Keeper, best_epoch
 from keras_resnet.training.resume import Resume
 from keras_resnet.training.transfer import freeze, quicken_norms
-from keras_resnet.utils.errors import check_choices, check_positive, check_rate, optional
+from keras_resnet.utils.errors import check_choices, check_positive, check_rate, import_optional
 from keras_resnet.utils.files import write_text
 
 _WARM_UP = 0.05  # of all steps, from a rate of zero
@@ -158,7 +158,7 @@ def train(
         OSError: if the disk is full.
     """
     for module in ("matplotlib", "sklearn"):
-        optional(module)  # better missed now than after training
+        import_optional(module)  # better missed now than after training
     out, training = Path(out), data.training
     recipe = (recipe or Recipe()).filled(len(training))
     recipe = replace(recipe, balance=recipe.balance or training.balance)

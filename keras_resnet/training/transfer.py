@@ -10,7 +10,7 @@ import keras
 from keras_resnet.architecture import rows
 from keras_resnet.checkpoints.catalogue import Checkpoint
 from keras_resnet.checkpoints.open import download
-from keras_resnet.data.decode import Size, both
+from keras_resnet.data.decode import Size, as_pair
 from keras_resnet.models import networks as builders
 from keras_resnet.models.builder import check_top, with_classifier
 from keras_resnet.models.weights import find as weight_files
@@ -46,7 +46,7 @@ def classifier(
         OSError: if published weights are not in the cache and cannot be downloaded.
     """
     first = (arguments.get("data_format") or keras.config.image_data_format()) == "channels_first"
-    shape = (3, *both(image_size)) if first else (*both(image_size), 3)
+    shape = (3, *as_pair(image_size)) if first else (*as_pair(image_size), 3)
     shared: dict[str, Any] = {"input_shape": shape, "include_preprocessing": True} | arguments
     if weights is None:
         return build(weights=None, classes=classes, **shared)
@@ -58,7 +58,7 @@ def classifier(
     return with_classifier(body, classes, **top, **both_parts)
 
 
-def networks() -> tuple[str, ...]:
+def builder_names() -> tuple[str, ...]:
     """The names of the builders."""
     return tuple(name for name in builders.__all__ if name != "ResNet")
 

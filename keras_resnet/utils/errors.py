@@ -65,7 +65,7 @@ def enumerate_some(items: Sequence[str], most: int = 10) -> str:
     return ", ".join(items[:most]) + more
 
 
-def optional(module: str, extra: str = "train") -> Any:
+def import_optional(module: str, extra: str = "train") -> Any:
     """Imports a module of an extra, or raises an `ImportError` that says how to get it."""
     try:
         return import_module(module)
@@ -74,7 +74,7 @@ def optional(module: str, extra: str = "train") -> Any:
 
 
 @contextmanager
-def reading(kind: str, path: str | os.PathLike[str], part: str = "") -> Iterator[None]:
+def damage_as_value_error(kind: str, path: str | os.PathLike[str], part: str = "") -> Iterator[None]:
     """Makes whatever damage raises a `ValueError` that names the file, a part of it, and what it was read as."""
     try:
         yield

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Lends a hidden name beside a file, which takes the file's place once it is written and lies on the disk.
 
     Raises:
@@ -31,7 +31,7 @@ def written(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def placed(path: Path) -> Iterator[Path]:
+def atomic_files(path: Path) -> Iterator[Path]:
     """Lends a name in a hidden folder beside a path, whose place all that is written there takes, or nothing.
 
     For folders, and for files that have others beside them.
@@ -70,5 +70,5 @@ _FULL = tuple(
 
 def write_text(path: Path, text: str) -> None:
     """Writes UTF-8, whole or not at all; what a file system has in names and UTF-8 lacks is escaped."""
-    with written(path) as part:
+    with atomic_file(path) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")

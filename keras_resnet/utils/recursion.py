@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def allowed(layers: int = 10_000) -> Iterator[None]:
+def recursion_limit(layers: int = 10_000) -> Iterator[None]:
     """Lets graphs of so many layers, or of any published network, be walked inside; Python's limit is the process's."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(limit + layers)

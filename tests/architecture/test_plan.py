@@ -17,8 +17,10 @@ from keras_resnet.architecture.lineages import (
     TORCH_V2,
     Lineage,
 )
+from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Conv
-from keras_resnet.architecture.rows import RESNET20, RESNET34, RESNET50, RESNET50V2, RESNET110, Stem, Variant, plan
+from keras_resnet.architecture.rows import RESNET20, RESNET34, RESNET50, RESNET50V2, RESNET110
+from keras_resnet.architecture.variant import Stem, Variant
 from tests.helpers.nets import thin, with_style
 
 pytestmark = pytest.mark.one_backend

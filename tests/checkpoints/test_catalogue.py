@@ -12,8 +12,10 @@ import pytest
 
 from keras_resnet import variants
 from keras_resnet.architecture.lineages import LINEAGES, TORCH_V1
+from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Plan
-from keras_resnet.architecture.rows import NETWORKS, Variant, plan
+from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints import catalogue
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.checkpoints.families import names
@@ -333,7 +335,7 @@ def test_imagenet_means_the_default_of_a_networks_lineage(name: str, style: str)
     variant = with_style(NETWORKS[name], style)
     key = DEFAULTS.get((name, style))
     for include_top in (True, False):
-        found = catalogue.default(variant, include_top)
+        found = catalogue.default_checkpoint(variant, include_top)
         suffix = ".notop" if style == "keras" and not include_top else ""
         assert found == (ROWS[key + suffix] if key else None)
 
@@ -346,8 +348,8 @@ def test_imagenet_means_nothing_for_a_network_that_is_no_published_one() -> None
         variants.RESNET200,
         variants.RESNET20,
     ):
-        assert catalogue.default(variant, True) is None
-        assert catalogue.default(variant, False) is None
+        assert catalogue.default_checkpoint(variant, True) is None
+        assert catalogue.default_checkpoint(variant, False) is None
 
 
 def test_weights_are_listed_by_network_and_style() -> None:

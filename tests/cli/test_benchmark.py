@@ -15,7 +15,8 @@ import pytest
 
 from keras_resnet import cli
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.rows import NETWORKS, RESNET20, plan
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.rows import NETWORKS, RESNET20
 from keras_resnet.cli import benchmark
 from keras_resnet.cli.benchmarking import contenders
 from keras_resnet.cli.benchmarking.contenders import CLASSES, Setting
@@ -178,7 +179,9 @@ def test_each_round_has_its_order_and_everyone_in_it() -> None:
 
 def test_multiply_adds_are_those_of_the_contenders_own_layout() -> None:
     setting = replace(TINY, network="ResNet50", style=None)
-    assert {name: contenders.row(name, setting).lineage.style for name in ("keras_resnet", "timm, channels_last")} == {
+    assert {
+        name: contenders.variant_of(name, setting).lineage.style for name in ("keras_resnet", "timm, channels_last")
+    } == {
         "keras_resnet": "keras",
         "timm, channels_last": "torch",
     }

@@ -23,7 +23,7 @@ import keras_resnet
 from keras_resnet import cli, data, evaluation, labels, transfer
 from keras_resnet.cli import predict, train
 from keras_resnet.cli.parser import parser
-from keras_resnet.utils import recursion
+from keras_resnet.utils.recursion import recursion_limit
 from tests.helpers.pictures import SHAPES, draw_folder
 
 BACKEND = keras.backend.backend()
@@ -338,7 +338,7 @@ def test_predict_and_export_take_networks_of_a_thousand_layers(tmp_path: Path, p
     for _ in range(1_100):
         x = keras.layers.Identity()(x)
     x = keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(x))
-    with recursion.allowed():
+    with recursion_limit():
         keras.Model(inputs, x).save(tmp_path / "deep.keras")
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     limit = sys.getrecursionlimit()

@@ -11,17 +11,9 @@ import pytest
 import keras_resnet
 from keras_resnet import variants
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.rows import (
-    RESNET18,
-    RESNET18V2,
-    RESNET20,
-    RESNET20V2,
-    RESNET50,
-    RESNET50V2,
-    Stem,
-    Variant,
-    plan,
-)
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20, RESNET20V2, RESNET50, RESNET50V2
+from keras_resnet.architecture.variant import Stem, Variant
 from tests.helpers.nets import SIZES, assert_close, images, randomise, run, thin, with_style
 
 once = pytest.mark.one_backend

@@ -13,19 +13,10 @@ import pytest
 from keras import ops
 
 import keras_resnet
-from keras_resnet.architecture.rows import (
-    LINEAGES,
-    NETWORKS,
-    RESNET18,
-    RESNET18V2,
-    RESNET34,
-    RESNET50,
-    RESNET50V2,
-    RESNET101,
-    TORCH_V2,
-    Variant,
-    plan,
-)
+from keras_resnet.architecture.lineages import LINEAGES, TORCH_V2
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.rows import NETWORKS, RESNET18, RESNET18V2, RESNET34, RESNET50, RESNET50V2, RESNET101
+from keras_resnet.architecture.variant import Variant
 from tests.helpers.nets import assert_close, images, randomise, run, thin, with_style
 from tests.project.test_tutorials import load
 

@@ -23,7 +23,8 @@ from keras.src.applications.resnet import stack_residual_blocks_v1, stack_residu
 
 import keras_resnet
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.rows import RESNET50, RESNET50V2, Stem, Variant
+from keras_resnet.architecture.rows import RESNET50, RESNET50V2
+from keras_resnet.architecture.variant import Stem, Variant
 from tests.helpers.nets import randomise
 
 pytestmark = pytest.mark.one_backend

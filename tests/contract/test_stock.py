@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET50, RESNET50V2, Stem, Variant
+from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET50, RESNET50V2
+from keras_resnet.architecture.variant import Stem, Variant
 from tests.helpers.nets import assert_close, dtype_policy, images, randomise, run, thin, with_style
 
 BACKEND = keras.backend.backend()

@@ -15,7 +15,7 @@ import keras_resnet
 from keras_resnet import cli
 from keras_resnet.export import runtimes
 from keras_resnet.export.runtimes import export
-from keras_resnet.utils.files import placed
+from keras_resnet.utils.files import atomic_files
 from tests.helpers.nets import assert_close, randomise, run, thin
 
 one_backend = pytest.mark.one_backend
@@ -186,11 +186,11 @@ def test_every_output_is_compared_on_its_own_scale(found: list[list[float]], dev
 def test_a_folder_takes_anothers_place_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "net"
     for name in ("first", "second"):
-        with placed(target) as part:
+        with atomic_files(target) as part:
             part.mkdir()
             (part / name).touch()
         assert [path.name for path in target.iterdir()] == [name]
-    with pytest.raises(KeyboardInterrupt), placed(target) as part:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), atomic_files(target) as part:  # noqa: PT012
         part.mkdir()
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.rglob("*")] == ["net", "second"]
@@ -211,7 +211,7 @@ def test_what_was_there_comes_back_whenever_a_move_fails(
     before = {"net.xml": "old", "net.bin": "old"} if there else {}
     for name, text in before.items():
         (tmp_path / name).write_text(text)
-    with pytest.raises(PermissionError), placed(tmp_path / "net.xml") as part:  # noqa: PT012
+    with pytest.raises(PermissionError), atomic_files(tmp_path / "net.xml") as part:  # noqa: PT012
         for name in ("net.xml", "net.bin"):
             part.with_name(name).write_text("new")
         monkeypatch.setattr(os, "replace", failing)

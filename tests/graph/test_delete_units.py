@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet.architecture.rows import NETWORKS, Variant
+from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.architecture.variant import Variant
 from tests.contract.test_papers import silence
 from tests.helpers.nets import assert_close, images, randomise, run, thin, with_style
 

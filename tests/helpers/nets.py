@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.rows import Variant
+from keras_resnet.architecture.variant import Variant
 
 UNITS = (2, 2, 2, 2)
 WIDTHS = (8, 16, 32, 64)

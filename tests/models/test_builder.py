@@ -11,7 +11,9 @@ import pytest
 
 import keras_resnet
 from keras_resnet import models, variants
-from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20V2, RESNET50, RESNET50V2, Stem, plan
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20V2, RESNET50, RESNET50V2
+from keras_resnet.architecture.variant import Stem
 from tests.helpers.nets import SIZES, assert_close, data_format, dtype_policy, images, randomise, run, thin, with_style
 
 once = pytest.mark.one_backend

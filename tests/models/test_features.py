@@ -10,7 +10,9 @@ import pytest
 
 import keras_resnet
 from keras_resnet import feature_pyramid
-from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20, RESNET50, RESNET50V2, Variant, plan
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20, RESNET50, RESNET50V2
+from keras_resnet.architecture.variant import Variant
 from tests.helpers.nets import assert_close, images, randomise, run, thin, with_style
 
 once = pytest.mark.one_backend

@@ -12,7 +12,9 @@ import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
 import keras_resnet
-from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20, RESNET50, RESNET50V2, Stem, Variant, plan
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20, RESNET50, RESNET50V2
+from keras_resnet.architecture.variant import Stem, Variant
 from tests.helpers.nets import assert_close, dtype_policy, images, randomise, run, thin, with_style
 
 once = pytest.mark.one_backend

@@ -23,7 +23,10 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 import keras_resnet
-from keras_resnet.architecture.rows import RESNET18V2, RESNET20, RESNET20V2, RESNET50, SLIM_V1, Stem, plan
+from keras_resnet.architecture.lineages import SLIM_V1
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.rows import RESNET18V2, RESNET20, RESNET20V2, RESNET50
+from keras_resnet.architecture.variant import Stem
 from tests.helpers.nets import assert_close, images, randomise, run, thin
 
 TUTORIALS = Path(__file__).parents[2] / "tutorials"

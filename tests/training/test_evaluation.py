@@ -11,7 +11,8 @@ from PIL import Image
 
 import keras_resnet
 from keras_resnet import data, figures, labels
-from keras_resnet.architecture.rows import RESNET20, Stem
+from keras_resnet.architecture.rows import RESNET20
+from keras_resnet.architecture.variant import Stem
 from keras_resnet.training.evaluation import Evaluation, evaluate
 from keras_resnet.training.transfer import classifier
 from tests.helpers.nets import randomise, thin

@@ -18,7 +18,8 @@ from PIL import Image
 
 import keras_resnet
 from keras_resnet import data, training
-from keras_resnet.architecture.rows import RESNET20V2, Stem
+from keras_resnet.architecture.rows import RESNET20V2
+from keras_resnet.architecture.variant import Stem
 from keras_resnet.training import recorder, run_folder
 from keras_resnet.training.resume import Resume
 from keras_resnet.training.run import Recipe
@@ -269,7 +270,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_file_that_was_there(tmp_path: 
     errors = (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), RuntimeError("h5py: (errno = 28, error message = 'x')"))
 
     def write(error: Exception) -> None:
-        with files.written(tmp_path / "a") as part:
+        with files.atomic_file(tmp_path / "a") as part:
             part.write_text("half")
             raise error
 
@@ -284,7 +285,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_file_that_was_there(tmp_path: 
 @once
 def test_an_interrupt_stays_one_whatever_a_library_makes_of_it(tmp_path: Path) -> None:
     def write() -> None:
-        with files.written(tmp_path / "a") as part:
+        with files.atomic_file(tmp_path / "a") as part:
             try:
                 part.write_text("half")
                 raise KeyboardInterrupt

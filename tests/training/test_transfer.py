@@ -11,7 +11,8 @@ from PIL import Image
 
 import keras_resnet
 from keras_resnet import data, evaluation, labels, training
-from keras_resnet.architecture.rows import RESNET20, RESNET20V2, RESNET50, Stem
+from keras_resnet.architecture.rows import RESNET20, RESNET20V2, RESNET50
+from keras_resnet.architecture.variant import Stem
 from keras_resnet.training import transfer
 from keras_resnet.training.run import Recipe
 from tests.helpers.nets import randomise, thin

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from keras_resnet.architecture.lineages import LINEAGES
+from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Plan
-from keras_resnet.architecture.rows import NETWORKS, Variant, plan
+from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.families import names
 
 Shape = tuple[int, ...]

@@ -5,8 +5,8 @@ A map is a function of the plan: from each of our layers that has weights to the
 
 import re
 
-from keras_resnet.architecture.planner import Variant
 from keras_resnet.architecture.plans import Conv, Plan, Unit
+from keras_resnet.architecture.variant import Variant
 
 
 def timm_network(variant: Variant) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from keras_resnet.checkpoints.formats.hdf5 import AGAIN, SIGNATURE, Hdf5, Parts
 from keras_resnet.checkpoints.formats.tensors import Array, Stored
 from keras_resnet.checkpoints.formats.zips import Record, find_records, read_directory
-from keras_resnet.utils.errors import reading
+from keras_resnet.utils.errors import damage_as_value_error
 
 _KIND = "a file of Keras"
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"  # members of a .keras file
@@ -56,10 +56,10 @@ class KerasFile:
             ValueError: if it is no such file, is damaged, or is not as Keras writes it; names it and says why.
             OSError: if it must not be read.
         """
-        with reading(_KIND, path):
+        with damage_as_value_error(_KIND, path):
             if not os.path.isfile(path):
                 raise ValueError("there is no such file")
-        with reading(_KIND, path), open(path, "rb") as file:
+        with damage_as_value_error(_KIND, path), open(path, "rb") as file:
             start = _hdf5_start(file)
             if start == 0:
                 return cls(Path(path), _tensors(file, 0, os.path.getsize(path)))
@@ -76,7 +76,7 @@ class KerasFile:
             KeyError: if there is none of this name in `shapes`.
         """
         tensor = self._tensors[name]
-        with reading(_KIND, self.path, f"{name!r} of "):
+        with damage_as_value_error(_KIND, self.path, f"{name!r} of "):
             return tensor.read(self.path)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.checkpoints.formats.tensors import BFLOAT16, Array, Stored
-from keras_resnet.utils.errors import optional, reading
+from keras_resnet.utils.errors import damage_as_value_error, import_optional
 
 _KIND = "a file of safetensors"
 _LENGTH = 8  # bytes that say how long the header after them is
@@ -70,11 +70,11 @@ class SafetensorsFile:
             OSError: if it must not be read.
             ImportError: if safetensors is missing.
         """
-        library = optional("safetensors", "checkpoints")
-        with reading(_KIND, path):
+        library = import_optional("safetensors", "checkpoints")
+        with damage_as_value_error(_KIND, path):
             if not os.path.isfile(path):
                 raise ValueError("there is no such file")
-        with reading(_KIND, path), open(path, "rb") as file:
+        with damage_as_value_error(_KIND, path), open(path, "rb") as file:
             size = _header_size(file)
             if size is None:
                 raise ValueError("it does not begin as one does")
@@ -96,7 +96,7 @@ class SafetensorsFile:
             KeyError: if there is none of this name in `shapes`.
         """
         tensor = self._tensors[name]
-        with reading(_KIND, self.path, f"{name!r} of "):
+        with damage_as_value_error(_KIND, self.path, f"{name!r} of "):
             if tensor is None:
                 raise ValueError(f"{self.dtypes[name]} is no type that is read here")
             return tensor.read(self.path)

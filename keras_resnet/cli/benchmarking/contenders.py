@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.planner import Stem, Variant
 from keras_resnet.architecture.rows import BUILDERS, NETWORKS
+from keras_resnet.architecture.variant import Stem, Variant
 from keras_resnet.checkpoints.families.names import timm_network
 
 CLASSES = 1000
@@ -55,7 +55,7 @@ class Setting:
     dtype: str
 
 
-def row(name: str, setting: Setting) -> Variant:
+def variant_of(name: str, setting: Setting) -> Variant:
     """The network of a contender as data: in the layout of its library, ours in that of the style."""
     variant = NETWORKS[setting.network]
     style = setting.style or variant.lineage.style
@@ -142,7 +142,7 @@ def _keras_applications(setting: Setting) -> Callable[[], Any]:
 
 def _keras_hub(setting: Setting) -> Callable[[], Any]:
     """KerasHub's ResNet, whose stem always pools."""
-    variant = row("keras_hub", setting)
+    variant = variant_of("keras_hub", setting)
     if variant.stem != Stem():
         raise LeftOutError(f"has no {setting.network}")
     keras_hub, stem = _import("keras_hub"), Stem()

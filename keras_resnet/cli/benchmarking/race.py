@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 
 from keras_resnet.architecture.planner import plan
-from keras_resnet.cli.benchmarking.contenders import CLASSES, OURS, PEERS, LeftOutError, Setting, row
+from keras_resnet.cli.benchmarking.contenders import CLASSES, OURS, PEERS, LeftOutError, Setting, variant_of
 from keras_resnet.utils.progress import say
 
 # Else the first of the processes would take most of a GPU's memory, and leave none to the others
@@ -149,7 +149,8 @@ def _result(setting: Setting, name: str, child: "_Child", baseline: "_Child") ->
     """What samples say."""
     seconds = statistics.median(child.times)
     ratio, quartiles = compare(baseline.times, child.times)
-    cost = plan(row(name, setting)).multiply_adds(setting.image_side, setting.image_side, CLASSES) * setting.batch
+    side = setting.image_side
+    cost = plan(variant_of(name, setting)).multiply_adds(side, side, CLASSES) * setting.batch
     return Result(
         contender=name,
         device=child.ready["device"],

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import keras
 
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.planner import unit
+from keras_resnet.architecture.planner import residual_unit
 from keras_resnet.checkpoints.families import names
 from keras_resnet.models.arguments import Tensor, check_tensor, standardize_dtype
 from keras_resnet.models.features import unit_end_points
@@ -239,9 +239,9 @@ def _bottleneck(
     check_positive("inputs: channels", channels)
     filters = (depth_bottleneck, depth_bottleneck, depth)
     if stride > 1:
-        built = unit(lineage, name, channels, filters, stride)
+        built = residual_unit(lineage, name, channels, filters, stride)
     else:
-        built = unit(lineage, name, channels, filters, place.given_up).dense(rate)
+        built = residual_unit(lineage, name, channels, filters, place.given_up).dense(rate)
     x = UNITS[version](inputs, built, kit)
     place.end_points.update(unit_end_points(kit.outputs, built, f"{place.scope}/{own}"))
     return x

@@ -6,10 +6,11 @@ from math import inf
 import keras
 from keras import layers
 
-from keras_resnet.architecture.planner import Stem, stem
+from keras_resnet.architecture.planner import stem_convs
 from keras_resnet.architecture.plans import dilations
+from keras_resnet.architecture.variant import Stem
 from keras_resnet.models.arguments import Tensor, check_tensor
-from keras_resnet.models.layers import Kit, end, root
+from keras_resnet.models.layers import Kit, final_norm, stem
 from keras_resnet.models.slim.blocks import Block, Ends, Version, slim_kit, stack, strides
 from keras_resnet.utils.errors import check_bool, check_choice, check_name, check_positive, check_rate
 
@@ -77,9 +78,9 @@ def resnet(
     if include_root_block:
         channels = x.shape[kit.channel_axis]
         check_positive("inputs: channels", channels)
-        x = ends[f"{scope}/conv1"] = root(x, stem(kit.lineage, Stem(), channels), kit)
+        x = ends[f"{scope}/conv1"] = stem(x, stem_convs(kit.lineage, Stem(), channels), kit)
         x = kit.stem_pool(x)
-    x = end(stack(x, blocks, kit, ends, scope, rates, store_non_strided_activations), kit)
+    x = final_norm(stack(x, blocks, kit, ends, scope, rates, store_non_strided_activations), kit)
     if global_pool:
         x = ends["global_pool"] = kit.global_pool(x, "avg", keepdims=True)
     if num_classes:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields, replace
 import keras
 
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.planner import Variant
-from keras_resnet.checkpoints.catalogue import Checkpoint, default, list_weights
+from keras_resnet.architecture.variant import Variant
+from keras_resnet.checkpoints.catalogue import Checkpoint, default_checkpoint, list_weights
 from keras_resnet.checkpoints.contents import network_family, scopes_of, styles_told
 from keras_resnet.checkpoints.open import Source, download, open_named, open_source
-from keras_resnet.models.inspection import networks
+from keras_resnet.models.inspection import find_networks
 from keras_resnet.models.weights.load import LoadReport, load_source
 
 Weights = str | os.PathLike[str] | None
@@ -70,7 +70,7 @@ def load(model: keras.Model, found: Found) -> LoadReport:
     source = found.source
     if isinstance(source, Checkpoint):
         source = open_source(download(source, "pass weights=None for random initialisation"))
-    network = next((network for network in networks(model, nested=False) if not network.prefix), None)
+    network = next((network for network in find_networks(model, nested=False) if not network.prefix), None)
     if network is None:
         raise ValueError(f"`weights`: {model.name!r} has no residual units, and so there are no weights for it.")
     return load_source(model, network, source, argument="weights", whole=True)
@@ -85,7 +85,7 @@ def imagenet(variant: Variant, style: str | None, include_top: bool) -> Checkpoi
     known = [style] if style else [variant.lineage.style, *(each for each, _ in LINEAGES)]
     for each in known:
         if (each, variant.version) in LINEAGES:
-            row = default(replace(variant, lineage=LINEAGES[each, variant.version]), include_top)
+            row = default_checkpoint(replace(variant, lineage=LINEAGES[each, variant.version]), include_top)
             if row:
                 return row
     raise ValueError(

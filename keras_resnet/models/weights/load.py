@@ -18,7 +18,7 @@ from keras_resnet.checkpoints.contents import (
 )
 from keras_resnet.checkpoints.mismatch import Difference, explain
 from keras_resnet.checkpoints.open import Source, open_named
-from keras_resnet.models.inspection import Network, choose, models
+from keras_resnet.models.inspection import Network, find_network, models
 from keras_resnet.models.weights.assign import adapt_channels, assign, fault
 from keras_resnet.models.weights.compare import Wanted, compare, positions
 from keras_resnet.utils.errors import check_choice
@@ -99,7 +99,7 @@ def load_weights(
             the file is of another style, is damaged or no weights file. The model is as it was.
         OSError: if the file can't be read or downloaded. The model is as it was.
     """
-    network = choose(model, scope)
+    network = find_network(model, scope)
     return load_source(model, network, open_named(source), scope=scope, allow_missing=allow_missing)
 
 

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from keras_resnet.checkpoints.families.family import TIMM_V2, TORCHVISION
-from keras_resnet.models.inspection import choose
-from keras_resnet.utils.errors import check_choice, optional
-from keras_resnet.utils.files import written
+from keras_resnet.models.inspection import find_network
+from keras_resnet.utils.errors import check_choice, import_optional
+from keras_resnet.utils.files import atomic_file
 
 __all__ = ["save_weights"]
 
@@ -41,7 +41,7 @@ def save_weights(
         ImportError: if a library is missing.
         OSError: if the file can't be written; what was there is as it was.
     """
-    network, path = choose(model, scope), Path(os.fsdecode(path))
+    network, path = find_network(model, scope), Path(os.fsdecode(path))
     version = network.plan.version
     formats = ("torchvision", "timm") if version == 1 else ("timm",)
     if format is not None:
@@ -63,10 +63,10 @@ def save_weights(
             tensors[family.tensor(module, variable.name)] = np.ascontiguousarray(family.theirs(value))
             if variable.name == "moving_variance":
                 tensors[f"{module}.num_batches_tracked"] = np.zeros((), "int64")  # PyTorch's norms want one
-    with written(path) as part:
+    with atomic_file(path) as part:
         if path.suffix == ".safetensors":
-            optional("safetensors.numpy", "checkpoints").save_file(tensors, part, metadata={"format": "pt"})
+            import_optional("safetensors.numpy", "checkpoints").save_file(tensors, part, metadata={"format": "pt"})
         else:
-            torch = optional("torch", "torch")
+            torch = import_optional("torch", "torch")
             with part.open("wb") as file:
                 torch.save({name: torch.from_numpy(value) for name, value in tensors.items()}, file)

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet.architecture.rows import RESNET18, RESNET50, RESNET50V2, plan
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.rows import RESNET18, RESNET50, RESNET50V2
 from tests.helpers.nets import assert_close, images, thin
 
 BACKEND = keras.backend.backend()

@@ -15,7 +15,8 @@ import pytest
 import keras_resnet
 from keras_resnet import end_points, feature_pyramid, slim, transfer, variants
 from keras_resnet.architecture.lineages import SLIM_V1
-from keras_resnet.architecture.planner import Stem, stem
+from keras_resnet.architecture.planner import stem_convs
+from keras_resnet.architecture.variant import Stem
 from keras_resnet.models.layers import Kit
 from tests.helpers.nets import assert_close, data_format, dtype_policy, images, randomise, run, thin
 
@@ -198,7 +199,7 @@ def test_a_strided_convolution_is_every_second_value_of_the_dense_one(
     image = keras.Input((side, side, 1))
     kit = Kit(SLIM_V1, "channels_last", "float32")
     for stride, expected in ((1, dense), (2, strided)):
-        model = keras.Model(image, kit.conv(image, stem(SLIM_V1, Stem(3, 1, stride), 1)))
+        model = keras.Model(image, kit.conv(image, stem_convs(SLIM_V1, Stem(3, 1, stride), 1)))
         model.set_weights([kernel])
         np.testing.assert_allclose(run(model, x)[0, ..., 0], expected)
     layer = keras.layers.Conv2D(1, 3, 2, "same", use_bias=False)

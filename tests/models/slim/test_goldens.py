@@ -11,7 +11,7 @@ import pytest
 import keras_resnet
 from keras_resnet import slim
 from keras_resnet.checkpoints.families import names
-from keras_resnet.models.inspection import networks
+from keras_resnet.models.inspection import find_networks
 from tests.helpers.nets import assert_close
 
 GOLDENS = Path(__file__).parents[2] / "goldens" / "slim"
@@ -73,7 +73,7 @@ def assert_updated(
     model: keras.Model, before: dict[str, Any], scope: str, images: int, expected: dict[str, Any]
 ) -> None:
     """One step's moving means are TF-Slim's; into its moving variances goes N / (N - 1) times what goes into ours."""
-    (network,) = networks(model)
+    (network,) = find_networks(model)
     norms = [name for name in network.layers if name.endswith("_bn")]
     assert 2 * len(norms) == sum(key.startswith("after_update/") for key in expected)
     for name in norms:

@@ -21,7 +21,7 @@ from keras.src.legacy.saving import legacy_h5_format
 import keras_resnet
 from keras_resnet import variants
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.rows import plan
+from keras_resnet.architecture.planner import plan
 from keras_resnet.checkpoints.contents import styles_told
 from keras_resnet.checkpoints.families import names
 from keras_resnet.checkpoints.families.family import KERAS

@@ -18,7 +18,8 @@ from keras.src.legacy.saving import legacy_h5_format
 
 import keras_resnet
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.rows import RESNET18, RESNET50, RESNET50V2, RESNET200, Variant
+from keras_resnet.architecture.rows import RESNET18, RESNET50, RESNET50V2, RESNET200
+from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.formats.tensorflow.bundle import Bundle
 from keras_resnet.models.weights import find
 from tests.helpers.nets import assert_same_weights, randomise, thin, with_style

@@ -8,7 +8,7 @@ from keras_resnet.checkpoints.formats.tensorflow.protobuf import Message
 from keras_resnet.checkpoints.formats.tensorflow.table import Table, is_table
 from keras_resnet.checkpoints.formats.tensorflow.tensors import Tensor
 from keras_resnet.checkpoints.formats.tensors import Array
-from keras_resnet.utils.errors import reading
+from keras_resnet.utils.errors import damage_as_value_error
 
 _INDEX = ".index"
 _KIND = "a TensorFlow checkpoint"
@@ -41,7 +41,7 @@ class Bundle:
         Raises:
             ValueError: if it is no checkpoint, or is damaged; names it and says why.
         """
-        with reading(_KIND, path):
+        with damage_as_value_error(_KIND, path):
             file = next(filter(is_table, _files(path)), None)
             if file is None:
                 there = any(map(os.path.exists, _files(path)))
@@ -62,7 +62,7 @@ class Bundle:
             KeyError: if there is none of this name in `shapes`.
         """
         tensor = self._tensors[name]
-        with reading(_KIND, self.path, f"{name!r} of "):
+        with damage_as_value_error(_KIND, self.path, f"{name!r} of "):
             return tensor.read()
 
 

@@ -9,7 +9,7 @@ from keras_resnet.checkpoints.formats.tensors import Array
 from keras_resnet.checkpoints.formats.torch.pickles import Pickle, Source, find_tensors
 from keras_resnet.checkpoints.formats.torch.tensors import Tensor
 from keras_resnet.checkpoints.formats.zips import Member, Record, find_records, read_directory
-from keras_resnet.utils.errors import reading
+from keras_resnet.utils.errors import damage_as_value_error
 
 _KIND = "a PyTorch file"
 _PICKLE = 1 << 26  # bytes; that of a ResNet-152 has 100 000
@@ -51,7 +51,7 @@ class TorchFile:
         Raises:
             ValueError: if it is no such file, holds anything else, or is damaged; names it and says why.
         """
-        with reading(_KIND, path), _open(path) as file:
+        with damage_as_value_error(_KIND, path), _open(path) as file:
             start = file.read(len(_LEGACY))
             if start == _LEGACY:
                 value, records = _read_stream(file)
@@ -75,7 +75,7 @@ class TorchFile:
         """
         tensor = self._tensors[name]
         record = self._records[tensor.key]
-        with reading(_KIND, self.path, f"{name!r:.199} of "), _open(self.path) as file:
+        with damage_as_value_error(_KIND, self.path, f"{name!r:.199} of "), _open(self.path) as file:
             if tensor.key not in self._checked:  # many tensors may be in one
                 record.check(file)
                 self._checked.add(tensor.key)

@@ -33,7 +33,7 @@ class Lineage:
     epsilon: float
     momentum: float
     # What the published weights expect of an image.
-    preprocessing: Literal["caffe", "tf", "torch", "rgb_means"]
+    preprocessing: Literal["caffe", "tf", "torch", "rgb_means", "swav"]
 
     def __post_init__(self) -> None:
         check_choices(self)

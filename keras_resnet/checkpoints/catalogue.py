@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.architecture.rows import NETWORKS, SLIM_NETWORKS, builder_name, find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints import published
 from keras_resnet.utils.errors import check_choice
@@ -19,7 +19,7 @@ class Checkpoint:
 
     Attributes:
         key: its name in the catalogue, such as "timm/resnet50.a1_in1k".
-        network: the builder, such as "ResNet50".
+        network: what builds it, such as "ResNet50": the name of a function, or of a network that `ResNet` takes.
         style: the lineage: "keras", "torch" or "slim".
         url: where the file lies.
         digest: "sha256:" or "md5:" and a hexadecimal hash, of which many publish the first 8 digits only; "": none is
@@ -62,7 +62,7 @@ class Checkpoint:
     @property
     def variant(self) -> Variant:
         """The network in the lineage of its style."""
-        row = NETWORKS[self.network]
+        row = find_row(self.network)
         return replace(row, lineage=LINEAGES[self.style, row.version])
 
     @property
@@ -81,18 +81,18 @@ def list_weights(network: str | None = None, *, style: str | None = None) -> dic
         ...     print(key, row.top1, row.licence)
 
     Args:
-        network: a builder's name, such as "ResNet50V2"; None: all of them.
+        network: the name of a network, its builder's, timm's or its row's, such as "ResNet50V2"; None: all of them.
         style: a lineage: "keras", "torch" or "slim"; None: all of them.
 
     Returns:
         The rows in the catalogue's order; none for a network whose weights nobody published.
 
     Raises:
-        ValueError: if there is no such builder or style.
+        ValueError: if there is no such network or style.
     """
-    check_choice("network", network, (None, *NETWORKS))
+    name = None if network is None else builder_name(find_row(network).name)
     check_choice("style", style, (None, *dict.fromkeys(known for known, _ in LINEAGES)))
-    return {row.key: row for row in _ROWS if network in (None, row.network) and style in (None, row.style)}
+    return {row.key: row for row in _ROWS if name in (None, row.network) and style in (None, row.style)}
 
 
 def default_checkpoint(variant: Variant, include_top: bool) -> Checkpoint | None:
@@ -104,12 +104,6 @@ def default_checkpoint(variant: Variant, include_top: bool) -> Checkpoint | None
     return min(rows, key=lambda row: (row.classes is None) == include_top, default=None)
 
 
-def _network(architecture: str) -> str:
-    """The builder of what timm calls `resnetv2_50`, Hugging Face `resnet-50`."""
-    depth = architecture.removeprefix("resnet").removeprefix("v2_").removeprefix("-")
-    return f"ResNet{depth}{'V2' * architecture.startswith('resnetv2_')}"
-
-
 def _sha256(url: str) -> str:
     """The digest whose first digits end a file's name, as PyTorch's hub has it."""
     digits = re.search(r"-([0-9a-f]{8})\.pth$", url)
@@ -119,16 +113,15 @@ def _sha256(url: str) -> str:
 def _keras() -> Iterator[Checkpoint]:
     """Each network with classifier and without."""
     for network, digest, digest_notop, top1 in published.KERAS:
-        name = network.lower()
         top = Checkpoint(
-            key=f"keras/{name}",
-            network=network,
+            key=f"keras/{network}",
+            network=builder_name(network),
             style="keras",
-            url=f"{published.KERAS_URL}{name}_weights_tf_dim_ordering_tf_kernels.h5",
+            url=f"{published.KERAS_URL}{network}_weights_tf_dim_ordering_tf_kernels.h5",
             digest=f"md5:{digest}",
             resize=224,  # keras.io states neither resizing nor crop; its examples make 224x224 of whatever comes
             squash=True,
-            preprocessing="tf" if name.endswith("v2") else "caffe",
+            preprocessing=NETWORKS[network].lineage.preprocessing,
             top1=top1,
             source="https://keras.io/api/applications/",
             default=True,
@@ -140,12 +133,12 @@ def _keras() -> Iterator[Checkpoint]:
 
 def _slim() -> Iterator[Checkpoint]:
     """Archives of one checkpoint each."""
-    for version, depth, top1 in published.SLIM:
-        name = f"resnet_v{version}_{depth}"
-        date, classes, image_size, resize, squash, preprocessing = published.SLIM_VERSIONS[version]
+    for name, top1 in published.SLIM:
+        row = SLIM_NETWORKS[name]
+        date, classes, image_size, resize, squash, preprocessing = published.SLIM_VERSIONS[row.version]
         yield Checkpoint(
             key=f"slim/{name}",
-            network=f"ResNet{depth}{'V2' * (version == 2)}",
+            network=builder_name(row.name),
             style="slim",
             url=f"http://download.tensorflow.org/models/{name}_{date}.tar.gz",
             classes=classes,
@@ -163,11 +156,11 @@ def _slim() -> Iterator[Checkpoint]:
 
 def _torchvision() -> Iterator[Checkpoint]:
     """The first recipe, and the second of 2021."""
-    for name, recipe, digits, resize, top1, preferred in published.TORCHVISION:
-        url = f"{published.TORCHVISION_URL}{name}-{digits}.pth"
+    for network, recipe, digits, resize, top1, preferred in published.TORCHVISION:
+        url = f"{published.TORCHVISION_URL}{network}-{digits}.pth"
         yield Checkpoint(
-            key=f"torchvision/{name}.{recipe}",
-            network=_network(name),
+            key=f"torchvision/{network}.{recipe}",
+            network=builder_name(network),
             style="torch",
             url=url,
             digest=_sha256(url),
@@ -180,11 +173,11 @@ def _torchvision() -> Iterator[Checkpoint]:
 
 def _facebook() -> Iterator[Checkpoint]:
     """Semi-supervised (ssl) and semi-weakly supervised (swsl)."""
-    for name, recipe, file, top1 in published.FACEBOOK:
+    for network, recipe, file, top1 in published.FACEBOOK:
         url = published.FACEBOOK_URL + file
         yield Checkpoint(
-            key=f"facebook/{name}.{recipe}",
-            network=_network(name),
+            key=f"facebook/{network}.{recipe}",
+            network=builder_name(network),
             style="torch",
             url=url,
             digest=_sha256(url),
@@ -196,12 +189,14 @@ def _facebook() -> Iterator[Checkpoint]:
 
 def _timm() -> Iterator[Checkpoint]:
     """Every recipe of the plain networks, also under timm's names for torchvision's, Facebook's and GluonCV's."""
-    for name, origin, file, image_size, crop, top1 in published.TIMM:
+    of_torchvision = {network for network, *_ in published.TORCHVISION}
+    for architecture, tag, origin, file, image_size, crop, top1 in published.TIMM:
         base, interpolation, preprocessing, licence = published.TIMM_ORIGINS[origin]
+        name, network = f"{architecture}.{tag}", find_row(architecture).name
         url = base + (file or f"{name}/resolve/main/model.safetensors")
         yield Checkpoint(
             key=f"timm/{name}",
-            network=_network(name.partition(".")[0]),
+            network=builder_name(network),
             style="torch",
             url=url,
             digest=_sha256(url),
@@ -213,17 +208,17 @@ def _timm() -> Iterator[Checkpoint]:
             top1=top1,
             licence=licence,
             source=f"https://huggingface.co/timm/{name}",
-            default=name.startswith(("resnet26.", "resnetv2_")),  # torchvision lacks them
+            default=network not in of_torchvision,
         )
 
 
 def _microsoft() -> Iterator[Checkpoint]:
     """The repositories of transformers' documentation."""
-    for name in published.MICROSOFT:
-        page = f"https://huggingface.co/microsoft/{name}"
+    for repository, network in published.MICROSOFT:
+        page = f"https://huggingface.co/microsoft/{repository}"
         yield Checkpoint(
-            key=f"microsoft/{name}",
-            network=_network(name),
+            key=f"microsoft/{repository}",
+            network=builder_name(network),
             style="torch",
             url=f"{page}/resolve/main/model.safetensors",
             floor=True,  # ConvNextImageProcessor
@@ -235,13 +230,13 @@ def _microsoft() -> Iterator[Checkpoint]:
 
 def _self_supervised() -> Iterator[Checkpoint]:
     """Bodies, and MoCo v3's with a linear classifier."""
-    for key, file, md5, top1 in published.SELF_SUPERVISED:
-        source, licence, interpolation, preprocessing = published.SELF_SUPERVISED_FAMILIES[key.partition("/")[0]]
+    for family, network, tag, file, md5, top1 in published.SELF_SUPERVISED:
+        folder, source, licence, interpolation, preprocessing = published.SELF_SUPERVISED_FAMILIES[family]
         yield Checkpoint(
-            key=key,
-            network="ResNet50",
+            key=f"{family}/{network}.{tag}" if tag else f"{family}/{network}",
+            network=builder_name(network),
             style="torch",
-            url=f"https://dl.fbaipublicfiles.com/{file}",
+            url=f"{published.SELF_SUPERVISED_URL}{folder}{file}",
             digest=f"md5:{md5}" if md5 else "",
             classes=1000 if top1 else None,
             interpolation=interpolation,

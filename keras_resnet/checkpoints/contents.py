@@ -1,11 +1,16 @@
-"""What an open weights file is: whose, of which style, and which of its tensors are a network's. Imports no Keras."""
+"""Recognises an open weights file: whose it is, which networks it holds, of which styles, and their tensors."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from keras_resnet.architecture.detect import plans_of_config, styles_of
 from keras_resnet.architecture.plans import Plan
-from keras_resnet.checkpoints.families.family import KERAS, LONGEST, Family, Shape, family_of
+from keras_resnet.architecture.variant import Variant
+from keras_resnet.checkpoints.catalogue import Checkpoint
+from keras_resnet.checkpoints.families.family import LONGEST, Family, Shape
+from keras_resnet.checkpoints.families.fit import family_of, fitting, version_of
+from keras_resnet.checkpoints.formats.tensors import Array
 from keras_resnet.checkpoints.open import Source, neighbour
 from keras_resnet.utils.errors import choice_error
 
@@ -15,53 +20,122 @@ _ENCODER = re.compile(r"encoder(_[qk])?\.$")  # MoCo's networks, whose `fc` proj
 _BLURRED = re.compile(r"aa|blur")  # timm's names of networks with the tensors of a plain one
 
 
-def network_family(source: Source) -> Family:
-    """The family that a file is of.
+@dataclass(frozen=True)
+class NetworkInFile:
+    """A network that an open weights file holds.
+
+    Attributes:
+        source: the file.
+        family: whose naming it has.
+        scope: what the names of its tensors begin with, with the separator at its end.
+        styles: of which it can be, the likeliest first; none if it is laid out as none of them.
+        version: 1 or 2; None where the file does not tell.
+        tensors: the shapes of its own tensors, by name below its scope.
+        checkpoint: the catalogue's row of the file, if it is a published one.
+    """
+
+    source: Source
+    family: Family
+    scope: str
+    styles: tuple[str, ...]
+    version: int | None
+    tensors: Mapping[str, Shape]
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def label(self) -> str:
+        """The scope as people write it, without the separator at its end."""
+        return self.scope.rstrip("./").removesuffix("__")
+
+    @property
+    def path(self) -> str:
+        """The file's, as messages name it."""
+        return str(self.source.path)
+
+    @property
+    def preprocessing(self) -> str | None:
+        """What a published file expects of an image; None: what its style's do."""
+        return self.checkpoint.preprocessing if self.checkpoint else None
+
+    def modules(self, plan: Plan) -> dict[str, str]:
+        """What the file calls our layers; nothing where it holds no names."""
+        modules = dict(self.family.names(plan)) if self.family.names else {}
+        for ours, other in self.family.others.items():
+            if self.family.tensor(other, "kernel") in self.tensors:
+                modules[ours] = other
+        return modules
+
+    def read(self, name: str) -> Array:
+        """Reads a tensor of the network, laid out as our variables are; returns a new array."""
+        return self.family.ours(self.source.read(f"{self.scope}{name}"))  # type: ignore[no-any-return]
+
+    def fitting(self) -> list[Variant]:
+        """The published networks that have exactly its convolutions, in each lineage that makes another one of them."""
+        return fitting(self.family, self.tensors)
+
+
+def read_networks(source: Source, checkpoint: Checkpoint | None = None) -> tuple[NetworkInFile, ...]:
+    """Recognises the networks that a file holds, in the order of their scopes.
+
+    Args:
+        source: an open file.
+        checkpoint: the catalogue's row of the file, if it is a published one.
 
     Raises:
-        ValueError: if there is no network of ours in it.
+        ValueError: if there is no network of ours in it, or more than any file of weights has, or the file's config
+            tells that no builder makes its network.
     """
     family = family_of(source.shapes)
     if family is None:
         some = ", ".join(f"{name!r:.99}" for name in list(source.shapes)[:3]) or "no tensor"
         raise ValueError(f"{str(source.path)!r} holds no ResNet whose names are known, but {some}.")
-    return family
-
-
-def label(scope: str) -> str:
-    """A scope as people write it, without the separator at its end."""
-    return scope.rstrip("./").removesuffix("__")
-
-
-def scopes_of(source: Source, family: Family) -> dict[str, str]:
-    """What the names of each network in a file begin with, by label."""
-    scopes = {label(scope): scope for scope in family.scopes(source.shapes)}
+    scopes = family.scopes(source.shapes)
     if len(scopes) > _MOST:
         raise ValueError(f"{str(source.path)!r} holds {len(scopes)} networks, more than any file of weights.")
-    return scopes
-
-
-def choose_scope(source: Source, family: Family, wanted: str | None = None, built: str | None = None) -> str:
-    """What the names of a file's network begin with: of several the one that is wanted, or of the model's scope."""
-    scopes = scopes_of(source, family)
-    if wanted not in (None, built, *scopes):
-        raise choice_error(
-            "scope", wanted, (built, *scopes), f" The first is the model's, then {str(source.path)!r}'s."
+    config = getattr(source, "config", None)  # of a `.keras` file
+    plans = plans_of_config(config) if config else {}
+    networks = []
+    for scope in scopes:
+        tensors = _own_tensors(source, family, scope, scopes)
+        told = plans.get(scope)
+        networks.append(
+            NetworkInFile(
+                source,
+                family,
+                scope,
+                styles_of(*told) if told else (checkpoint.style,) if checkpoint else _styles_beside(source, family),
+                told[0].version if told else version_of(family, tensors),
+                tensors,
+                checkpoint,
+            )
         )
+    return tuple(networks)
+
+
+def choose_network(
+    networks: Sequence[NetworkInFile], wanted: str | None = None, built: str | None = None
+) -> NetworkInFile:
+    """Returns a file's network: of several the one that is wanted, or of the model's scope, or the one that learns.
+
+    Raises:
+        ValueError: if the file does not hold what is wanted, or several and nothing tells which.
+    """
+    scopes = {network.label: network for network in networks}
+    path = networks[0].path
+    if wanted not in (None, built, *scopes):
+        raise choice_error("scope", wanted, (built, *scopes), f" The first is the model's, then {path!r}'s.")
     for scope in (wanted, built):
         if scope in scopes:
             return scopes[str(scope)]
-    learning = [scope for scope in scopes.values() if not _COPY.search(scope)]
+    learning = [network for network in scopes.values() if not _COPY.search(network.scope)]
     if len(learning) == 1:
         return learning[0]
-    raise choice_error("scope", wanted, tuple(scopes), f" {str(source.path)!r} holds several networks.")
+    raise choice_error("scope", wanted, tuple(scopes), f" {path!r} holds several networks.")
 
 
-def own_tensors(source: Source, family: Family, scope: str) -> dict[str, Shape]:
-    """The shapes of a network's own tensors, by name below its scope."""
-    inner = tuple(
-        other for other in family.scopes(source.shapes) if other.startswith(scope) and len(other) > len(scope)
-    )
+def _own_tensors(source: Source, family: Family, scope: str, scopes: Sequence[str]) -> dict[str, Shape]:
+    """The shapes of a network's own tensors, by name below its scope, without those of networks inside it."""
+    inner = tuple(other for other in scopes if other.startswith(scope) and len(other) > len(scope))
     own = re.compile(family.own)
     found = {
         name[len(scope) :]: shape
@@ -76,28 +150,8 @@ def own_tensors(source: Source, family: Family, scope: str) -> dict[str, Shape]:
     return found
 
 
-def modules_of(family: Family, plan: Plan, held: Mapping[str, Shape]) -> dict[str, str]:
-    """What a file calls our layers; nothing where it doesn't tell."""
-    modules = dict(family.names(plan)) if family.names else {}
-    if family is KERAS and "probs/kernel" in held:  # keras.applications' own files
-        modules["predictions"] = "probs"
-    return modules
-
-
-def version_told(source: Source, scope: str) -> int | None:
-    """The version of a network, where a `.keras` file's config tells it."""
-    plan = _plans(source).get(scope)
-    return plan[0].version if plan else None
-
-
-def styles_told(source: Source, family: Family, scope: str) -> tuple[str, ...]:
-    """The styles that a file's network can be of, the likeliest first; none if it is laid out as none of them.
-
-    Raises:
-        ValueError: if the file's config tells that no builder makes its network.
-    """
-    if plan := _plans(source).get(scope):
-        return styles_of(*plan)
+def _styles_beside(source: Source, family: Family) -> tuple[str, ...]:
+    """The styles of a family, or the one that the `config.json` beside a file of PyTorch's tells."""
     if family.transposed:
         beside = neighbour(source.path)
         network = str(beside.get("architecture", ""))
@@ -108,9 +162,3 @@ def styles_told(source: Source, family: Family, scope: str) -> tuple[str, ...]:
             first = beside["downsample_in_bottleneck"] and beside.get("layer_type") != "basic"
             return ("torch_1x1" if first else "torch",)
     return family.styles
-
-
-def _plans(source: Source) -> dict[str, tuple[Plan, str | None]]:
-    """What a `.keras` file's config tells of its networks, by scope."""
-    config = getattr(source, "config", None)
-    return plans_of_config(config) if config else {}

@@ -1,13 +1,14 @@
-"""What a file that does not fit is told: which tensors, why, probably, and what fits it. Imports no Keras."""
+"""Errors for weights files that do not fit a network: which tensors, the probable cause, and what fits."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from keras_resnet.architecture.plans import Plan
-from keras_resnet.architecture.rows import BUILDERS, NETWORKS
-from keras_resnet.checkpoints.families.family import Family, Shape, fitting, version_of
+from keras_resnet.architecture.rows import NETWORKS, builder_call, builder_name
+from keras_resnet.checkpoints.contents import NetworkInFile
+from keras_resnet.checkpoints.families.family import Family, Shape
 
 NOT_FINITE = "not finite"
 _SHOWN = 20  # lines of a list
@@ -41,69 +42,58 @@ def _plain(name: str) -> str:
     return f"{name:.199}" if name.isprintable() else f"{name!r:.199}"
 
 
-def explain(
-    argument: str,
-    source: str,
-    model: str,
-    plan: Plan,
-    modules: Mapping[str, str],
-    family: Family,
-    differences: list[Difference],
-    held: Mapping[str, Shape],
-    scope: str,
-) -> str:
-    """What doesn't fit, and the probable cause.
+def explain(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differences: Sequence[Difference]) -> str:
+    """Lists what doesn't fit a network, and says why, probably.
 
     Args:
-        modules: what the family calls the model's layers.
-        held: shapes of the file's tensors that should be the network's, by name below its scope.
-        scope: what the differences' names begin with.
+        found: the file's network.
+        plan: the model's.
+        modules: what the file calls the model's layers.
+        differences: by the file's names.
     """
     lines = [line for difference in differences for line in difference.lines()]
     more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    head = f"`{argument}`: {source!r}, a file of {family.origin}, does not fit {model!r}, which is as it was."
-    legend = "The model wants (-), and the file has (+):"
     faults = {each.fault for each in differences}
     if faults == {NOT_FINITE}:
         cause = "The training that wrote it diverged: take an earlier checkpoint."
     elif faults != {""}:
         cause = "A network's weights are finite floats that its dtype can hold."
     else:
-        cause = _cause(plan, modules, family, {each.name[len(scope) :] for each in differences}, held)
-    return "\n".join((f"{head} {legend}", *lines[:_SHOWN], *more, cause))
+        cause = _cause(found, plan, modules, {each.name[len(found.scope) :] for each in differences})
+    return "\n".join(("The model wants (-), and the file has (+):", *lines[:_SHOWN], *more, cause))
 
 
-def advice(family: Family, held: Mapping[str, Shape]) -> str:
-    """Says which builder and style a file fits, by the shapes of its tensors below the scope, or that none does."""
-    if family.names is None:
+def advice(found: NetworkInFile) -> str:
+    """Says which network in which style a file fits, or that none does."""
+    if found.family.names is None:
         return "It holds no names of layers, and so does not tell whose it is: load it into the network that saved it."
-    found = [(BUILDERS[row.name], row.lineage.style) for row in fitting(family, held)]
-    if not found:
+    fitting = [(builder_call(row.name), row.lineage.style) for row in found.fitting()]
+    if not fitting:
         return "It fits none of the builders."
     fits = [
-        f"keras_resnet.{name} in style {' or '.join(repr(style) for _, style in rows)}"
-        for name, rows in groupby(found, lambda each: each[0])
+        f"{call} in style {' or '.join(repr(style) for _, style in rows)}"
+        for call, rows in groupby(fitting, lambda each: each[0])
     ]
     return f"It fits {', '.join(fits)}."
 
 
-def _cause(plan: Plan, modules: Mapping[str, str], family: Family, parts: set[str], held: Mapping[str, Shape]) -> str:
+def _cause(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], parts: set[str]) -> str:
     """Why a file whose tensors differ in these from a network's probably doesn't fit it."""
-    version = version_of(family, held)
-    if version not in (None, plan.version):
-        return f"This looks like a v{version} file, and the model is a v{plan.version} network. {advice(family, held)}"
+    family, held = found.family, found.tensors
+    if found.version not in (None, plan.version):
+        return f"This looks like a v{found.version} file, and the model is a v{plan.version} network. {advice(found)}"
     for pattern, what in _FOREIGN.items():
         if family.transposed and any(map(re.compile(pattern).search, held)):
-            return f"It has {what}. {advice(family, held)}"
+            return f"It has {what}. {advice(found)}"
     if family.transposed and not any(name.endswith("running_mean") for name in held):
-        return f"Its norms are no batch norms. {advice(family, held)}"
+        return f"Its norms are no batch norms. {advice(found)}"
     top = f"{modules.get('predictions')}{family.separator}"
     theirs = _units(family, held)
     ours = _units(family, (f"{modules[f'{unit.convs[0].name}_conv']}{family.separator}" for unit in plan.units))
     if theirs != ours and any(not (part.startswith(top) or family.is_stem(part)) for part in parts):
-        known = [name for name, row in NETWORKS.items() if (row.version, row.units) == (plan.version, theirs)]
-        named = f", as {' and '.join(known)} have" if known else ""
-        return f"Its stages have {theirs} units{named}; the model's have {ours}. {advice(family, held)}"
+        same = [row.name for row in NETWORKS.values() if (row.version, row.units) == (plan.version, theirs)]
+        named = f", as {' and '.join(map(builder_name, same))} have" if same else ""
+        return f"Its stages have {theirs} units{named}; the model's have {ours}. {advice(found)}"
     if all(part.startswith(top) for part in parts):
         shape = held.get(family.tensor(modules["predictions"], "bias"))
         if not shape:
@@ -118,9 +108,9 @@ def _cause(plan: Plan, modules: Mapping[str, str], family: Family, parts: set[st
         )
     if all(map(family.is_stem, parts)):
         return "The stems differ: in input channels, or because one of them has none or another one."
-    if all(part.endswith(("_conv/bias", "biases")) for part in parts):
-        return f"Biases of convolutions are missing or left over: it is of another `style`. {advice(family, held)}"
-    return f"{advice(family, held)} Are widths (depth_multiplier, base_depth), groups, bias and stem the same?"
+    if not family.transposed and all(map(family.is_bias, parts)):
+        return f"Biases of convolutions are missing or left over: it is of another `style`. {advice(found)}"
+    return f"{advice(found)} Are widths (depth_multiplier, base_depth), groups, bias and stem the same?"
 
 
 def _units(family: Family, tensors: Iterable[str]) -> tuple[int, ...]:

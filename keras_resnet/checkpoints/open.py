@@ -1,4 +1,4 @@
-"""Opens a weights file of any format, which its content tells. Imports no Keras."""
+"""Opens a weights file of any format, which its content tells, by path, prefix or key."""
 
 import json
 import os

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.architecture.rows import builder_name, find_row
 from keras_resnet.cli.benchmarking.contenders import PEERS, Setting
 from keras_resnet.cli.benchmarking.race import Race, Result, contenders, machine, race
 from keras_resnet.cli.table import print_table
@@ -123,8 +123,7 @@ def _peers(against: str) -> tuple[str, ...]:
 def _settings(arguments: argparse.Namespace) -> Iterable[Setting]:
     """Every combination, as far as networks can do it."""
     for network in arguments.model:
-        check_choice("--model", network, tuple(NETWORKS))
-        variant = NETWORKS[network]
+        variant = find_row(network, "--model")
         if arguments.style is not None:
             check_choice("--style", arguments.style, tuple(style for style, of in LINEAGES if of == variant.version))
         cifar = variant.image_side < _SIDE
@@ -133,7 +132,7 @@ def _settings(arguments: argparse.Namespace) -> Iterable[Setting]:
         for batch, side in product(batches, arguments.image_size or [usual]):
             if side < _LEAST and not cifar:
                 raise ValueError(f"`--image-size` must be {_LEAST} or more for {network}; received {side}.")
-            yield Setting(network, arguments.style, batch, side, arguments.train, arguments.dtype)
+            yield Setting(builder_name(variant.name), arguments.style, batch, side, arguments.train, arguments.dtype)
 
 
 def _check_png(path: Path) -> None:

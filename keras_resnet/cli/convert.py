@@ -12,7 +12,7 @@ def convert_file(arguments: argparse.Namespace) -> None:
     check_target(arguments.target, arguments.to, arguments.include_preprocessing)
     found = recognize(arguments.source, arguments.style, arguments.scope)
     variant = found.variant
-    print(f"source: {found.source.path}, a file of {found.family.origin}")
+    print(f"source: {found.network.path}, a file of {found.network.family.origin}")
     print(
         f"network: {variant.name}, style {variant.lineage.style}, "
         f"{f'{found.classes} classes' if found.classes else 'no classifier'}, {found.channels} channels"

@@ -19,7 +19,8 @@ from keras_resnet.cli.table import print_table
 from keras_resnet.data import datasets, scan
 from keras_resnet.data.decode import Size
 from keras_resnet.data.transforms import preprocessing_for
-from keras_resnet.models import labels, networks
+from keras_resnet.models import labels
+from keras_resnet.models.networks import builder_of
 from keras_resnet.training import evaluation, figures, run_folder
 
 _BATCH = 32  # pictures taken at once
@@ -122,7 +123,7 @@ def load_published(row: Checkpoint) -> tuple[keras.Model, tuple[int, int], Crop]
         )
     preprocess = preprocessing_for(row.key)
     side = preprocess.image_size
-    found = getattr(networks, row.network)(
+    found = builder_of(row.network)(
         weights=row.key,
         classes=row.classes,
         input_shape=(side, side, 3),

@@ -9,10 +9,11 @@ from typing import Any
 
 import keras
 
+from keras_resnet.architecture.rows import builder_name, find_row
 from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.checkpoints.open import open_named
 from keras_resnet.data import datasets
-from keras_resnet.models import networks
+from keras_resnet.models.networks import builder_of
 from keras_resnet.training import run, run_folder, transfer
 from keras_resnet.utils.errors import check_choice
 
@@ -38,7 +39,7 @@ def train(arguments: argparse.Namespace) -> None:
         print(f"learning rate: {recipe.learning_rate:g}, a tenth of the usual, since all pretrained weights learn")
     keras.utils.set_random_seed(arguments.seed)
     model = transfer.classifier(
-        getattr(networks, chosen["network"]),
+        builder_of(chosen["network"]),
         len(pictures.training.class_names),
         chosen["image_size"],
         chosen["weights"],
@@ -77,7 +78,7 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
         raise ValueError(f"--out must not lie in DATA, where it would be a class; {str(out)!r} does. Pass another.")
     run_folder.check_free(out, arguments.resume, arguments.overwrite)
     if arguments.model:
-        check_choice("--model", arguments.model, transfer.builder_names())
+        find_row(arguments.model, "--model")
     weights = arguments.weights
     if weights not in (None, "none", "imagenet", *list_weights()):
         open_named(weights, "--weights", ("imagenet", "none"))
@@ -106,7 +107,7 @@ def _pictures(arguments: argparse.Namespace) -> tuple[datasets.Splits, int]:
 def _choose(arguments: argparse.Namespace, shorter: int) -> dict[str, Any]:
     """Network, weights and image size, as asked or as suits the pictures; says which and why."""
     network, why = (
-        (arguments.model, "as asked")
+        (builder_name(find_row(arguments.model).name), "as asked")
         if arguments.model
         else (transfer.suggest(shorter, pretrained=arguments.weights == "imagenet"))
     )

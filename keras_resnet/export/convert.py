@@ -1,7 +1,7 @@
-"""From a weights file, or a key, to a file of another library."""
+"""Converts a weights file, or a published one by its key, to a file of another library; verifies the outputs."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,14 @@ import numpy as np
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import list_weights
-from keras_resnet.checkpoints.contents import choose_scope, label, modules_of, network_family, own_tensors, styles_told
-from keras_resnet.checkpoints.families.family import KERAS, Family, fitting
+from keras_resnet.checkpoints.contents import NetworkInFile, choose_network, read_networks
+from keras_resnet.checkpoints.families.keras import KERAS
 from keras_resnet.checkpoints.mismatch import advice
-from keras_resnet.checkpoints.open import Source, open_named
+from keras_resnet.checkpoints.open import open_named
 from keras_resnet.export.peers import logits, peer
 from keras_resnet.models.builder import ResNet
 from keras_resnet.models.inspection import find_network
-from keras_resnet.models.weights.load import LoadReport, load_source
+from keras_resnet.models.weights.load import LoadReport, load_network
 from keras_resnet.models.weights.save import PYTORCH, save_weights
 from keras_resnet.utils.errors import check_choice
 from keras_resnet.utils.files import atomic_file
@@ -29,32 +29,29 @@ _CLOSE = 1e-4  # of the largest logit
 
 @dataclass(frozen=True)
 class Recognized:
-    """The network that a file holds."""
+    """A published network in a file, as what it can be built."""
 
-    source: Source
-    family: Family
-    scope: str
+    network: NetworkInFile
     variant: Variant
     classes: int | None
     channels: int
-    key: str | None = None  # in the catalogue
 
     def build(
         self, activation: str | None = "softmax", include_preprocessing: bool = False
     ) -> tuple[keras.Model, LoadReport]:
-        """The network with the file's weights."""
+        """Builds the network with the file's weights."""
+        lineage = self.variant.lineage
+        own: Any = self.network.preprocessing or lineage.preprocessing  # a published file has one of its own
         model = ResNet(
-            self.variant,
+            replace(self.variant, lineage=replace(lineage, preprocessing=own)),
             include_top=self.classes is not None,
-            weights=self.key if include_preprocessing else None,  # a row has a preprocessing of its own
             input_shape=(None, None, self.channels),
             classes=self.classes or 1000,
             classifier_activation=activation,
             data_format="channels_last",
             include_preprocessing=include_preprocessing,
         )
-        report = load_source(model, find_network(model, None), self.source, scope=label(self.scope), whole=True)
-        return model, report
+        return model, load_network(model, find_network(model, None), self.network, whole=True)
 
 
 def recognize(source: str | os.PathLike[str], style: str | None = None, scope: str | None = None) -> Recognized:
@@ -66,26 +63,24 @@ def recognize(source: str | os.PathLike[str], style: str | None = None, scope: s
         scope: which network, where the file holds several.
 
     Raises:
-        ValueError: if it is none of a builder's, or of several styles.
+        ValueError: if it is none that is published, or of several styles.
         OSError: if it can't be read or downloaded.
     """
-    row, file = list_weights().get(os.fsdecode(source)), open_named(source)
-    family = network_family(file)
-    place = choose_scope(file, family, scope)
-    held, told = own_tensors(file, family, place), styles_told(file, family, place)
-    fits = {each.lineage.style: each for each in fitting(family, held)}
-    fits = {each: fits[each] for each in ((row.style,) if row else told) if each in fits}
+    row = list_weights().get(os.fsdecode(source))
+    found = choose_network(read_networks(open_named(source), row), scope)
+    family, held = found.family, found.tensors
+    fits = {each.lineage.style: each for each in found.fitting()}
+    fits = {each: fits[each] for each in found.styles if each in fits}
     if not fits:
-        raise ValueError(f"`source`: {str(file.path)!r}, a file of {family.origin}. {advice(family, held)}")
+        raise ValueError(f"`source`: {found.path!r}, a file of {family.origin}. {advice(found)}")
     if style or (family is KERAS and len(fits) > 1):
         told_not = " can be of these, and does not tell which." if style is None else " can be of no other."
-        check_choice("style", style, tuple(fits), f" {str(file.path)!r}{told_not}")
+        check_choice("style", style, tuple(fits), f" {found.path!r}{told_not}")
     variant = fits[style] if style else next(iter(fits.values()))
-    modules = modules_of(family, plan(variant), held)
+    modules = found.modules(plan(variant))
     top = held.get(family.tensor(modules.get("predictions", ""), "bias"))
     stem = held.get(family.tensor(modules["conv1_conv"], "kernel"), (1, 3, 3, 1))
-    channels = stem[1 if family.transposed else 2]
-    return Recognized(file, family, place, variant, top[0] if top else None, channels, row.key if row else None)
+    return Recognized(found, variant, top[0] if top else None, stem[1 if family.transposed else 2])
 
 
 def check_target(target: str | os.PathLike[str], to: str | None = None, include_preprocessing: bool = False) -> None:
@@ -128,7 +123,7 @@ def convert(
     """
     check_target(target, to, include_preprocessing)
     path = Path(os.fsdecode(target))
-    if path.exists() and recognized.source.path.exists() and path.samefile(recognized.source.path):
+    if path.exists() and recognized.network.source.path.exists() and path.samefile(recognized.network.source.path):
         raise ValueError(f"`target` must be another file than the source, {str(path)!r}.")
     model, report = recognized.build(include_preprocessing=include_preprocessing)
     if not path.name.endswith(_KERAS):
@@ -153,7 +148,7 @@ def verify(recognized: Recognized, target: str | os.PathLike[str]) -> list[str]:
     expected, lines = _run(recognized, images), []
     lines.append(_compare("the target, loaded here", _run(again, images), expected))
     for name, side in (("source", recognized), ("target", again)):
-        library, libraries = peer(side.family, side.variant)
+        library, libraries = peer(side.network.family, side.variant)
         if library and side.classes and side.channels == 3:
             there = logits(library, side.variant, side.classes, _tensors(side), images)
             lines.append(_compare(f"the {name}, in {library}", there, expected))
@@ -166,11 +161,12 @@ def verify(recognized: Recognized, target: str | os.PathLike[str]) -> list[str]:
 
 def _tensors(side: Recognized) -> dict[str, Any]:
     """A network's own tensors, as a library of PyTorch's or keras.applications wants them."""
-    names = set(own_tensors(side.source, side.family, side.scope))
-    if side.family.transposed:  # with norms' counters
+    found = side.network
+    names = set(found.tensors)
+    if found.family.transposed:  # with norms' counters
         counters = {name.replace("running_mean", "num_batches_tracked") for name in names if "running_mean" in name}
-        names |= {name for name in counters if f"{side.scope}{name}" in side.source.shapes}
-    return {name.replace("probs/", "predictions/"): side.source.read(f"{side.scope}{name}") for name in names}
+        names |= {name for name in counters if f"{found.scope}{name}" in found.source.shapes}
+    return {name.replace("probs/", "predictions/"): found.source.read(f"{found.scope}{name}") for name in names}
 
 
 def _run(recognized: Recognized, images: Any) -> Any:

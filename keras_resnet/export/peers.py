@@ -1,34 +1,55 @@
 """A weights file in the library that it is of: the same network there, and what it makes of images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-import keras
 import numpy as np
 
-from keras_resnet.architecture.rows import BUILDERS
+from keras_resnet.architecture.rows import TIMM_NAMES, builder_name
 from keras_resnet.architecture.variant import Variant
-from keras_resnet.checkpoints.families.family import HUGGINGFACE, KERAS, TIMM_V2, TORCHVISION, Family
-from keras_resnet.checkpoints.families.names import timm_network
+from keras_resnet.checkpoints.families.family import Family
+from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE
+from keras_resnet.checkpoints.families.keras import KERAS
+from keras_resnet.checkpoints.families.timm import TIMM_V2
+from keras_resnet.checkpoints.families.torchvision import TORCHVISION
 
-# The depths that each library has.
-_DEPTHS: dict[str, dict[Family, set[int]]] = {
-    "torchvision": {TORCHVISION: {18, 34, 50, 101, 152}},
-    "timm": {TORCHVISION: {18, 26, 34, 50, 101, 152, 200}, TIMM_V2: {18, 34, 50, 101, 152}},
-    "transformers": {HUGGINGFACE: {18, 26, 34, 50, 101, 152, 200}},
+_V1 = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+_V2 = ("resnet18v2", "resnet34v2", "resnet50v2", "resnet101v2", "resnet152v2")
+# The networks that each library of PyTorch's makes, by the family of the files that it reads.
+_NETWORKS: dict[str, dict[Family, tuple[str, ...]]] = {
+    "torchvision": {TORCHVISION: _V1},
+    "timm": {TORCHVISION: (*_V1, "resnet26", "resnet200"), TIMM_V2: _V2},
+    "transformers": {HUGGINGFACE: (*_V1, "resnet26", "resnet200")},
 }
 
 
 def peer(family: Family, variant: Variant) -> tuple[str | None, tuple[str, ...]]:
-    """The library here that runs a family's files of a network, if there is one, and those that could."""
+    """Returns the library here that runs a family's files of a network, if there is one, and those that could."""
     if family is KERAS:
-        could = variant.lineage.style == "keras" and hasattr(keras.applications, BUILDERS[variant.name])
+        could = variant.lineage.style == "keras" and keras_builder(variant) is not None
         return ("keras.applications", ("keras.applications",)) if could else (None, ())
-    depth = int(variant.name.removeprefix("resnet").removesuffix("v2"))
-    libraries = tuple(name for name, depths in _DEPTHS.items() if depth in depths.get(family, ()))
+    libraries = tuple(name for name, networks in _NETWORKS.items() if variant.name in networks.get(family, ()))
     return next((name for name in libraries if find_spec(name) and find_spec("torch")), None), libraries
+
+
+def keras_builder(variant: Variant) -> Callable[..., Any] | None:
+    """Returns the function of keras.applications that builds a network; None if it has none."""
+    import keras  # only where it is used: a benchmark's process measures the memory of one library
+
+    found = getattr(keras.applications, builder_name(variant.name), None)
+    return found if callable(found) else None
+
+
+def torch_builder(module: Any, variant: Variant) -> Callable[..., Any] | None:
+    """Returns what builds a network, of `num_classes=`, in torchvision or timm; None if the library has none."""
+    if module.__name__ == "torchvision":
+        found: Callable[..., Any] | None = getattr(module.models, variant.name, None)
+        return found
+    name = TIMM_NAMES.get(variant.name, variant.name)
+    return partial(module.create_model, name) if module.is_model(name) else None
 
 
 def logits(library: str, variant: Variant, classes: int, tensors: Mapping[str, Any], images: Any) -> Any:
@@ -45,7 +66,9 @@ def logits(library: str, variant: Variant, classes: int, tensors: Mapping[str, A
         Logits (N, classes).
     """
     if library == "keras.applications":
-        build = getattr(keras.applications, BUILDERS[variant.name])
+        import keras
+
+        build: Any = keras_builder(variant)
         model = build(weights=None, classes=classes, classifier_activation=None, input_shape=images.shape[1:])
         for layer in model.layers:
             layer.set_weights([tensors[f"{layer.name}/{weight.name}"] for weight in layer.weights])
@@ -61,10 +84,9 @@ def logits(library: str, variant: Variant, classes: int, tensors: Mapping[str, A
 def _torch_model(library: str, variant: Variant, classes: int) -> Any:
     """The network of a library of PyTorch's, untrained."""
     module: Any = import_module(library)
-    if library == "torchvision":
-        return getattr(module.models, variant.name)(num_classes=classes)
-    if library == "timm":
-        return module.create_model(timm_network(variant), num_classes=classes)
+    if library != "transformers":
+        build: Any = torch_builder(module, variant)
+        return build(num_classes=classes)
     config = module.ResNetConfig(
         num_labels=classes,
         depths=list(variant.units),

@@ -8,6 +8,7 @@ import keras
 
 from keras_resnet.architecture.lineages import LINEAGES, TORCH_V1
 from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.rows import find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.models.arguments import (
     Tensor,
@@ -20,15 +21,16 @@ from keras_resnet.models.arguments import (
 )
 from keras_resnet.models.layers import Kit, body
 from keras_resnet.models.preprocessing import preprocessing_layers
-from keras_resnet.models.weights import find as weight_files
+from keras_resnet.models.weights.find import Weights, find_weights, styles_for
+from keras_resnet.models.weights.load import load_found
 from keras_resnet.utils.errors import check_bool, check_choice, check_positive, check_rate
 from keras_resnet.utils.recursion import recursion_limit
 
 
 def ResNet(
-    variant: Variant,
+    variant: Variant | str,
     include_top: bool = True,
-    weights: weight_files.Weights = None,
+    weights: Weights = None,
     input_tensor: Tensor | None = None,
     input_shape: Sequence[int | None] | None = None,
     pooling: str | None = None,
@@ -58,7 +60,8 @@ def ResNet(
     `style` changes the list of weights: a weights file loads whatever the others are.
 
     Args:
-        variant: the network, such as `keras_resnet.variants.RESNET50`, or a row of your own.
+        variant: the network: its name in `keras_resnet.NETWORKS`, its builder's or timm's, in any case, such as
+            "resnet50" or "resnetv2_50"; or a row, such as `keras_resnet.RESNET50` or one of your own.
         include_top: whether the model ends in global average pooling and a classifier.
         weights: None (random), "imagenet", a key of `keras_resnet.list_weights()`, such as
             "timm/resnet18.a1_in1k", or the path of a file of the same network, which its content tells: of Keras
@@ -110,16 +113,18 @@ def ResNet(
         OSError: if published weights are not in the cache and cannot be downloaded.
     """
     if not isinstance(variant, Variant):
-        raise ValueError(f"`variant` must be a Variant, such as keras_resnet.variants.RESNET50; received {variant!r}.")
+        variant = find_row(variant, "variant", " A Variant of your own is taken as well.")
     styles = tuple(known for known, version in LINEAGES if version == variant.version)
     if style is not None:
         check_choice("style", style, (None, *styles))
-    found = weight_files.find(weights, variant, style, include_top, classes)
+    name = variant.name if name is None else name
+    found = find_weights(weights, variant, style, include_top, classes, name)
     if found:
-        check_choice("style", style, (None, *found.styles), " The weights are of no other.")
+        told = styles_for(found, variant.version)
+        check_choice("style", style, (None, *told), " The weights are of no other.")
         published = LINEAGES.get((variant.lineage.style, variant.version)) == variant.lineage
-        if style is None and published and variant.lineage.style not in found.styles:
-            style = next(iter(found.styles), None)
+        if style is None and published and variant.lineage.style not in told:
+            style = next(iter(told), None)
     if style is not None:
         check_choice("style", style, styles, " The weights are of another version.")
         variant = replace(variant, lineage=LINEAGES[style, variant.version])
@@ -171,9 +176,9 @@ def ResNet(
         x = kit.global_pool(x, pooling)
     inputs = image if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
     with recursion_limit(len(kit.outputs)):
-        model = keras.Model(inputs, x, name=variant.name if name is None else name)
+        model = keras.Model(inputs, x, name=name)
     if found:
-        weight_files.load(model, found)
+        load_found(model, found)
     return model
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_resnet.architecture.plans import Unit
-from keras_resnet.checkpoints.families import names
+from keras_resnet.checkpoints.families import tf_slim
 from keras_resnet.models.arguments import Tensor
 from keras_resnet.models.inspection import find_network, find_networks, no_network
 from keras_resnet.utils.errors import check_choice, import_optional
@@ -125,9 +125,9 @@ def end_points(model: keras.Model, scope: str | None = None) -> dict[str, Tensor
         points[f"{scope}/conv1"] = end_point(outputs, "conv1")
     for stage in network.plan.stages:
         for unit in stage:
-            key = f"{scope}/{names.slim_unit(unit.name, network.plan.version)}"
+            key = f"{scope}/{tf_slim.slim_unit(unit.name, network.plan.version)}"
             points |= unit_end_points(outputs, unit, key)
-        points[f"{scope}/{names.slim_block(stage[0].stage)}"] = outputs.get(f"{stage[-1].name}_out")
+        points[f"{scope}/{tf_slim.slim_block(stage[0].stage)}"] = outputs.get(f"{stage[-1].name}_out")
     points["global_pool"] = outputs.get("avg_pool")
     logits = outputs.get("predictions_first", outputs.get("predictions"))
     activation = getattr(network.layers.get("predictions"), "activation", None)
@@ -142,7 +142,7 @@ def end_points(model: keras.Model, scope: str | None = None) -> dict[str, Tensor
 
 def unit_end_points(outputs: Mapping[str, Tensor], unit: Unit, scope: str) -> dict[str, Tensor]:
     """A unit's tensors in TF-Slim's order, from what its layers put out."""
-    points = {key: end_point(outputs, name) for name, key in names.slim_convs(unit, scope).items()}
+    points = {key: end_point(outputs, name) for name, key in tf_slim.slim_convs(unit, scope).items()}
     return points | {scope: outputs.get(f"{unit.name}_out")}
 
 

@@ -7,7 +7,7 @@ import keras
 from keras_resnet.architecture.detect import UNIT_CONV, read_plan, stem_pool, striding_convs, styles_of
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Conv, Plan, Unit
-from keras_resnet.architecture.rows import SLIM_NETS
+from keras_resnet.architecture.rows import SLIM_NETWORKS
 from keras_resnet.utils.errors import choice_error
 
 
@@ -107,10 +107,10 @@ def no_network(model: keras.Model) -> ValueError:
 def slim_name(network: Plan) -> str | None:
     """TF-Slim's name of a network, if it is one of its own."""
     kernels = [conv.kernel_shape for conv in network.convs()]
-    for (version, depth), row in SLIM_NETS.items():
+    for name, row in SLIM_NETWORKS.items():
         wanted = plan(row, channels=kernels[0][2])
-        if version == network.version and kernels == [conv.kernel_shape for conv in wanted.convs()]:
-            return f"resnet_v{version}_{depth}"
+        if row.version == network.version and kernels == [conv.kernel_shape for conv in wanted.convs()]:
+            return name
     return None
 
 

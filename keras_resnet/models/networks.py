@@ -1,10 +1,14 @@
-"""One line per public network, each a function with signature, defaults, docstring and pickle of its own."""
+"""The builders of the published networks, one line each, with signature, defaults, docstring and pickle of its own."""
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import keras
+
 from keras_resnet.architecture import rows
+from keras_resnet.architecture.rows import BUILDERS, find_row
 from keras_resnet.architecture.variant import Stem, Variant
 from keras_resnet.models.arguments import standardize_data_format, standardize_shape
 from keras_resnet.models.builder import ResNet
@@ -68,7 +72,7 @@ def _bind(
         bound.arguments["input_shape"] = standardize_shape(bound.arguments["input_shape"], data_format, minimum)
         return build(variant, *bound.args, **bound.kwargs)
 
-    builder.__name__ = builder.__qualname__ = variant.name.replace("resnet", "ResNet").replace("v2", "V2")
+    builder.__name__ = builder.__qualname__ = BUILDERS[variant.name]
     builder.__annotations__ = {name: type_ for name, type_ in build.__annotations__.items() if name != "variant"}
     builder.__doc__ = _document(variant, builder.__name__, build.__doc__ or "")
     builder.__signature__ = signature  # type: ignore[attr-defined]
@@ -131,3 +135,10 @@ ResNet56V2 = _cifar(ResNet, rows.RESNET56V2)
 ResNet110V2 = _cifar(ResNet, rows.RESNET110V2)
 ResNet164V2 = _cifar(ResNet, rows.RESNET164V2)
 ResNet1001V2 = _cifar(ResNet, rows.RESNET1001V2)
+
+
+def builder_of(network: str) -> Callable[..., keras.Model]:
+    """Returns what builds a network of this name: its function, or `ResNet` with its row."""
+    row = find_row(network)
+    build: Callable[..., keras.Model] = globals()[BUILDERS[row.name]] if row.name in BUILDERS else partial(ResNet, row)
+    return build

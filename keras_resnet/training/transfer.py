@@ -7,13 +7,12 @@ from typing import Any
 
 import keras
 
-from keras_resnet.architecture import rows
+from keras_resnet.architecture.rows import find_row
 from keras_resnet.checkpoints.catalogue import Checkpoint
 from keras_resnet.checkpoints.open import download
 from keras_resnet.data.decode import Size, as_pair
-from keras_resnet.models import networks as builders
 from keras_resnet.models.builder import check_top, with_classifier
-from keras_resnet.models.weights import find as weight_files
+from keras_resnet.models.weights.find import imagenet
 from keras_resnet.utils.errors import choice_error
 
 _STAGE = re.compile(r"conv(\d+)_")
@@ -58,11 +57,6 @@ def classifier(
     return with_classifier(body, classes, **top, **both_parts)
 
 
-def builder_names() -> tuple[str, ...]:
-    """The names of the builders."""
-    return tuple(name for name in builders.__all__ if name != "ResNet")
-
-
 def stages(model: keras.Model) -> tuple[str, ...]:
     """The names of a model's stages, its stem's first, as its layers have them."""
     return tuple(f"conv{stage}" for stage in sorted({_stage(layer) for layer in model.layers} - {0}))
@@ -99,7 +93,7 @@ def fetch_published(network: str) -> None:
 def _published(network: str) -> Checkpoint | None:
     """The row that a builder's weights="imagenet" means."""
     try:
-        return weight_files.imagenet(rows.NETWORKS[network], None, include_top=False)
+        return imagenet(find_row(network), None, include_top=False)
     except ValueError:
         return None
 
@@ -113,7 +107,7 @@ def suggest(shorter_side: int, pretrained: bool = False) -> tuple[str, str]:
 
 def suggest_size(network: str, shorter_side: int, imagenet: bool) -> tuple[int, str]:
     """The height and width that suit a network, with ImageNet's weights or others, and pictures, and the reason."""
-    side = rows.NETWORKS[network].image_side
+    side = find_row(network).image_side
     if side == 32 and shorter_side > _SMALL:
         return 64, "quick, and the network halves it three times"
     if side == 32:

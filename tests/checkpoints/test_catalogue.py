@@ -14,11 +14,11 @@ from keras_resnet import variants
 from keras_resnet.architecture.lineages import LINEAGES, TORCH_V1
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Plan
-from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.architecture.rows import BUILDERS, NETWORKS
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints import catalogue
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
-from keras_resnet.checkpoints.families import names
+from keras_resnet.checkpoints.families import huggingface, tf_slim, timm, torchvision
 from tests.helpers.nets import SIX, with_style
 
 pytestmark = pytest.mark.one_backend
@@ -175,7 +175,7 @@ def tensors(variant: Variant, modules: Callable[[Plan], dict[str, str]], style: 
     """Names, as another library has them, of a network's variables with a classifier of 1000, and our shapes."""
     laid_out = plan(variant)
     theirs = modules(laid_out)
-    separator = "/" if style is names.SLIM_VARIABLES else "."
+    separator = "/" if style is tf_slim.SLIM_VARIABLES else "."
 
     def ours() -> Iterator[tuple[str, str, list[int]]]:
         for conv in laid_out.convs():
@@ -212,16 +212,18 @@ def test_every_rows_map_gives_the_number_of_keys_that_its_library_has() -> None:
     seen = set()
     for row in [*list_weights(style="torch").values(), *list_weights(style="slim").values()]:
         version, depth = row.variant.version, int(re.findall(r"\d+", row.network)[0])
-        modules = {("torch", 1): names.torchvision, ("torch", 2): names.timm_v2}.get((row.style, version), names.slim)
+        modules = {("torch", 1): torchvision.modules, ("torch", 2): timm.modules}.get(
+            (row.style, version), tf_slim.modules
+        )
         if row.key.startswith("microsoft/"):
-            modules = names.huggingface
-        variables = names.SLIM_VARIABLES if row.style == "slim" else names.TORCH_VARIABLES
+            modules = huggingface.modules
+        variables = tf_slim.SLIM_VARIABLES if row.style == "slim" else torchvision.TORCH_VARIABLES
         assert len(tensors(row.variant, modules, variables)) == KEYS[row.style, version][depth], row
         seen.add((row.style, version, depth))
     assert seen == {(*lineage, depth) for lineage, depths in KEYS.items() for depth in depths}
 
 
-TORCHVISION, TIMM_V2, HUGGINGFACE = names.torchvision, names.timm_v2, names.huggingface
+TORCHVISION, TIMM_V2, HUGGINGFACE = torchvision.modules, timm.modules, huggingface.modules
 
 
 @pytest.mark.parametrize(
@@ -246,7 +248,7 @@ def test_a_rows_keys_and_shapes_are_those_of_the_real_library(
 ) -> None:
     theirs = json.loads((GOLDENS / f"{golden}.keys.json").read_text())
     ours = {}
-    for name, shape in tensors(ROWS[key].variant, modules, names.TORCH_VARIABLES).items():
+    for name, shape in tensors(ROWS[key].variant, modules, torchvision.TORCH_VARIABLES).items():
         height_width, rest = (shape[:2], shape[2:]) if len(shape) == 4 else ([], shape)
         ours[name] = [*reversed(rest), *height_width]
     if modules is TIMM_V2:
@@ -333,7 +335,7 @@ def test_each_network_with_weights_in_a_style_has_one_default() -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_imagenet_means_the_default_of_a_networks_lineage(name: str, style: str) -> None:
     variant = with_style(NETWORKS[name], style)
-    key = DEFAULTS.get((name, style))
+    key = DEFAULTS.get((BUILDERS[name], style))
     for include_top in (True, False):
         found = catalogue.default_checkpoint(variant, include_top)
         suffix = ".notop" if style == "keras" and not include_top else ""
@@ -388,7 +390,7 @@ def test_every_builders_name_is_known() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"network": "resnet50"}, "`network` must be one of .*received 'resnet50'. Did you mean 'ResNet50'?"),
+        ({"network": "resnet51"}, "`network` must be the name of .*received 'resnet51'. Did you mean .*'ResNet50'"),
         ({"network": "ResNet50.a1_in1k"}, "received 'ResNet50.a1_in1k'"),
         ({"network": "ResNet"}, "received 'ResNet'"),
         ({"network": 50}, "received 50"),

@@ -275,9 +275,11 @@ def test_a_wrong_argument_is_named_with_what_is_allowed(arguments: dict[str, Any
 
 
 @once
-def test_a_variant_must_be_a_row() -> None:
-    with pytest.raises(ValueError, match=r"`variant` must be a Variant.*received 'resnet50'"):
-        keras_resnet.ResNet("resnet50")  # type: ignore[arg-type]
+def test_a_variant_must_be_a_row_or_the_name_of_one() -> None:
+    with pytest.raises(ValueError, match=r"`variant` must be the name.*received 'resnet51'. Did you mean .*'ResNet50'"):
+        keras_resnet.ResNet("resnet51")
+    with pytest.raises(ValueError, match=r"received 50. A Variant of your own is taken as well"):
+        keras_resnet.ResNet(50)  # type: ignore[arg-type]
 
 
 @once

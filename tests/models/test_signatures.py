@@ -52,7 +52,7 @@ def test_signature_docstring_and_pickle_are_its_own(name: str) -> None:
     assert signature.parameters["name"].default == name.lower()
     assert "variant" not in signature.parameters
     assert [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
-    assert (builder.__name__, builder.__qualname__, builder.__module__) == (name, name, "keras_resnet.models")
+    assert (builder.__name__, builder.__qualname__, builder.__module__) == (name, name, "keras_resnet.models.networks")
     assert pickle.loads(pickle.dumps(builder)) is builder
     assert set(builder.__annotations__) == {*signature.parameters, "return"}
     doc = inspect.getdoc(builder)

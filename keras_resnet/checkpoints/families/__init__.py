@@ -1,1 +1,10 @@
-"""How each library names and lays out the tensors of a network."""
+"""How each library names and lays out the tensors of a network: a file each; a file's family is the first that fits."""
+
+from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE, HUGGINGFACE_BODY
+from keras_resnet.checkpoints.families.keras import KERAS, POSITIONS
+from keras_resnet.checkpoints.families.keras_hub import KERAS_HUB
+from keras_resnet.checkpoints.families.tf_slim import SLIM
+from keras_resnet.checkpoints.families.timm import TIMM_V2
+from keras_resnet.checkpoints.families.torchvision import TORCHVISION
+
+FAMILIES = (SLIM, TORCHVISION, TIMM_V2, HUGGINGFACE, HUGGINGFACE_BODY, KERAS_HUB, KERAS, POSITIONS)

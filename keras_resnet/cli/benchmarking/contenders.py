@@ -5,7 +5,6 @@ Keras and PyTorch are imported only where they are used, so that each contender'
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -13,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.rows import BUILDERS, NETWORKS
+from keras_resnet.architecture.rows import builder_name, find_row
 from keras_resnet.architecture.variant import Stem, Variant
-from keras_resnet.checkpoints.families.names import timm_network
+from keras_resnet.export.peers import keras_builder, torch_builder
 
 CLASSES = 1000
 OURS = ("keras_resnet", "keras_resnet, optimized")
@@ -39,7 +38,7 @@ class Setting:
     """What all contenders of a race do.
 
     Attributes:
-        network: by the name of its builder.
+        network: its builder's name or, where it has none, its own.
         style: whose layout our own nets follow; None: the builder's default.
         batch: images in a call.
         image_side: their height and width, in pixels.
@@ -57,7 +56,7 @@ class Setting:
 
 def variant_of(name: str, setting: Setting) -> Variant:
     """The network of a contender as data: in the layout of its library, ours in that of the style."""
-    variant = NETWORKS[setting.network]
+    variant = find_row(setting.network)
     style = setting.style or variant.lineage.style
     if name not in OURS:
         style = "keras" if name == "keras.applications" else "torch"
@@ -116,9 +115,9 @@ def _prepare_keras(name: str, setting: Setting, images: Any, labels: Any) -> Cal
 
 
 def _ours(setting: Setting) -> Callable[[], Any]:
-    from keras_resnet.models import networks
+    from keras_resnet.models.networks import builder_of
 
-    create, shape = getattr(networks, setting.network), (setting.image_side, setting.image_side, 3)
+    create, shape = builder_of(setting.network), (setting.image_side, setting.image_side, 3)
     return lambda: create(weights=None, input_shape=shape, classes=CLASSES, style=setting.style)
 
 
@@ -132,9 +131,7 @@ def _optimization(name: str, train: bool) -> Callable[[Any], Any]:
 
 
 def _keras_applications(setting: Setting) -> Callable[[], Any]:
-    import keras
-
-    create = getattr(keras.applications, setting.network, None)
+    create = keras_builder(find_row(setting.network))
     if create is None:
         raise LeftOutError(f"has no {setting.network}")
     return lambda: create(weights=None, input_shape=(setting.image_side, setting.image_side, 3), classes=CLASSES)
@@ -165,14 +162,9 @@ def _keras_hub(setting: Setting) -> Callable[[], Any]:
 
 def _torch_network(module: Any, variant: Variant) -> Callable[[], Any]:
     """What builds a network of torchvision's or timm's, untrained."""
-    create: Any
-    if module.__name__ == "torchvision":
-        create = getattr(module.models, variant.name, None)
-    else:
-        name = timm_network(variant)
-        create = partial(module.create_model, name) if module.is_model(name) else None
+    create = torch_builder(module, variant)
     if create is None:
-        raise LeftOutError(f"has no {BUILDERS[variant.name]}")
+        raise LeftOutError(f"has no {builder_name(variant.name)}")
     return lambda: create(num_classes=CLASSES)
 
 
@@ -183,7 +175,7 @@ def torch_device(torch: Any) -> str:
 
 def _prepare_torch(name: str, setting: Setting, images: Any, labels: Any) -> Callable[[], Call]:
     """A module of PyTorch's, on a GPU if there is one; a call takes images from the CPU and leaves its result there."""
-    create, torch = _torch_network(_import(library(name)), NETWORKS[setting.network]), _import("torch")
+    create, torch = _torch_network(_import(library(name)), find_row(setting.network)), _import("torch")
     device = torch_device(torch)
     layout = torch.channels_last if name.endswith("channels_last") else torch.contiguous_format
     x = torch.from_numpy(np.moveaxis(images, -1, 1).copy()).contiguous(memory_format=layout)

@@ -10,7 +10,7 @@ import keras
 
 from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.planner import residual_unit
-from keras_resnet.checkpoints.families import names
+from keras_resnet.checkpoints.families import tf_slim
 from keras_resnet.models.arguments import Tensor, check_tensor, standardize_dtype
 from keras_resnet.models.features import unit_end_points
 from keras_resnet.models.layers import UNITS, Kit
@@ -144,7 +144,7 @@ def stack(
     """Applies every unit of every block: with its stride, or, where `rates` has one, with that dilation instead."""
     left = iter(rates)
     for block in blocks:
-        stage = names.slim_stage(block.scope)
+        stage = tf_slim.slim_stage(block.scope)
         for index, args in enumerate(block.args, 1):
             rate, stride = next(left), args.get("stride", 1)
             moved = non_strided and index == len(block.args)  # the stride, to behind the unit
@@ -169,7 +169,7 @@ def strides(blocks: Sequence[Block]) -> list[int]:
         )
     for block in blocks:
         check_name("Block.scope", block.scope)
-        if names.slim_block(names.slim_stage(block.scope)) != block.scope:
+        if tf_slim.slim_block(tf_slim.slim_stage(block.scope)) != block.scope:
             raise ValueError(
                 f"`Block.scope` must not be a stage's name; received {block.scope!r}: say 'block1' for 'conv2'."
             )

@@ -16,8 +16,8 @@ from math import inf
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from keras_resnet.architecture.planner import plan
-from keras_resnet.architecture.rows import SLIM_NETS
-from keras_resnet.checkpoints.families.names import slim_block
+from keras_resnet.architecture.rows import SLIM_NETWORKS
+from keras_resnet.checkpoints.families.tf_slim import slim_block
 from keras_resnet.models.arguments import Tensor
 from keras_resnet.models.slim.blocks import (
     Block,
@@ -224,7 +224,7 @@ def _bind(build: Callable[Concatenate[int, P], T], version: Version, depth: int)
     def network(*args: P.args, **kwargs: P.kwargs) -> T:
         return build(depth, *args, **kwargs)
 
-    units = ", ".join(map(str, SLIM_NETS[version, depth].units))
+    units = ", ".join(map(str, SLIM_NETWORKS[f"resnet_v{version}_{depth}"].units))
     network.__name__ = network.__qualname__ = name
     network.__annotations__ = {key: type_ for key, type_ in build.__annotations__.items() if key != "depth"}
     network.__signature__ = signature  # type: ignore[attr-defined]
@@ -252,7 +252,7 @@ def _blocks(version: Version, depth: int, min_base_depth: int, depth_multiplier:
     if type(depth_multiplier) not in (int, float) or not 0 <= depth_multiplier < inf:
         raise ValueError(f"`depth_multiplier` must be a number from 0 up; received {depth_multiplier!r}.")
     block, blocks = (resnet_v1_block if version == 1 else resnet_v2_block), []
-    for stage in plan(SLIM_NETS[version, depth]).stages:
+    for stage in plan(SLIM_NETWORKS[f"resnet_v{version}_{depth}"]).stages:
         width = max(int(stage[0].convs[0].filters * depth_multiplier), min_base_depth)
         blocks.append(block(slim_block(stage[0].stage), width, len(stage), stage[-1].stride))
     return blocks

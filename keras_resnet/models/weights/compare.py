@@ -1,10 +1,11 @@
-"""What a network wants of a weights file, by the file's names, and where the file's tensors don't fit."""
+"""Matches a network's variables with a file's tensors; lists what does not fit."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from keras_resnet.checkpoints.contents import NetworkInFile
 from keras_resnet.checkpoints.families.family import Family, Shape
 from keras_resnet.checkpoints.mismatch import Difference
 from keras_resnet.models.inspection import Network
@@ -24,16 +25,17 @@ class Wanted:
 
 def compare(
     network: Network,
-    family: Family,
+    found: NetworkInFile,
     modules: Mapping[str, str],
-    held: Mapping[str, Shape],
     allowed: set[str],
     whole: bool,
 ) -> tuple[dict[str, Wanted], list[Difference]]:
-    """What is to be filled, by the file's names below its scope, and where the file's tensors don't fit."""
-    wanted, left = dict[str, Wanted](), set[str]()
+    """Returns what is to be filled, by the file's names below its scope, and where the file's tensors don't fit."""
+    family, held = found.family, found.tensors
+    wanted: dict[str, Wanted] = {}
+    left: set[str] = set()
     for ours, module in modules.items():
-        tensors = dict[str, Wanted]()
+        tensors: dict[str, Wanted] = {}
         for variable in network.layers[ours].weights if ours in network.layers else ():
             name, shape = family.tensor(module, variable.name), tuple(variable.shape)
             rgb = family.shape((*shape[:2], _RGB, *shape[3:]))
@@ -51,12 +53,13 @@ def compare(
     extra = held.keys() - left - {name for name in held if _is_spare(name, network, family, modules, whole)}
     shapes = {name: each.shape for name, each in wanted.items()}
     differing = sorted(name for name in shapes.keys() | extra if shapes.get(name) != held.get(name))
-    return wanted, [Difference(name, shapes.get(name), held.get(name)) for name in differing]
+    return wanted, [Difference(f"{found.scope}{name}", shapes.get(name), held.get(name)) for name in differing]
 
 
 def positions(network: Network) -> dict[str, str]:
-    """What Keras calls layers in files that don't hold their names: class and number, in the model's order."""
-    seen, found = Counter[str](), {}
+    """Returns what Keras calls layers in files that don't hold their names: class and number, in the model's order."""
+    seen: Counter[str] = Counter()
+    found: dict[str, str] = {}
     for name, layer in network.layers.items():
         if kind := _KINDS.get(type(layer).__name__):
             found[name] = f"{kind}_{seen[kind]}" if seen[kind] else kind

@@ -1,4 +1,4 @@
-"""Puts a weights file into a network: every tensor accounted for, all of it or nothing."""
+"""Loads a weights file into a network: every tensor accounted for, all of it or nothing."""
 
 import os
 from collections.abc import Iterable
@@ -7,19 +7,13 @@ from math import prod
 from typing import Any
 
 import keras
+import numpy as np
 
-from keras_resnet.checkpoints.contents import (
-    choose_scope,
-    modules_of,
-    network_family,
-    own_tensors,
-    styles_told,
-    version_told,
-)
-from keras_resnet.checkpoints.mismatch import Difference, explain
-from keras_resnet.checkpoints.open import Source, open_named
-from keras_resnet.models.inspection import Network, find_network, models
-from keras_resnet.models.weights.assign import adapt_channels, assign, fault
+from keras_resnet.checkpoints.catalogue import Checkpoint
+from keras_resnet.checkpoints.contents import NetworkInFile, choose_network, read_networks
+from keras_resnet.checkpoints.mismatch import NOT_FINITE, Difference, explain
+from keras_resnet.checkpoints.open import download, open_named, open_source
+from keras_resnet.models.inspection import Network, find_network, find_networks, models
 from keras_resnet.models.weights.compare import Wanted, compare, positions
 from keras_resnet.utils.errors import check_choice
 
@@ -100,70 +94,64 @@ def load_weights(
         OSError: if the file can't be read or downloaded. The model is as it was.
     """
     network = find_network(model, scope)
-    return load_source(model, network, open_named(source), scope=scope, allow_missing=allow_missing)
+    found = choose_network(read_networks(open_named(source)), scope, network.scope)
+    return load_network(model, network, found, allow_missing=allow_missing)
 
 
-def load_source(
+def load_found(model: keras.Model, found: NetworkInFile | Checkpoint, argument: str = "weights") -> LoadReport:
+    """Fills a model that was just built with what `find_weights` found, or leaves every weight as it was."""
+    if isinstance(found, Checkpoint):
+        source = open_source(download(found, "pass weights=None for random initialisation"))
+        found = choose_network(read_networks(source, found))
+    network = next((network for network in find_networks(model, nested=False) if not network.prefix), None)
+    if network is None:
+        raise ValueError(f"`{argument}`: {model.name!r} has no residual units, and so there are no weights for it.")
+    return load_network(model, network, found, argument=argument, whole=True)
+
+
+def load_network(
     model: keras.Model,
     network: Network,
-    source: Source,
+    found: NetworkInFile,
     *,
     argument: str = "source",
-    scope: str | None = None,
     allow_missing: Iterable[str] = (),
     whole: bool = False,
 ) -> LoadReport:
-    """Loads an open file into one network of a model; `whole`: it was not cut from a larger one."""
+    """Loads a file's network into one of a model; `whole`: it was not cut from a larger one."""
     weighted = tuple(name for name, layer in network.layers.items() if layer.weights)
     allowed = set[str]()
     for name in [allow_missing] if isinstance(allow_missing, str) else allow_missing or ():
         plain = str(name).removeprefix(f"{network.prefix}__")
         check_choice("allow_missing", plain, weighted)
         allowed.add(plain)
-    family = network_family(source)
-    scope = choose_scope(source, family, scope, network.scope)
-    told = styles_told(source, family, scope)
-    version = version_told(source, scope)
-    if family.names is None and version not in (None, network.plan.version):
-        raise ValueError(
-            f"`{argument}`: {str(source.path)!r} holds a v{version} network, and {model.name!r} is a "
-            f"v{network.plan.version} network."
-        )
-    if network.styles and not told:
-        raise ValueError(
-            f"`{argument}`: the network in {str(source.path)!r} is laid out as none of the styles; load it into the "
-            "row of your own that made it."
-        )
-    if told and network.styles and not set(told) & set(network.styles):
-        theirs, ours = (" or ".join(map(repr, styles)) for styles in (told, network.styles))
-        raise ValueError(
-            f"`{argument}`: {str(source.path)!r} is a file of {family.origin}, of style {theirs}; {model.name!r} is "
-            f"built in style {ours}, where strides or padding sit elsewhere: build it with style={told[0]!r}."
-        )
-
-    held = own_tensors(source, family, scope)
-    modules = modules_of(family, network.with_tail, held) or positions(network)
-    wanted, differences = compare(network, family, modules, held, allowed, whole)
+    _check_style(model, network, found, argument)
+    modules = found.modules(network.with_tail) or positions(network)
+    wanted, differences = compare(network, found, modules, allowed, whole)
 
     def value(name: str, wanted: Wanted) -> Any:
-        found = family.ours(source.read(f"{scope}{name}"))
-        return adapt_channels(found, wanted.variable.shape[2]) if wanted.channels else found
+        array = found.read(name)
+        return adapt_channels(array, wanted.variable.shape[2]) if wanted.channels else array
 
     by_size = sorted(wanted.items(), key=lambda item: -prod(item[1].shape))  # so memory is used again
     if not differences:
         faults = {name: fault(value(name, each), each.variable.dtype) for name, each in by_size}
-        differences = [Difference(name, None, held[name], fault) for name, fault in sorted(faults.items()) if fault]
+        differences = [
+            Difference(f"{found.scope}{name}", None, found.tensors[name], fault)
+            for name, fault in sorted(faults.items())
+            if fault
+        ]
     if differences:
-        named = [Difference(f"{scope}{each.name}", each.wanted, each.held, each.fault) for each in differences]
         raise ValueError(
-            explain(argument, str(source.path), model.name, network.plan, modules, family, named, held, scope)
+            f"`{argument}`: {found.path!r}, a file of {found.family.origin}, does not fit {model.name!r}, which is as "
+            f"it was. {explain(found, network.plan, modules, differences)}"
         )
     assign((each.variable, value(name, each)) for name, each in by_size)
     loaded, paths = {id(each.variable) for each in wanted.values()}, _paths(model)
     return LoadReport(
         tuple(path for each, path in paths.items() if each in loaded),
         tuple(path for each, path in paths.items() if each not in loaded),
-        tuple(sorted(source.shapes.keys() - {f"{scope}{name}" for name in wanted})),
+        tuple(sorted(found.source.shapes.keys() - {f"{found.scope}{name}" for name in wanted})),
         tuple(
             f"{paths[id(each.variable)]}, of {each.channels} channels in the file and {each.variable.shape[2]} in the "
             "model"
@@ -173,6 +161,60 @@ def load_source(
     )
 
 
+def _check_style(model: keras.Model, network: Network, found: NetworkInFile, argument: str) -> None:
+    """Raises a `ValueError` if a file is told to be of another version or style than a model's network."""
+    told, version = found.styles, network.plan.version
+    if found.family.names is None and found.version not in (None, version):
+        raise ValueError(
+            f"`{argument}`: {found.path!r} holds a v{found.version} network, and {model.name!r} is a v{version} "
+            "network."
+        )
+    if network.styles and not told:
+        raise ValueError(
+            f"`{argument}`: the network in {found.path!r} is laid out as none of the styles; load it into the row of "
+            "your own that made it."
+        )
+    if told and network.styles and not set(told) & set(network.styles):
+        theirs, ours = (" or ".join(map(repr, styles)) for styles in (told, network.styles))
+        raise ValueError(
+            f"`{argument}`: {found.path!r} is a file of {found.family.origin}, of style {theirs}; {model.name!r} is "
+            f"built in style {ours}, where strides or padding sit elsewhere: build it with style={told[0]!r}."
+        )
+
+
 def _paths(model: keras.Model) -> dict[int, str]:
     """The path of every weight of a model, by identity, through the models that it is made of."""
     return {id(weight): f"{path}{weight.path}" for path, each in models(model).items() for weight in each.weights}
+
+
+def fault(value: Any, dtype: str) -> str | None:
+    """Why a variable of this dtype can't take an array, if it can't."""
+    if value.dtype.kind != "f":
+        return f"{value.dtype}, no floats"
+    if not np.isfinite(value).all():
+        return NOT_FINITE
+    most = np.finfo("float16" if dtype == "float16" else "float32").max
+    if dtype != "float64" and np.finfo(value.dtype).max > most and np.abs(value).max(initial=0) > most:
+        return f"too large for {dtype}"
+    return None
+
+
+def adapt_channels(kernel: Any, channels: int) -> Any:
+    """A stem's kernel for images of other channels that gives much the same: summed, or repeated and scaled."""
+    if channels == 1:
+        return kernel.sum(2, keepdims=True)
+    held = kernel.shape[2]
+    return np.tile(kernel, (1, 1, -(-channels // held), 1))[:, :, :channels] * np.float32(held / channels)
+
+
+def assign(pairs: Iterable[tuple[Any, Any]]) -> None:
+    """Gives every variable its value, or, if that fails, what it had."""
+    before = []
+    try:
+        for variable, value in pairs:
+            before.append((variable, keras.ops.convert_to_numpy(variable).copy()))
+            variable.assign(value.reshape(variable.shape))
+    except BaseException:
+        for variable, value in before:
+            variable.assign(value)
+        raise

@@ -1,4 +1,4 @@
-"""Writes a network's weights back under the names of torchvision and timm."""
+"""Saves a network's weights under the names of torchvision and timm."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.checkpoints.families.family import TIMM_V2, TORCHVISION
+from keras_resnet.checkpoints.families.timm import TIMM_V2
+from keras_resnet.checkpoints.families.torchvision import TORCHVISION
 from keras_resnet.models.inspection import find_network
 from keras_resnet.utils.errors import check_choice, import_optional
 from keras_resnet.utils.files import atomic_file

@@ -10,7 +10,7 @@ import pytest
 
 import keras_resnet
 from keras_resnet import slim
-from keras_resnet.checkpoints.families import names
+from keras_resnet.checkpoints.families import tf_slim
 from keras_resnet.models.inspection import find_networks
 from tests.helpers.nets import assert_close
 
@@ -78,7 +78,7 @@ def assert_updated(
     assert 2 * len(norms) == sum(key.startswith("after_update/") for key in expected)
     for name in norms:
         layer = network.layers[name]
-        key, keep = f"after_update/{scope}/{names.slim(network.plan)[name]}", layer.momentum
+        key, keep = f"after_update/{scope}/{tf_slim.modules(network.plan)[name]}", layer.momentum
         mean, variance = (keras.ops.convert_to_numpy(each) for each in (layer.moving_mean, layer.moving_variance))
         assert_close(mean, expected[f"{key}/moving_mean"], 5e-5)
         count = images * layer.input.shape[1] * layer.input.shape[2]

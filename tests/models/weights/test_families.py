@@ -22,9 +22,8 @@ import keras_resnet
 from keras_resnet import variants
 from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.planner import plan
-from keras_resnet.checkpoints.contents import styles_told
-from keras_resnet.checkpoints.families import names
-from keras_resnet.checkpoints.families.family import KERAS
+from keras_resnet.checkpoints.contents import read_networks
+from keras_resnet.checkpoints.families import tf_slim, timm, torchvision
 from keras_resnet.checkpoints.formats.torch.file import TorchFile
 from keras_resnet.checkpoints.open import open_source
 from tests.helpers.bounds import bounded
@@ -473,7 +472,7 @@ def test_names_and_configs_made_to_hurt_are_refused_at_once(tmp_path: Path) -> N
                 archive.writestr(name, data)
         with bounded((tmp_path / "b.keras").stat().st_size):
             source = open_source(tmp_path / "b.keras")
-            assert styles_told(source, KERAS, "")
+            assert [network.styles for network in read_networks(source)] != [()]
     os.mkfifo(tmp_path / "config.json")
     keras_resnet.ResNet18(weights=write(tmp_path / "net.safetensors", state_dict("torchvision__resnet18")))
 
@@ -775,10 +774,10 @@ def test_style_slim_gives_the_numbers_of_tf_slim(case: str) -> None:
 def test_the_maps_name_every_layer_with_weights_once() -> None:
     """Also those of networks that the goldens don't have."""
     maps = {
-        ("torch", 1): names.torchvision,
-        ("torch", 2): names.timm_v2,
-        ("slim", 1): names.slim,
-        ("slim", 2): names.slim,
+        ("torch", 1): torchvision.modules,
+        ("torch", 2): timm.modules,
+        ("slim", 1): tf_slim.modules,
+        ("slim", 2): tf_slim.modules,
     }
     for variant in (variants.RESNET34, variants.RESNET101, variants.RESNET18V2, variants.RESNET50V2):
         for (style, version), names_of in maps.items():

@@ -1,5 +1,6 @@
 """Weights files: all of it or nothing, and an error that says what to do."""
 
+import functools
 import hashlib
 import http.server
 import sys
@@ -20,8 +21,11 @@ import keras_resnet
 from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.rows import RESNET18, RESNET50, RESNET50V2, RESNET200
 from keras_resnet.architecture.variant import Variant
+from keras_resnet.checkpoints import contents
+from keras_resnet.checkpoints import open as open_module
 from keras_resnet.checkpoints.formats.tensorflow.bundle import Bundle
-from keras_resnet.models.weights import find
+from keras_resnet.export.convert import convert, recognize
+from keras_resnet.models.weights import find, load
 from tests.helpers.nets import assert_same_weights, randomise, thin, with_style
 from tests.helpers.tf_writer import write_v1
 
@@ -320,3 +324,37 @@ def test_what_reads_a_file_is_asked_for_before_it_is_fetched(
     with pytest.raises(ImportError, match=r"needs safetensors: pip install 'keras3-resnet\[checkpoints\]'"):
         keras_resnet.ResNet18V2(weights="timm/resnetv2_18.ra4_e3600_r224_in1k")
     assert published.requests == []
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".safetensors"])
+@pytest.mark.parametrize("how", ["weights", "load_weights", "convert"])
+def test_a_file_is_opened_and_recognised_once(
+    suffix: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    style = "torch" if suffix == ".safetensors" else None
+    model, path = randomise(build(RESNET18, style=style, input_shape=(32, 32, 3))), tmp_path / f"net{suffix}"
+    {".keras": model.save, ".weights.h5": model.save_weights}.get(
+        suffix, functools.partial(keras_resnet.save_weights, model)
+    )(path)
+    opened: list[Any] = []
+    recognised: list[Any] = []
+
+    def count(module: Any, name: str, calls: list[Any]) -> None:
+        function = getattr(module, name)
+
+        def counted(*args: Any) -> Any:
+            calls.append(args)
+            return function(*args)
+
+        monkeypatch.setattr(module, name, counted)
+
+    for module in (open_module, load):
+        count(module, "open_source", opened)
+    count(contents, "family_of", recognised)
+    if how == "weights":
+        assert_same_weights(build(RESNET18, style=style, weights=path, input_shape=(32, 32, 3)), model, 0)
+    elif how == "load_weights":
+        keras_resnet.load_weights(build(RESNET18, style=style, input_shape=(32, 32, 3)), path)
+    elif suffix != ".weights.h5":  # which holds no names
+        convert(recognize(path), tmp_path / "again.keras")
+    assert (len(opened), len(recognised)) == (1, 1) or (how, suffix) == ("convert", ".weights.h5")

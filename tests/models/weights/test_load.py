@@ -12,7 +12,7 @@ import pytest
 
 import keras_resnet
 from keras_resnet import LoadReport, load_weights, slim, transfer, variants
-from keras_resnet.checkpoints.families.names import SLIM_VARIABLES
+from keras_resnet.checkpoints.families.tf_slim import SLIM_VARIABLES
 from keras_resnet.checkpoints.formats.tensorflow.bundle import Bundle
 from tests.helpers.nets import assert_close, dtype_policy, images, randomise, run, thin
 from tests.helpers.tf_writer import write_v1, write_v2

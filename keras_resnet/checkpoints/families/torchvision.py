@@ -1,0 +1,51 @@
+"""torchvision's checkpoints, and those that have its names: timm's plain v1 nets, self-supervised bodies."""
+
+from typing import Any
+
+from keras_resnet.architecture.plans import Conv, Plan
+from keras_resnet.checkpoints.families.family import NO_COUNTERS, Family
+
+# What all files of PyTorch share.
+TORCH_VARIABLES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+TORCH: dict[str, Any] = {
+    "separator": ".",
+    "variables": TORCH_VARIABLES,
+    "bias": r"(^|\.)(conv\d?|convolution|downsample\.0)\.bias$",
+    "transposed": True,
+}
+
+
+def modules(plan: Plan) -> dict[str, str]:
+    """torchvision's modules, and those of timm's plain v1 nets: `layer3.5.conv2` is `conv4_block6_2_conv`."""
+    names = {"predictions": "fc"}
+    if plan.stem:
+        names |= {"conv1_conv": "conv1", "conv1_bn": "bn1"}
+    for stage, units in enumerate(plan.stages, 1):
+        for index, unit in enumerate(units):
+            theirs = f"layer{stage}.{index}"
+            for i, conv in enumerate(unit.convs, 1):
+                names |= {f"{conv.name}_conv": f"{theirs}.conv{i}", f"{conv.name}_bn": f"{theirs}.bn{i}"}
+            if isinstance(unit.shortcut, Conv):
+                ours = unit.shortcut.name
+                names |= {f"{ours}_conv": f"{theirs}.downsample.0", f"{ours}_bn": f"{theirs}.downsample.1"}
+    return names
+
+
+TORCHVISION = Family(
+    "torchvision",
+    1,
+    modules,
+    unit=r"layer(?P<stage>\d+)\.(?P<unit>\d+)",
+    first=".conv1.weight",
+    stem=r"(conv1|bn1)\.",
+    own=rf"{NO_COUNTERS}((conv1|bn1|layer\d+)\..+|fc\.(weight|bias))",
+    styles=("torch",),
+    **TORCH,
+)

@@ -1,4 +1,4 @@
-"""The face of keras.applications.resnet50."""
+"""keras.applications.resnet50: the network and its preprocessing."""
 
 from keras_resnet.resnet import ResNet50, decode_predictions, preprocess_input
 

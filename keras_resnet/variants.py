@@ -1,4 +1,4 @@
-"""The published networks as rows of data, and all that a row of one's own is made of. Imports no Keras.
+"""The published networks as rows of data, and all that a row of one's own is made of.
 
 >>> from keras_resnet.variants import RESNET50, plan
 >>> plan(RESNET50).parameters()

@@ -1,4 +1,4 @@
-"""Reads the plan of a network back from the names of its layers, and the styles that it follows. Imports no Keras."""
+"""Recovers the plan and the styles of a network from the names and configs of its layers."""
 
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ _LARGEST = 1 << 16  # of the numbers in a convolution's config
 
 
 def plans_of_config(config: Any) -> dict[str, tuple[Plan, str | None]]:
-    """Plan and stem pool of each network in a `.keras` file, from its `config.json`, by scope; channels in are unknown.
+    """Returns plan and stem pool of each network in a `.keras` file, from its `config.json`, by scope; channels in are unknown.
 
     A scope is what the names of the file's tensors begin with.
     """
@@ -48,7 +48,7 @@ def plans_of_config(config: Any) -> dict[str, tuple[Plan, str | None]]:
 
 
 def _conv(name: str, config: dict[str, Any], layers: Mapping[str, tuple[str, dict[str, Any]]]) -> Conv:
-    """What a layer convolves, and how, by its config."""
+    """Reads a convolution of the plan from a layer's config."""
     plain = name.removesuffix("_conv")
     pad = layers[f"{plain}_pad"][1]["padding"][0][0] if f"{plain}_pad" in layers else 0
     kernel, stride, dilation = (config[key][0] for key in ("kernel_size", "strides", "dilation_rate"))
@@ -59,14 +59,14 @@ def _conv(name: str, config: dict[str, Any], layers: Mapping[str, tuple[str, dic
 
 
 def _snake_case(name: str) -> str:
-    """What Keras makes of a class's name in the paths of a file."""
+    """Spells a class's name as Keras does in the paths of a file."""
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def styles_of(plan: Plan, stem_pool: str | None) -> tuple[str, ...]:
-    """The styles in which a network of this plan and stem pool can have been built.
+    """Returns the styles in which a network of this plan and stem pool can have been built.
 
     Stages of one unit leave it open whether the first or the last strides: then those that stride in no other stage
     than the published networks do.
@@ -105,7 +105,7 @@ def _follows(plan: Plan, lineage: Lineage) -> bool:
 
 
 def striding_convs(plan: Plan) -> dict[str, Conv]:
-    """By unit the convolution that strides, or gave its stride up: the dilation of the next one has grown."""
+    """Returns by unit the convolution that strides, or gave its stride up: the dilation of the next one has grown."""
     found: dict[str, Conv] = {}
     previous, dilation = (plan.units[0].name, plan.units[0].convs[0]), 1
     for unit in plan.units:
@@ -120,7 +120,7 @@ def striding_convs(plan: Plan) -> dict[str, Conv]:
 
 
 def stem_pool(layers: Collection[str], size: Any, padding: Any) -> str | None:
-    """What the stem's pool sees beyond the border, as `Lineage.stem_pool` says it; None without pool."""
+    """Returns what the stem's pool sees beyond the border, as `Lineage.stem_pool` says it; None without pool."""
     if "pool1_pool" not in layers:
         return None
     if padding == "same" and tuple(size) == (3, 3):
@@ -129,7 +129,7 @@ def stem_pool(layers: Collection[str], size: Any, padding: Any) -> str | None:
 
 
 def read_plan(layers: Collection[str], convs: Mapping[str, Conv]) -> Plan | None:
-    """The plan of the network that has these layers; None if there is no unit."""
+    """Returns the plan of the network that has these layers; None if there is no unit."""
     stages: dict[str, dict[int, dict[int, Conv]]] = {}
     for name, conv in convs.items():
         if match := UNIT_CONV.fullmatch(name):

@@ -1,4 +1,4 @@
-"""Where the same network differs between the libraries that published weights for it. Imports no Keras."""
+"""Lineages: where the same network differs between the libraries that published weights for it."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -62,16 +62,88 @@ class Lineage:
 _HE_FAN_OUT = (2.0, "fan_out", "untruncated_normal")
 _HE_FAN_IN = (2.0, "fan_in", "truncated_normal")
 # keras.applications
-KERAS_V1 = Lineage("keras", 1, "first_conv", "first_unit", "all", False, "zeros", None, 1.001e-5, 0.99, "caffe")
-KERAS_V2 = Lineage("keras", 2, "last_3x3", "first_unit", "no_norm", True, "zeros", None, 1.001e-5, 0.99, "tf")
+KERAS_V1 = Lineage(
+    style="keras",
+    version=1,
+    stride_at="first_conv",
+    project="first_unit",
+    bias="all",
+    pad_always=False,
+    stem_pool="zeros",
+    initializer=None,
+    epsilon=1.001e-5,
+    momentum=0.99,
+    preprocessing="caffe",
+)
+KERAS_V2 = Lineage(
+    style="keras",
+    version=2,
+    stride_at="last_3x3",
+    project="first_unit",
+    bias="no_norm",
+    pad_always=True,
+    stem_pool="zeros",
+    initializer=None,
+    epsilon=1.001e-5,
+    momentum=0.99,
+    preprocessing="tf",
+)
 # torchvision (v1, also known as v1.5), timm (v1 and v2)
-TORCH_V1 = Lineage("torch", 1, "first_3x3", "strided", "none", False, "zeros", _HE_FAN_OUT, 1e-5, 0.9, "torch")
-TORCH_V2 = Lineage("torch", 2, "first_3x3", "strided", "none", False, "-inf", _HE_FAN_OUT, 1e-5, 0.9, "torch")
+TORCH_V1 = Lineage(
+    style="torch",
+    version=1,
+    stride_at="first_3x3",
+    project="strided",
+    bias="none",
+    pad_always=False,
+    stem_pool="zeros",
+    initializer=_HE_FAN_OUT,
+    epsilon=1e-5,
+    momentum=0.9,
+    preprocessing="torch",
+)
+TORCH_V2 = Lineage(
+    style="torch",
+    version=2,
+    stride_at="first_3x3",
+    project="strided",
+    bias="none",
+    pad_always=False,
+    stem_pool="-inf",
+    initializer=_HE_FAN_OUT,
+    epsilon=1e-5,
+    momentum=0.9,
+    preprocessing="torch",
+)
 # transformers' `downsample_in_bottleneck`: the stride of the paper's v1
 TORCH_1X1 = replace(TORCH_V1, style="torch_1x1", stride_at="first_conv")
 # TF-Slim (v1 of 2016_08_28, v2 of 2017_04_14)
-SLIM_V1 = Lineage("slim", 1, "last_3x3", "channels", "none", False, "same", _HE_FAN_IN, 1e-5, 0.997, "rgb_means")
-SLIM_V2 = Lineage("slim", 2, "last_3x3", "channels", "no_norm", False, "same", _HE_FAN_IN, 1e-5, 0.997, "tf")
+SLIM_V1 = Lineage(
+    style="slim",
+    version=1,
+    stride_at="last_3x3",
+    project="channels",
+    bias="none",
+    pad_always=False,
+    stem_pool="same",
+    initializer=_HE_FAN_IN,
+    epsilon=1e-5,
+    momentum=0.997,
+    preprocessing="rgb_means",
+)
+SLIM_V2 = Lineage(
+    style="slim",
+    version=2,
+    stride_at="last_3x3",
+    project="channels",
+    bias="no_norm",
+    pad_always=False,
+    stem_pool="same",
+    initializer=_HE_FAN_IN,
+    epsilon=1e-5,
+    momentum=0.997,
+    preprocessing="tf",
+)
 
 LINEAGES = {
     (row.style, row.version): row for row in (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, TORCH_1X1, SLIM_V1, SLIM_V2)

@@ -1,4 +1,4 @@
-"""What a plan is: the convolutions of a network, unit by unit, and what they cost. Imports no Keras."""
+"""A plan: the convolutions of a network, unit by unit, with their strides, dilations, parameters and multiply-adds."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ class Conv:
     @property
     def parameters(self) -> int:
         """Kernel and bias."""
-        return prod(self.kernel_shape) + self.bias * self.filters
+        return prod(self.kernel_shape) + (self.filters if self.bias else 0)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Unit:
 
 
 def dilations(strides: Iterable[int], stride: int, target: int | None) -> list[int | None]:
-    """For each stride None while it is kept, or, once the map is `target` times smaller, the dilation in its place.
+    """Returns for each stride None while it is kept, or, once the map is `target` times smaller, the dilation instead.
 
     `stride`: by how much the map is smaller before the first of them. The dilation is what the strides given up
     before make: the unit that gives one up keeps the dilation it had, and all later ones have it multiplied.
@@ -90,7 +90,8 @@ def dilations(strides: Iterable[int], stride: int, target: int | None) -> list[i
     Raises:
         ValueError: if the strides step over `target` or don't get to it.
     """
-    dilation, rates = 1, list[int | None]()
+    dilation = 1
+    rates: list[int | None] = []
     for each in strides:
         if target is None or stride < target:
             stride *= each

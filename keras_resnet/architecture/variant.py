@@ -12,7 +12,7 @@ __all__ = ["Stem", "Variant"]
 
 @dataclass(frozen=True)
 class Stem:
-    """What stands before the first residual unit: one convolution and, for large images, a 3x3 max pool of stride 2."""
+    """The stem, in front of the first residual unit: one convolution and, for large images, a 3x3 max pool of stride 2."""
 
     kernel: int = 7
     width: int = 64
@@ -30,7 +30,7 @@ class Stem:
 
 @dataclass(frozen=True)
 class Variant:
-    """What tells one published network from another. Every field changes the list of weights.
+    """A network as a row: what tells it from the others. Every field changes the list of weights.
 
     A row of one's own is a published one with fields replaced:
 

@@ -54,11 +54,11 @@ class NetworkInFile:
 
     @property
     def preprocessing(self) -> str | None:
-        """What a published file expects of an image; None: what its style's do."""
+        """The mode in which a published file expects images; None: that of its style."""
         return self.checkpoint.preprocessing if self.checkpoint else None
 
     def modules(self, plan: Plan) -> dict[str, str]:
-        """What the file calls our layers; nothing where it holds no names."""
+        """Returns the file's names of our layers; none where it holds no names."""
         modules = dict(self.family.names(plan)) if self.family.names else {}
         for ours, other in self.family.others.items():
             if self.family.tensor(other, "kernel") in self.tensors:
@@ -70,7 +70,7 @@ class NetworkInFile:
         return self.family.ours(self.source.read(f"{self.scope}{name}"))  # type: ignore[no-any-return]
 
     def fitting(self) -> list[Variant]:
-        """The published networks that have exactly its convolutions, in each lineage that makes another one of them."""
+        """Returns the published networks that have exactly its convolutions, in each lineage that makes another one of them."""
         return fitting(self.family, self.tensors)
 
 

@@ -30,7 +30,7 @@ class Difference:
     fault: str = ""  # of its numbers
 
     def lines(self) -> Iterator[str]:
-        """What the model wants, and what the file has instead."""
+        """Yields what the model wants, and what the file has instead."""
         if self.wanted is not None:
             yield f"  - {self.name} {self.wanted}"
         if self.held is not None:

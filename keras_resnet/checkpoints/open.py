@@ -63,7 +63,7 @@ def open_source(path: str | os.PathLike[str]) -> Source:
 
 
 def download(row: Checkpoint, otherwise: str = "take another file") -> Path:
-    """The path of a published file, fetched unless it is in the cache.
+    """Returns the path of a published file, fetched unless it is in the cache.
 
     Raises:
         OSError: if it can't be had; says what else can be done.
@@ -104,7 +104,7 @@ def exists(path: object) -> bool:
 
 
 def neighbour(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The `config.json` that lies beside a file of Hugging Face's hub; empty where there is none, or another one."""
+    """Reads the `config.json` beside a file of Hugging Face's hub; returns an empty dict where there is none, or another one."""
     config = Path(os.fsdecode(path)).with_name("config.json")
     try:
         if not config.is_file() or config.stat().st_size > _LARGEST_CONFIG:

@@ -1,4 +1,4 @@
-"""What a builder's arguments may be, beyond closed lists: shapes, tensors, policies; checked at the boundary."""
+"""Checks of a builder's arguments: shapes, tensors, dtype policies, regularizers, activations."""
 
 from collections.abc import Callable, Sequence
 from operator import index
@@ -12,7 +12,7 @@ Tensor = Any  # a KerasTensor of rank 4; Keras ships no types
 
 
 def standardize_data_format(data_format: str | None) -> str:
-    """Names the order of axes; None is Keras' own setting."""
+    """Returns the order of axes; None is Keras' own setting."""
     if data_format is None:
         return str(keras.config.image_data_format())
     check_choice("data_format", data_format, (None, "channels_last", "channels_first"))
@@ -22,7 +22,7 @@ def standardize_data_format(data_format: str | None) -> str:
 def standardize_shape(
     input_shape: Sequence[int | None] | None, data_format: str, minimum: int = 1
 ) -> tuple[int | None, ...] | None:
-    """Three ints, height and width of at least so many pixels or None; an empty shape, or None, is None."""
+    """Returns three ints, height and width of at least so many pixels or None; an empty shape, or None, is None."""
     if input_shape is None:
         return None
     try:
@@ -43,7 +43,7 @@ def standardize_shape(
 
 
 def standardize_dtype(dtype: Any) -> keras.DTypePolicy:
-    """The policy that a name means; None is Keras' own setting."""
+    """Returns the policy that a name means; None is Keras' own setting."""
     try:
         policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
         policy = keras.dtype_policies.get(policy.name)  # a map of policies has a name that is none
@@ -59,7 +59,7 @@ def standardize_dtype(dtype: Any) -> keras.DTypePolicy:
 
 
 def standardize_regularizer(regularizer: Any) -> keras.Regularizer | None:
-    """The regularizer that a name means, one that takes kernels of rank 4."""
+    """Returns the regularizer that a name means, one that takes kernels of rank 4."""
     try:
         found = keras.regularizers.get(regularizer)
         if found is not None:
@@ -73,7 +73,7 @@ def standardize_regularizer(regularizer: Any) -> keras.Regularizer | None:
 
 
 def check_activation(activation: str | Callable[..., Any] | None, pretrained: bool) -> None:
-    """One that Keras knows; with weights, the one that they were trained for, or none."""
+    """Raises unless Keras knows the activation; with weights, unless it is the one they were trained for, or None."""
     try:
         function = keras.activations.get(activation)
     except (ValueError, TypeError) as error:

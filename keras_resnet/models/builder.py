@@ -1,4 +1,4 @@
-"""The builder: any row of the plan as one functional Keras model."""
+"""`ResNet`: builds any row as one functional Keras model, with weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,7 +19,8 @@ from keras_resnet.models.arguments import (
     standardize_regularizer,
     standardize_shape,
 )
-from keras_resnet.models.layers import Kit, body
+from keras_resnet.models.blocks import body
+from keras_resnet.models.layers import Kit
 from keras_resnet.models.preprocessing import preprocessing_layers
 from keras_resnet.models.weights.find import Weights, find_weights, styles_for
 from keras_resnet.models.weights.load import load_found
@@ -167,7 +168,8 @@ def ResNet(
         image = input_tensor
     channels = image.shape[kit.channel_axis]
     layout = plan(variant, output_stride, channels)
-    preprocessing = (found and found.preprocessing) or variant.lineage.preprocessing
+    own = found.preprocessing if found else None
+    preprocessing = own or variant.lineage.preprocessing
     x = preprocessing_layers(image, preprocessing, data_format) if include_preprocessing else image
     x = body(x, layout, kit)
     if include_top:

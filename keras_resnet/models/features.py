@@ -1,4 +1,4 @@
-"""What other tasks take of a network: its feature pyramid, TF-Slim's end points, other packages' backbone faces.
+"""The feature pyramid of a network, TF-Slim's end points, and backbones for keras_hub and keras_cv.
 
 Everything is read from the layers of a model, so a model that came from a file serves as well as one just built.
 """
@@ -147,12 +147,12 @@ def unit_end_points(outputs: Mapping[str, Tensor], unit: Unit, scope: str) -> di
 
 
 def end_point(outputs: Mapping[str, Tensor], conv: str) -> Tensor:
-    """What TF-Slim takes for a convolution's output: its activation, its norm or itself, the last that it has."""
+    """Returns what TF-Slim takes for a convolution's output: its activation, its norm or itself, the last that it has."""
     return next(outputs[name] for layer in ("relu", "bn", "conv") if (name := f"{conv}_{layer}") in outputs)
 
 
 def _maps(model: keras.Model) -> dict[str, Tensor]:
-    """The feature map of each level that the model has, finest first."""
+    """Returns the feature map of each level that the model has, finest first."""
     found = find_networks(model, nested=False)
     if len(found) > 1:
         scopes = ", ".join(repr(network.scope) for network in found)

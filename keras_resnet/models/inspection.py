@@ -46,7 +46,7 @@ class Network:
 
 
 def find_networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
-    """The networks of ours at the surface of a model and, if asked for, in the models that it is made of."""
+    """Returns the networks of ours at the surface of a model and, if asked for, in the models that it is made of."""
     if not isinstance(model, keras.Model) or not (nested or getattr(model, "inputs", None)):
         raise ValueError(f"`model` must be a {'' if nested else 'functional '}keras.Model; received {model!r}.")
     found = []
@@ -68,7 +68,7 @@ def find_networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
 
 
 def models(model: keras.Model, path: str = "") -> dict[str, keras.Model]:
-    """A model and those that it is made of, each once, by path."""
+    """Returns a model and those that it is made of, each once, by path."""
     found = {path: model}
     for layer in model.layers:
         inner = getattr(layer, "layer", layer)  # a wrapper's, such as TimeDistributed's
@@ -81,7 +81,7 @@ def models(model: keras.Model, path: str = "") -> dict[str, keras.Model]:
 
 
 def find_network(model: keras.Model, scope: str | None, *, nested: bool = True) -> Network:
-    """The network of a model; the one that a scope names, if there are several."""
+    """Returns the network of a model; the one that a scope names, if there are several."""
     found = find_networks(model, nested=nested)
     if not found:
         raise no_network(model)
@@ -98,14 +98,14 @@ def find_network(model: keras.Model, scope: str | None, *, nested: bool = True) 
 
 
 def no_network(model: keras.Model) -> ValueError:
-    """The error for a model without any."""
+    """Returns the error for a model without any."""
     inner = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
     hint = f" Is it model.get_layer({inner[0]!r})?" if inner else ""
     return ValueError(f"`model` must be one of our networks; received {model.name!r}, which has no such units.{hint}")
 
 
 def slim_name(network: Plan) -> str | None:
-    """TF-Slim's name of a network, if it is one of its own."""
+    """Returns TF-Slim's name of a network, if it is one of its own."""
     kernels = [conv.kernel_shape for conv in network.convs()]
     for name, row in SLIM_NETWORKS.items():
         wanted = plan(row, channels=kernels[0][2])
@@ -115,7 +115,7 @@ def slim_name(network: Plan) -> str | None:
 
 
 def _conv(layer: str, layers: dict[str, keras.Layer]) -> Conv:
-    """What a layer convolves, and how."""
+    """Reads a convolution of the plan from a layer."""
     conv, name = layers[layer], layer.removesuffix("_conv")
     pad = layers.get(f"{name}_pad")
     return Conv(

@@ -1,4 +1,4 @@
-"""The stock Keras layers of a residual network: what they share bound once, the two units, and their stack."""
+"""`Kit`: the stock Keras layers of a residual network, with what they share bound once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ import keras
 from keras import initializers, layers
 
 from keras_resnet.architecture.lineages import Lineage
-from keras_resnet.architecture.plans import Conv, Plan, Unit
+from keras_resnet.architecture.plans import Conv, Unit
 from keras_resnet.models.arguments import Tensor
 
 
@@ -152,50 +152,3 @@ class Kit:
     def top_dtype(self) -> str:
         """The policy of the classifier."""
         return "float32" if self.dtype.startswith("mixed") else self.dtype
-
-
-def unit_v1(x: Tensor, unit: Unit, kit: Kit) -> Tensor:
-    """relu(F(x) + shortcut(x)); F repeats conv, norm, relu, and leaves out the last relu."""
-    skip = kit.shortcut(x, unit)
-    for conv in unit.convs:
-        last = conv is unit.convs[-1]
-        x = kit.norm(kit.conv(x, conv), conv.name, ends_residual=last)
-        if not last:
-            x = kit.relu(x, f"{conv.name}_relu")
-    return kit.relu(kit.add(skip, x, unit, f"{unit.name}_add"), f"{unit.name}_out")
-
-
-def unit_v2(x: Tensor, unit: Unit, kit: Kit) -> Tensor:
-    """F(x) + shortcut(x); F repeats norm, relu, conv; a projection reads the first relu."""
-    skip, name = x, f"{unit.name}_preact"
-    for conv in unit.convs:
-        x = kit.relu(kit.norm(x, name), f"{name}_relu")
-        if conv is unit.convs[0]:
-            skip = kit.shortcut(x if unit.reads_activation else skip, unit)
-        x, name = kit.conv(x, conv, ends_residual=conv is unit.convs[-1]), conv.name
-    return kit.add(skip, x, unit, f"{unit.name}_out")
-
-
-UNITS = {1: unit_v1, 2: unit_v2}
-
-
-def stem(x: Tensor, conv: Conv, kit: Kit) -> Tensor:
-    """The stem without its pool; in v1 with norm and activation."""
-    x = kit.conv(x, conv)
-    return kit.relu(kit.norm(x, conv.name), f"{conv.name}_relu") if kit.lineage.version == 1 else x
-
-
-def final_norm(x: Tensor, kit: Kit) -> Tensor:
-    """In v2 the last norm and activation."""
-    return x if kit.lineage.version == 1 else kit.relu(kit.norm(x, "post"), "post_relu")
-
-
-def body(x: Tensor, plan: Plan, kit: Kit) -> Tensor:
-    """Stem, units and end."""
-    if plan.stem:
-        x = stem(x, plan.stem, kit)
-    if plan.pool:
-        x = kit.stem_pool(x)
-    for number, unit in enumerate(plan.units, 1):
-        x = UNITS[plan.version](x, unit, kit.at_depth(number / len(plan.units)))
-    return final_norm(x, kit)

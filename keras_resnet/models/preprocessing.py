@@ -1,4 +1,4 @@
-"""What published weights expect of an image, as a function and as layers."""
+"""Preprocessing of images (caffe, tf, torch, means), as a function and as layers."""
 
 from typing import Any
 

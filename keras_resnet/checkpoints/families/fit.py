@@ -1,4 +1,4 @@
-"""Which family's a file is, and which networks, in which styles, have exactly its tensors."""
+"""Tells which family a file is of, and which networks, in which styles, have exactly its tensors."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A network as keras_hub's tasks want it. Importing this room lets a saved task load."""
+"""A network as a backbone of keras_hub's tasks. Importing this module lets a saved task load."""
 
 from typing import Any
 

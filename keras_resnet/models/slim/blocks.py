@@ -12,8 +12,9 @@ from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.planner import residual_unit
 from keras_resnet.checkpoints.families import tf_slim
 from keras_resnet.models.arguments import Tensor, check_tensor, standardize_dtype
+from keras_resnet.models.blocks import UNITS
 from keras_resnet.models.features import unit_end_points
-from keras_resnet.models.layers import UNITS, Kit
+from keras_resnet.models.layers import Kit
 from keras_resnet.utils.errors import check_name, check_positive
 
 Ends = dict[str, Tensor]

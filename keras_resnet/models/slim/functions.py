@@ -1,4 +1,4 @@
-"""TF-Slim's face: its functions, with its parameters and positions, over Keras tensors.
+"""TF-Slim's functions, with its parameters and positions, over Keras tensors.
 
     from keras_resnet.models.slim.functions import resnet_v1
 

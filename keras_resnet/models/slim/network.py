@@ -10,7 +10,8 @@ from keras_resnet.architecture.planner import stem_convs
 from keras_resnet.architecture.plans import dilations
 from keras_resnet.architecture.variant import Stem
 from keras_resnet.models.arguments import Tensor, check_tensor
-from keras_resnet.models.layers import Kit, final_norm, stem
+from keras_resnet.models.blocks import final_norm, stem
+from keras_resnet.models.layers import Kit
 from keras_resnet.models.slim.blocks import Block, Ends, Version, slim_kit, stack, strides
 from keras_resnet.utils.errors import check_bool, check_choice, check_name, check_positive, check_rate
 

@@ -22,7 +22,7 @@ __all__ = ["LoadReport", "load_weights"]
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of every weight of a model and every tensor of a file.
+    """Tells what became of every weight of a model and every tensor of a file.
 
     Example:
 
@@ -120,7 +120,7 @@ def load_network(
 ) -> LoadReport:
     """Loads a file's network into one of a model; `whole`: it was not cut from a larger one."""
     weighted = tuple(name for name, layer in network.layers.items() if layer.weights)
-    allowed = set[str]()
+    allowed: set[str] = set()
     for name in [allow_missing] if isinstance(allow_missing, str) else allow_missing or ():
         plain = str(name).removeprefix(f"{network.prefix}__")
         check_choice("allow_missing", plain, weighted)

@@ -32,14 +32,14 @@ def imported(package: str) -> Any:
     return pytest.importorskip(package, reason=f"the extra {package} is not installed")
 
 
-def face(package: str, variant: Any = RESNET50V2, **arguments: Any) -> keras.Model:
+def as_backbone(package: str, variant: Any = RESNET50V2, **arguments: Any) -> keras.Model:
     net = keras_resnet.ResNet(thin(variant), include_top=False, input_shape=(64, 64, 3), **arguments)
     return keras_resnet.backbone(net, package)
 
 
 def hub_classifier() -> Task:
     hub = imported("keras_hub")
-    task = hub.models.ImageClassifier(backbone=face("keras_hub"), num_classes=3)
+    task = hub.models.ImageClassifier(backbone=as_backbone("keras_hub"), num_classes=3)
     task.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return task, np.array([0, 2])
 
@@ -47,7 +47,11 @@ def hub_classifier() -> Task:
 def hub_retinanet() -> Task:
     hub = imported("keras_hub")
     task = hub.models.RetinaNetBackbone(
-        image_encoder=face("keras_hub", RESNET50), min_level=3, max_level=6, use_p5=False, image_shape=(64, 64, 3)
+        image_encoder=as_backbone("keras_hub", RESNET50),
+        min_level=3,
+        max_level=6,
+        use_p5=False,
+        image_shape=(64, 64, 3),
     )
     sides = {"P3": 8, "P4": 4, "P5": 2, "P6": 1}
     task.compile("adam", dict.fromkeys(sides, "mse"))
@@ -57,7 +61,7 @@ def hub_retinanet() -> Task:
 def hub_segmenter(**arguments: Any) -> Task:
     hub = imported("keras_hub")
     stride = arguments.get("output_stride", 32)
-    encoder = face("keras_hub", **arguments)
+    encoder = as_backbone("keras_hub", **arguments)
     deepest = f"P{stride.bit_length() - 1}"
     encoder.pyramid_outputs = encoder.pyramid_outputs | {deepest: encoder.pyramid_outputs["P5"]}
     backbone = hub.models.DeepLabV3Backbone(
@@ -87,7 +91,7 @@ def cv_segmenter() -> Task:
     # It enlarges the pooled map eightfold to that of P2, so at output_stride 16 the pooling has to halve it.
     pooling = keras.Sequential([cv.layers.SpatialPyramidPooling([2, 4]), keras.layers.MaxPooling2D(2)])
     task = cv.models.DeepLabV3Plus(
-        backbone=face("keras_cv", output_stride=16), num_classes=3, spatial_pyramid_pooling=pooling
+        backbone=as_backbone("keras_cv", output_stride=16), num_classes=3, spatial_pyramid_pooling=pooling
     )
     task.compile("adam", "sparse_categorical_crossentropy")
     return task, mask()[..., None]
@@ -95,7 +99,7 @@ def cv_segmenter() -> Task:
 
 def cv_retinanet() -> Task:
     cv = imported("keras_cv")
-    task = cv.models.RetinaNet(backbone=face("keras_cv"), num_classes=3, bounding_box_format="xyxy")
+    task = cv.models.RetinaNet(backbone=as_backbone("keras_cv"), num_classes=3, bounding_box_format="xyxy")
     task.compile(optimizer="adam", classification_loss="focal", box_loss="smoothl1", metrics=None)
     boxes = np.array([[[0, 0, 32, 32]], [[16, 16, 48, 48]]], "float32")
     return task, {"boxes": boxes, "classes": np.array([[0], [2]], "float32")}
@@ -150,7 +154,7 @@ def test_levels_have_the_strides_and_channels_of_the_plan(
     variant: Any, style: str, stride: int | None, package: str
 ) -> None:
     imported(package)
-    model = face(package, variant, style=style, output_stride=stride)
+    model = as_backbone(package, variant, style=style, output_stride=stride)
     if package == "keras_cv":
         maps = {level: model.get_layer(name).output for level, name in model.pyramid_level_inputs.items()}
     else:
@@ -195,7 +199,7 @@ def test_a_saved_task_loads_in_another_process(tmp_path: Path) -> None:
 @once
 def test_a_level_of_ones_own_is_refused_when_saved(tmp_path: Path) -> None:
     imported("keras_hub")
-    model = face("keras_hub")
+    model = as_backbone("keras_hub")
     model.pyramid_outputs = {"P4": keras.layers.MaxPooling2D(2)(model.pyramid_outputs["P4"])}
     with pytest.raises(ValueError, match="`pyramid_outputs` must be outputs of the network's own layers"):
         model.save(tmp_path / "backbone.keras")

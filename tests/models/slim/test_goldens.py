@@ -1,4 +1,4 @@
-"""The face of TF-Slim, filled from the checkpoints that the real TF-Slim wrote, gives the numbers that it gave."""
+"""TF-Slim's functions, filled from the checkpoints that the real TF-Slim wrote, give the numbers that it gave."""
 
 import json
 from pathlib import Path

@@ -218,7 +218,7 @@ def test_a_part_of_a_storage_is_read_where_it_begins(tmp_path: Path) -> None:
 def test_neither_torch_nor_keras_is_needed(form: str, tmp_path: Path) -> None:
     path = save({"weight": torch.arange(3)}, tmp_path / "weights", form)
     code = "import sys; sys.modules.update(torch=None, keras=None, tensorflow=None, jax=None)\n"
-    code += "from keras_resnet.torch_files import TorchFile\n"
+    code += "from keras_resnet.checkpoints.formats.torch.file import TorchFile\n"
     code += "print(TorchFile.open(sys.argv[1]).read('weight'))"
     run = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == "[0 1 2]\n"

@@ -20,7 +20,7 @@ from keras.src.legacy.saving import legacy_h5_format
 
 from keras_resnet.checkpoints.formats import hdf5
 from keras_resnet.checkpoints.formats.keras import KerasFile, is_keras_file
-from keras_resnet.checkpoints.formats.tensors import Stored
+from keras_resnet.checkpoints.formats.tensors import TensorSpec
 from tests.helpers.bounds import bounded
 
 pytestmark = pytest.mark.one_backend
@@ -303,7 +303,7 @@ def test_memory_that_is_out_is_no_fault_of_the_file(whole: dict[str, Path], monk
         raise MemoryError
 
     file = KerasFile.open(whole["net.keras"])
-    monkeypatch.setattr(Stored, "read", full)
+    monkeypatch.setattr(TensorSpec, "read", full)
     with pytest.raises(MemoryError):
         file.read("bn/beta")
 

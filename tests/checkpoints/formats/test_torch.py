@@ -544,13 +544,18 @@ def cases() -> Iterator[tuple[str, Any, str, bool]]:
     yield "a dictionary of no pairs", Call(ordered, [1, 2]), "no pairs", True
     yield "a dictionary of a number", Call(ordered, 5), f"'{ordered}' is called", True
     yield "a call of a number", opcodes(5, (), b"R"), "calls a int", True
-    yield "a call of a type", opcodes(named("torch.float32"), (), b"R"), "calls a Kind", True
-    yield "a call of a tensor", opcodes(tensor(), (), b"R"), "calls a Tensor", True
+    yield "a call of a type", opcodes(named("torch.float32"), (), b"R"), "calls a NumberType", True
+    yield "a call of a tensor", opcodes(tensor(), (), b"R"), "calls a TensorSpec", True
     yield "a call with no tuple", opcodes(named(ordered), [], b"R"), "calls with a list", False
     yield "a state of a list", opcodes([], {}, b"b"), "a list is given a state", True
     yield "a state of a function", opcodes(named(ordered), {"name": "os.system"}, b"b"), "a Function is given", True
     yield "a state of a storage", opcodes(storage(), {"key": "1"}, b"b"), "a Storage is given a state", False
-    yield "a state that is a tensor", opcodes(tensor(), (storage(), 1, (5,), (1,)), b"b"), "a Tensor is given", False
+    yield (
+        "a state that is a tensor",
+        opcodes(tensor(), (storage(), 1, (5,), (1,)), b"b"),
+        "TensorSpec is given",
+        False,
+    )
     yield "a state that is no state", opcodes(Call(ordered), 5, b"b"), "a dict is given a state", True
     yield "an id that is text", opcodes("0", b"Q"), "not described as PyTorch", True
     yield "an id that is empty", opcodes((), b"Q"), "not described as PyTorch", True

@@ -579,8 +579,8 @@ def test_an_unfinished_file_is_not_opened_through_a_link(mode: str, tmp_path: Pa
     (tmp_path / "victim").write_bytes(b"precious")
     (tmp_path / "link").symlink_to(tmp_path / "victim")
     with pytest.raises(OSError, match=re.escape(os.strerror(errno.ELOOP))):
-        partial.opened(tmp_path / "link", mode)
-    with partial.opened(tmp_path / "file", mode) as file:
+        partial.open_partial(tmp_path / "link", mode)
+    with partial.open_partial(tmp_path / "file", mode) as file:
         file.write(b"data")
     assert (tmp_path / "victim").read_bytes() == b"precious"
     assert not (tmp_path / "file").stat().st_mode & 0o111
@@ -1344,11 +1344,11 @@ def test_a_lock_of_a_file_that_is_gone_is_no_lock(net: Web, monkeypatch: pytest.
 def test_what_the_next_process_has_begun_is_not_removed(net: Web, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     begun = home / "zoo" / ".net.pth.part"
 
-    def finish(part: Path, path: Path) -> None:
-        partial.finish(part, path)
+    def publish(part: Path, path: Path) -> None:
+        partial.publish(part, path)
         begun.touch()
 
-    monkeypatch.setattr("keras_resnet.checkpoints.download.fetch.finish", finish)
+    monkeypatch.setattr("keras_resnet.checkpoints.download.fetch.publish", publish)
     net.answers["/net.pth"] = [file()]
     get(net)
     assert begun.exists()

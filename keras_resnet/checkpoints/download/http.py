@@ -85,11 +85,8 @@ def get(url: str, headers: Mapping[str, str], timeout: float) -> HTTPResponse:
         http.client.HTTPException: if what is answered is no HTTP.
         ValueError: if a redirect leads to something that is no URL.
     """
-    here, guard, private = (
-        without_credentials(url),
-        _Guard(),
-        None,
-    )  # private: the host in which redirects are free; "" if none
+    here, guard = without_credentials(url), _Guard()
+    private = None  # the host in which redirects are free; "" if none
     opener = _opener(guard)
     for _ in range(_REDIRECTS + 1):
         secret = _authorization(url) if _origin(here) == _origin(url) else {}
@@ -128,7 +125,7 @@ def _peer(connection: HTTPConnection) -> str:
 
 
 def _opener(judge: Callable[[HTTPConnection], None]) -> OpenerDirector:
-    """Makes an opener for http and https that uses the environment's proxies, follows no redirects, raises on no status.
+    """Makes an opener for http and https by the environment's proxies; it follows no redirect and raises on no status.
 
     Each connection is judged before a byte is sent.
     """

@@ -75,12 +75,12 @@ class TensorSpec:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """What its numbers are read as."""
+        """Returns what its numbers are read as."""
         return self.number_type.dtype
 
     @property
     def size(self) -> int:
-        """How many bytes there are from its first number to the end of its last."""
+        """Counts the bytes from its first number to the end of its last."""
         count, width = prod(self.shape), self.number_type.stored.itemsize
         if self.strides is None or not count:
             return count * width

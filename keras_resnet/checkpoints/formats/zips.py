@@ -54,7 +54,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Member:
-    """What the directory says of a member.
+    """A member, as the directory describes it.
 
     Attributes:
         name: as it is there.

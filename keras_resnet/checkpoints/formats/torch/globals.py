@@ -28,7 +28,7 @@ _TORCHSCRIPT = "__torch__."
 
 @dataclass(frozen=True)
 class Function:
-    """What a pickle names to have it called, and what here never is.
+    """A function that a pickle names to have it called, and that here never is.
 
     Attributes:
         name: with its module.

@@ -515,7 +515,8 @@ def test_a_header_is_left_at_the_first_message_too_many(tmp_path: Path, monkeypa
     for at, number in ((64, len(data)), (40, len(data + header))):
         data = patch(data, at, struct.pack("<Q", number))
     (tmp_path / "net.h5").write_bytes(data + header)
-    unpacked, unpack = list[str](), hdf5._unpack
+    unpacked: list[str] = []
+    unpack = hdf5._unpack
 
     def counting(layout: str, *of: Any) -> Any:
         unpacked.append(layout)

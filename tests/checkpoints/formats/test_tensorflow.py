@@ -220,7 +220,8 @@ def test_what_must_not_be_read_is_no_checkpoint(tmp_path: Path, monkeypatch: pyt
 
 
 def test_in_order_each_block_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle, counted, entries = Bundle.open(GOLDENS[-1]), list[int](), Table.entries
+    bundle, entries = Bundle.open(GOLDENS[-1]), Table.entries
+    counted: list[int] = []
 
     def counting(table: Table, block: int) -> Any:
         counted.append(block)

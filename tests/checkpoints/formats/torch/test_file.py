@@ -206,7 +206,8 @@ def test_only_names_are_read_at_first_and_no_storage_is_checked_twice(form: str,
 
 def test_a_storage_without_a_checksum_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = TorchFile.open(save({"weight": torch.ones(1000)}, tmp_path / "weights", "stream"))
-    sizes, read = list[int](), Record.read
+    sizes: list[int] = []
+    read = Record.read
 
     def counting(record: Record, file: Any, start: int, size: int) -> bytes:
         sizes.append(size)

@@ -1,4 +1,4 @@
-"""What a wrong argument is told: what was received, what is allowed, and what was probably meant."""
+"""Errors for users: wrong choices, missing extras, damaged files."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 
 def choice_error(argument: str, received: object, allowed: tuple[object, ...], note: str = "") -> ValueError:
-    """The error for a value outside a closed list: what came, what may come, the nearest of them."""
+    """Makes the error for a value outside a closed list: names what came, what may come, and the nearest of that."""
     spelled = {str(value).lower(): value for value in allowed}
     near = get_close_matches(received.lower(), spelled, 1) if isinstance(received, str) else ()
     hint = f" Did you mean {spelled[near[0]]!r}?" if near else ""
@@ -60,7 +60,7 @@ def check_name(argument: str, name: object) -> None:
 
 
 def enumerate_some(items: Sequence[str], most: int = 10) -> str:
-    """The first of them, and how many more."""
+    """Lists the first of them, and how many more."""
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
 

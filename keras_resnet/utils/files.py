@@ -1,4 +1,4 @@
-"""Files and folders that are there whole, or as they were before."""
+"""Atomic writes: files and folders that are there whole, or as they were before."""
 
 import errno
 import os

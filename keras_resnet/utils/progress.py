@@ -1,4 +1,4 @@
-"""What a user who waits hears, on standard error. Imports no Keras."""
+"""Progress messages on standard error."""
 
 import sys
 import time
@@ -45,7 +45,7 @@ class Progress:
             say(f"\r{state:60}" if self._terminal else state, end="" if self._terminal else "\n")
 
     def _state(self, done: int, seconds: float) -> str:
-        """Megabytes, percent, megabytes per second."""
+        """Says megabytes, percent, megabytes per second."""
         speed = (done - self._start) / 1e6 / max(seconds, 1e-3)
         whole = f" of {self._length / 1e6:.1f}" if self._length else ""
         percent = f", {done / self._length:.0%}" if self._length else ""

@@ -1,4 +1,4 @@
-"""Networks of a thousand layers: Keras walks a graph by recursion, a frame a layer, which Python must allow."""
+"""The recursion limit: Keras walks a graph by recursion, a frame a layer, which Python must allow for a thousand."""
 
 import sys
 from collections.abc import Iterator

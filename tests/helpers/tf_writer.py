@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.checkpoints.formats.tensorflow.crc32c import crc32c, masked
+from keras_resnet.checkpoints.formats.tensorflow.table import masked_crc32c
 
 Arrays = dict[str, Any]
 Entry = tuple[bytes, bytes]
@@ -37,7 +37,7 @@ def handle(start: int, size: int) -> bytes:
 
 def seal(contents: bytes, kind: int = 0) -> bytes:
     contents += bytes([kind])
-    return contents + masked(crc32c(contents)).to_bytes(4, "little")
+    return contents + masked_crc32c(contents).to_bytes(4, "little")
 
 
 def block(entries: list[Entry]) -> bytes:
@@ -103,7 +103,7 @@ def write_v2(
     for name, array in sorted(arrays.items()):
         raw = array.tobytes()
         entry: Any = {"name": name.encode(), "type": TYPES[str(array.dtype)][0], "shape": shape(*array.shape)}
-        entry |= {"shard": 0, "start": len(data), "size": len(raw), "crc": masked(crc32c(raw)), "more": b""}
+        entry |= {"shard": 0, "start": len(data), "size": len(raw), "crc": masked_crc32c(raw), "more": b""}
         if name == "b/flags":
             edit(entry)
         message = integer(1, entry["type"]) + blob(2, entry["shape"]) + integer(3, entry["shard"])

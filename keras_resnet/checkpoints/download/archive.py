@@ -1,4 +1,4 @@
-"""Single files out of compressed archives, which may be damaged or hostile. Imports no Keras."""
+"""Single files out of compressed archives, which may be damaged or hostile."""
 
 import gzip
 import os
@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from keras_resnet.checkpoints.download.partial import claimed, finish, opened
+from keras_resnet.checkpoints.download.partial import exclusive, open_partial, publish
 
 _LARGEST = 2 << 30  # bytes of an uncompressed archive that are looked at
 _MEMBERS = 1000
@@ -37,10 +37,10 @@ def extract(archive: Path, member: str, target_name: str) -> Path:
     target = archive.with_name(target_name)
     with _explained(archive, member):
         if not _is_unpacked(archive, member, target):
-            with claimed(target) as part:
+            with exclusive(target) as part:
                 if not _is_unpacked(archive, member, target):  # another process may have been quicker
                     _unpack(archive, member, part)
-                    finish(part, target)
+                    publish(part, target)
     return target
 
 
@@ -80,14 +80,14 @@ def _is_unpacked(archive: Path, member: str, target: Path) -> bool:
 def _unpack(archive: Path, member: str, part: Path) -> None:
     """Writes the contents of the one file of a name."""
     changed = archive.stat().st_mtime_ns
-    with opened(part, "wb") as file, closing(_contents(archive, member)) as contents:
+    with open_partial(part, "wb") as file, closing(_contents(archive, member)) as contents:
         for _, source in contents:
             shutil.copyfileobj(source, file, _BLOCK)
     os.utime(part, ns=(changed, changed))
 
 
 def _contents(archive: Path, member: str) -> Generator[tuple[int, IO[bytes]], None, None]:
-    """The length and the contents of the one file of a name; then reads on to the checksum at the archive's end."""
+    """Yields length and contents of the one file of a name; then reads on to the checksum at the archive's end."""
     found = False
     with _Unzipped(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as files:
         for count, info in enumerate(files):

@@ -1,4 +1,4 @@
-"""Published files in Keras' own cache: fetched once, proved, and there whole or not at all. Imports no Keras."""
+"""Fetches published files into Keras' cache: once, checked by hash, and there whole or not at all."""
 
 import hashlib
 import os
@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from keras_resnet.checkpoints.download.http import bare, mirrored
-from keras_resnet.checkpoints.download.partial import claimed, finish, forget
+from keras_resnet.checkpoints.download.http import apply_mirror, without_credentials
+from keras_resnet.checkpoints.download.partial import exclusive, forget, publish
 from keras_resnet.checkpoints.download.resume import receive
 from keras_resnet.utils.progress import say
 
@@ -47,12 +47,12 @@ def fetch(url: str, name: str, digest: str = "", *, otherwise: str, check: Check
     proof, source, path = _Proof.of(digest, check), url, _home() / "models" / name
     try:
         if not proof.trusts(path):
-            source = mirrored(url)
+            source = apply_mirror(url)
             path = _writable_home() / "models" / name
             _obtain(source, path, proof)
     except OSError as error:
         raise OSError(
-            f"Could not get {bare(source)} ({error}). "
+            f"Could not get {without_credentials(source)} ({error}). "
             f"Download that file by other means and put it at {path}, or {otherwise}."
         ) from error
     return path
@@ -60,7 +60,7 @@ def fetch(url: str, name: str, digest: str = "", *, otherwise: str, check: Check
 
 @dataclass(frozen=True)
 class _Proof:
-    """What tells a published file from any other."""
+    """A digest and a check, which tell a published file from any other."""
 
     algorithm: str
     digits: str
@@ -103,12 +103,12 @@ class _Proof:
 
 
 def _home() -> Path:
-    """Keras' folder."""
+    """Returns Keras' folder."""
     return Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))
 
 
 def _writable_home() -> Path:
-    """Keras' folder, or where that can't be written its fallback, unless that may be another user's trap."""
+    """Makes Keras' folder, or where that can't be written its fallback, unless that may be another user's trap."""
     home, fallback = _home(), Path(tempfile.gettempdir()) / ".keras"
     with suppress(OSError):
         home.mkdir(parents=True, exist_ok=True)
@@ -125,10 +125,10 @@ def _writable_home() -> Path:
 def _obtain(url: str, path: Path, proof: _Proof) -> None:
     """Downloads a file into its place, unless it is there and right."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with claimed(path) as part:
+    with exclusive(path) as part:
         if not proof.trusts(path):  # another process may have been quicker, or the fallback has it
             _download(url, part, proof)
-            finish(part, path)
+            publish(part, path)
 
 
 def _download(url: str, part: Path, proof: _Proof) -> None:
@@ -146,4 +146,4 @@ def _download(url: str, part: Path, proof: _Proof) -> None:
             continued = False
     if not proof.digits:
         how = "format and length" if proof.check else "length"
-        say(f"No hash of {bare(url)} is published; the file was checked by its {how}.")
+        say(f"No hash of {without_credentials(url)} is published; the file was checked by its {how}.")

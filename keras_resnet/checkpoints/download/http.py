@@ -1,7 +1,4 @@
-"""What the web answers to a URL: from the user's mirror and by the user's proxies, along harmless redirects.
-
-Imports no Keras.
-"""
+"""HTTP GET with mirror, proxies, and redirects that cannot leave the public network."""
 
 import base64
 import os
@@ -33,7 +30,7 @@ _UNICAST = IPv6Network("2000::/3")  # all of IPv6 that is given out for the inte
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
 
 
-def mirrored(url: str) -> str:
+def apply_mirror(url: str) -> str:
     """Returns the URL at which the mirror that `KERAS_RESNET_MIRROR` names, if it names one, holds a published file.
 
     Raises:
@@ -63,14 +60,14 @@ def _is_base(mirror: str) -> bool:
         return False
 
 
-def bare(url: str) -> str:
+def without_credentials(url: str) -> str:
     """Returns a URL without the user's name and password, as it may stand in a message."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def answer(url: str, headers: Mapping[str, str], timeout: float) -> HTTPResponse:
-    """Asks for a URL, whose user name and password, if any, no other server gets to see.
+def get(url: str, headers: Mapping[str, str], timeout: float) -> HTTPResponse:
+    """Gets a URL, whose user name and password, if any, no other server gets to see.
 
     A redirect from https to http is refused, and one into a private network, but for those of a private server within
     its own host.
@@ -88,7 +85,8 @@ def answer(url: str, headers: Mapping[str, str], timeout: float) -> HTTPResponse
         http.client.HTTPException: if what is answered is no HTTP.
         ValueError: if a redirect leads to something that is no URL.
     """
-    here, guard, private = bare(url), _Guard(), None  # private: the host in which redirects are free; "" if none
+    here, guard = without_credentials(url), _Guard()
+    private = None  # the host in which redirects are free; "" if none
     opener = _opener(guard)
     for _ in range(_REDIRECTS + 1):
         secret = _authorization(url) if _origin(here) == _origin(url) else {}
@@ -122,12 +120,12 @@ class _Guard:
 
 
 def _peer(connection: HTTPConnection) -> str:
-    """The address at the other end."""
+    """Returns the address at the other end."""
     return str(connection.sock.getpeername()[0])
 
 
 def _opener(judge: Callable[[HTTPConnection], None]) -> OpenerDirector:
-    """What speaks http and https, by the environment's proxies; neither follows redirects nor raises on a status.
+    """Makes an opener for http and https by the environment's proxies; it follows no redirect and raises on no status.
 
     Each connection is judged before a byte is sent.
     """
@@ -156,13 +154,13 @@ def _opener(judge: Callable[[HTTPConnection], None]) -> OpenerDirector:
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
-    """The server that a URL belongs to."""
+    """Returns the server that a URL belongs to."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port
 
 
 def _authorization(url: str) -> dict[str, str]:
-    """The header that holds a URL's user name and password."""
+    """Makes the header that holds a URL's user name and password."""
     parts = urlsplit(url)
     if parts.username is None:
         return {}
@@ -171,10 +169,10 @@ def _authorization(url: str) -> dict[str, str]:
 
 
 def _redirected(here: str, location: str | None) -> str:
-    """Where a redirect leads, if that is a proper URL and no less secret."""
+    """Returns where a redirect leads; refuses what is no proper URL, or less secret."""
     if not location:
         raise OSError("it redirects without saying where to")
-    target = bare(urljoin(here, quote(location, safe=string.punctuation, encoding="latin-1")))
+    target = without_credentials(urljoin(here, quote(location, safe=string.punctuation, encoding="latin-1")))
     there, _ = urlsplit(target), _origin(target)  # the port is no number: ValueError
     if there.scheme not in ("http", "https") or not there.hostname:
         raise OSError(f"it redirects to what is no http or https URL: {there.scheme!r}")
@@ -186,6 +184,7 @@ def _redirected(here: str, location: str | None) -> str:
 
 
 def _host(url: str) -> str:
+    """Returns the host of a URL; "" if it has none."""
     return urlsplit(url).hostname or ""
 
 
@@ -209,7 +208,7 @@ def _is_public(url: str) -> bool:
 
 
 def _addresses(host: str, flags: int = 0) -> list[str]:
-    """The addresses of a host; also what stands for one in other ways, such as 127.1."""
+    """Looks up the addresses of a host; also of what stands for one in other ways, such as 127.1."""
     return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)]
 
 

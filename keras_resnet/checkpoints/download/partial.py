@@ -1,4 +1,4 @@
-"""Unfinished files: whose turn it is to work on one, and when it takes its place. Imports no Keras."""
+"""Locks and names of partial files."""
 
 import errno
 import glob
@@ -20,7 +20,7 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[Path]:
+def exclusive(path: Path) -> Iterator[Path]:
     """Lends the hidden name of a file's unfinished version, to one process at a time.
 
     What is there in the end stays if it has a note, for the next process to go on with. Where the system has no locks,
@@ -46,12 +46,12 @@ def claimed(path: Path) -> Iterator[Path]:
             os.close(lock)
 
 
-def opened(part: Path, mode: str) -> IO[bytes]:
+def open_partial(part: Path, mode: str) -> IO[bytes]:
     """Opens an unfinished file or its note; raises an `OSError` if that is a link, which others may have laid."""
     return open(part, mode, opener=lambda name, flags: os.open(name, flags | _NO_LINK, 0o666))
 
 
-def finish(part: Path, path: Path) -> None:
+def publish(part: Path, path: Path) -> None:
     """Puts a file into its place, once it lies on the disk."""
     with part.open("rb+") as file:
         os.fsync(file.fileno())
@@ -60,7 +60,7 @@ def finish(part: Path, path: Path) -> None:
 
 
 def note(part: Path) -> Path:
-    """The place for what the next process must know to go on with an unfinished file."""
+    """Returns the place for what the next process must know to go on with an unfinished file."""
     return part.with_name(f"{part.name}.json")
 
 
@@ -83,7 +83,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def _lock(part: Path, path: Path) -> int | None:
-    """A descriptor that locks a file, which is made if it is missing; None where there are no locks."""
+    """Locks a file, which is made if it is missing; returns its descriptor, None where there are no locks."""
     try:
         from fcntl import LOCK_EX, LOCK_NB, flock
     except ImportError:  # Windows

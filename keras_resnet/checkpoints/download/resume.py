@@ -1,4 +1,4 @@
-"""Files on their way from the web: resumed where they broke off, and as long as announced. Imports no Keras."""
+"""Downloads a URL into a partial file; resumes it, checks its length."""
 
 import json
 import time
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO
 from urllib.error import URLError
 
-from keras_resnet.checkpoints.download.http import answer, bare
-from keras_resnet.checkpoints.download.partial import forget, note, opened
+from keras_resnet.checkpoints.download.http import get, without_credentials
+from keras_resnet.checkpoints.download.partial import forget, note, open_partial
 from keras_resnet.utils.progress import Progress, say
 
 _STALL = 30.0  # seconds without a byte
@@ -36,7 +36,7 @@ class _Passing(OSError):
 
 @dataclass(frozen=True)
 class _Version:
-    """What a partial file is the beginning of; noted beside it, so that a later process can go on."""
+    """The file whose beginning a partial file is; noted beside it, so that a later process can go on."""
 
     url: str
     length: int
@@ -44,7 +44,7 @@ class _Version:
 
     @classmethod
     def of(cls, part: Path, url: str, proven: bool) -> "_Version | None":
-        """That of a partial file which can be continued."""
+        """Reads that of a partial file which can be continued."""
         try:
             version = cls(**json.loads(note(part).read_text()))
             fits = version.url == url and 0 < part.stat().st_size <= version.length
@@ -53,7 +53,7 @@ class _Version:
             return None
 
     def ask(self, start: int) -> dict[str, str]:
-        """The headers that ask for the rest of it."""
+        """Makes the headers that ask for the rest of it."""
         return {"Range": f"bytes={start}-"} | ({"If-Range": self.validator} if self.validator else {})
 
     def continues(self, response: HTTPResponse, start: int) -> bool:
@@ -84,22 +84,22 @@ def receive(url: str, part: Path, *, proven: bool) -> None:
         except _Passing as failure:
             if pause is None or failure.wait > _PATIENCE:
                 raise
-            say(f"{bare(url)}: {failure}; trying again")
+            say(f"{without_credentials(url)}: {failure}; trying again")
             time.sleep(max(pause, failure.wait))
 
 
 def _attempt(url: str, part: Path, proven: bool) -> None:
     """Receives what is missing, by one answer."""
-    version = _Version.of(part, bare(url), proven)
+    version = _Version.of(part, without_credentials(url), proven)
     start = part.stat().st_size if version else 0
     if version and start == version.length:  # its process ended before it could be checked
         return
     with _network():
-        response = answer(url, version.ask(start) if version else {}, _STALL)
+        response = get(url, version.ask(start) if version else {}, _STALL)
     with response:
         if version and version.continues(response, start):
-            with opened(part, "ab") as file:
-                _store(response, file, part, version.length, f"Continuing {bare(url)}")
+            with open_partial(part, "ab") as file:
+                _store(response, file, part, version.length, f"Continuing {without_credentials(url)}")
             return
         if response.status in (206, 416):
             forget(part)
@@ -107,11 +107,11 @@ def _attempt(url: str, part: Path, proven: bool) -> None:
         _check(response, proven)
         forget(part)
         length, validator = response.length, _validator(response.headers)
-        with opened(part, "wb") as file:
+        with open_partial(part, "wb") as file:
             if length is not None and (validator or proven):
-                with opened(note(part), "wb") as aside:
-                    aside.write(json.dumps(asdict(_Version(bare(url), length, validator))).encode())
-            _store(response, file, part, length, f"Downloading {bare(url)}")
+                with open_partial(note(part), "wb") as aside:
+                    aside.write(json.dumps(asdict(_Version(without_credentials(url), length, validator))).encode())
+            _store(response, file, part, length, f"Downloading {without_credentials(url)}")
 
 
 def _check(response: HTTPResponse, proven: bool) -> None:
@@ -144,7 +144,7 @@ def _store(response: HTTPResponse, file: IO[bytes], part: Path, length: int | No
 
 
 def _blocks(response: HTTPResponse, missing: int) -> Iterator[bytes]:
-    """What there is of a body, also past the announced end."""
+    """Yields all that there is of a body, also past the announced end."""
     since, received = time.monotonic(), 0
     response.length = None  # else http.client reads no further, and takes an earlier end for that one
     while True:
@@ -179,11 +179,12 @@ def _network() -> Iterator[None]:
 
 
 def _encoding(response: HTTPResponse) -> str:
+    """Returns how the content is encoded."""
     return str(response.headers.get("Content-Encoding", "identity")).lower()
 
 
 def _validator(headers: Message) -> str:
-    """The server's name for a version: a strong entity tag, or without any tag the date; "" where it is of no use."""
+    """Returns the server's name for a version: a strong entity tag, or without any the date; "" if it is of no use."""
     tag = headers.get("ETag")
     name = str(headers.get("Last-Modified", "") if tag is None else tag)
     return name if name.isprintable() and not name.startswith("W/") else ""

@@ -1,4 +1,4 @@
-"""What HDF5 files of plain tensors hold, and where, found without HDF5's library. Imports no Keras.
+"""HDF5 files of plain tensors: groups, attributes, and where each tensor lies, read without HDF5's library.
 
 That library hangs, or takes all memory, on files with a flipped bit. Here is the oldest of HDF5's formats alone, which
 h5py writes unless told otherwise, and of it what Keras uses. Described in "HDF5 File Format Specification Version 3.0";
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.checkpoints.formats.tensors import BFLOAT16, Stored
+from keras_resnet.checkpoints.formats.tensors import BFLOAT16, BOOL, NumberType, TensorSpec
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 AGAIN = "load and save it again with Keras"
@@ -30,20 +30,22 @@ Attributes = dict[bytes, tuple[bytes, bytes, bytes]]  # by name: type, dimension
 
 
 def _description(code: str) -> bytes:
-    """How HDF5 describes NumPy's integers and IEEE floats."""
-    dtype, big, bits = np.dtype(code), code[0] == ">", 8 * np.dtype(code).itemsize
+    """Describes NumPy's integers and IEEE floats as HDF5 does."""
+    dtype, bits = np.dtype(code), 8 * np.dtype(code).itemsize
+    big = 1 if code[0] == ">" else 0
     if dtype.kind != "f":
-        return struct.pack("<BBHIHH", 0x10, big + 8 * (dtype.kind == "i"), 0, dtype.itemsize, 0, bits)
+        signed = 8 if dtype.kind == "i" else 0
+        return struct.pack("<BBHIHH", 0x10, big | signed, 0, dtype.itemsize, 0, bits)
     exponent = {2: 5, 4: 8, 8: 11}[dtype.itemsize]
     mantissa, bias = bits - 1 - exponent, (1 << exponent - 1) - 1
     parts = (0, bits, mantissa, exponent, 0, mantissa, bias)
-    return struct.pack("<BBHIHHBBBBI", 0x11, 0x20 + big, bits - 1, dtype.itemsize, *parts)
+    return struct.pack("<BBHIHHBBBBI", 0x11, 0x20 | big, bits - 1, dtype.itemsize, *parts)
 
 
 _KINDS = ("f4", "f2", "f8", "i4", "i8", "i2", "i1", "u1", "u2", "u4", "u8")
 _CODES = [order + kind for kind in _KINDS for order in "<>"]
 _BOOL = struct.pack("<BBHI", 0x18, 2, 0, 1) + _description("<i1") + b"FALSE\0\0\0TRUE\0\0\0\0\0\1"  # h5py's enumeration
-_TYPES = [*((_description(code), np.dtype(code)) for code in _CODES), (_BOOL, np.dtype("?"))]
+_TYPES = [*((_description(code), NumberType.of(code)) for code in _CODES), (_BOOL, BOOL)]
 
 
 class Hdf5:
@@ -65,7 +67,7 @@ class Hdf5:
         self._file, self._start, self._size, self._unread = file, start, size, size
         self._collections: dict[int, dict[int, bytes]] = {}
         self._attributes: dict[Parts, Attributes] = {}
-        self.tensors: dict[Parts, Stored] = {}
+        self.tensors: dict[Parts, TensorSpec] = {}
         pending: list[tuple[Parts, int]] = [((), self._root())]
         seen = set()
         while pending:
@@ -97,7 +99,7 @@ class Hdf5:
         return self._text(self._attributes[group], name)
 
     def _read(self, at: int, size: int, signature: bytes = b"") -> bytes:
-        """Some bytes; those read are no more than there are, since some would be read without end else."""
+        """Reads some bytes, in all no more than there are: else some would be read without end."""
         self._unread -= size
         if at + size > self._size or self._unread < 0:
             raise ValueError(f"it refers to {size} bytes at {at}, which can't be there")
@@ -108,7 +110,7 @@ class Hdf5:
         return data
 
     def _root(self) -> int:
-        """The header of the root; a file begins and ends where it says so."""
+        """Finds the header of the root; a file begins and ends where it says so."""
         data = self._read(0, min(96, self._size), SIGNATURE)
         if data[8:9] != b"\0":
             raise ValueError(_NEWER)
@@ -121,13 +123,15 @@ class Hdf5:
         return int(root)
 
     def _messages(self, address: int) -> Messages:
-        """The messages in an object's header, by kind."""
+        """Reads the messages in an object's header, by kind."""
         head = self._read(address, 16)
         if not head.startswith(b"\1"):
             raise ValueError(_NEWER if head.startswith(b"OHDR") else f"at {address} there is no object's header")
         count, size = _unpack("<2xH4xI4x", head)
-        blocks, found = [(address + 16, size)], defaultdict(list)
-        for at, size in blocks:  # which grows meanwhile
+        pending: list[tuple[int, int]] = [(address + 16, size)]
+        found: Messages = defaultdict(list)
+        while pending:
+            at, size = pending.pop(0)
             block, place = self._read(at, size), 0
             while place + 8 <= size:
                 kind, length, flags = _unpack("<HHB", block, place)
@@ -135,7 +139,7 @@ class Hdf5:
                 if len(message) != length or flags & 2:
                     raise ValueError(f"the header at {address} has a message that is cut off, or shared")
                 if kind == _CONTINUATION:
-                    blocks.append(_unpack("<QQ", message))
+                    pending.append(_unpack("<QQ", message))
                 found[kind].append(message)
                 place += 8 + length
                 count -= 1
@@ -146,7 +150,7 @@ class Hdf5:
         return found
 
     def _members(self, group: bytes) -> Iterator[tuple[str, int]]:
-        """The names and the headers of what is in a group."""
+        """Yields the names and the headers of what is in a group."""
         tree, heap = _unpack("<QQ", group)
         size, at = _unpack("<8xQ8xQ", self._read(heap, 32, b"HEAP\0"))
         names, last = self._read(at, size), b""
@@ -161,7 +165,7 @@ class Hdf5:
             last = name
 
     def _entries(self, tree: int) -> Iterator[bytes]:
-        """The entries of a group, in order."""
+        """Yields the entries of a group, in order."""
         nodes = [tree]
         while nodes:
             node = nodes.pop()
@@ -175,24 +179,24 @@ class Hdf5:
                 for entry in struct.iter_unpack("40s", self._read(leaf + 8, 40 * count)):
                     yield entry[0]
 
-    def _tensor(self, name: str, messages: Messages, attributes: Attributes) -> Stored:
-        """What a header says of a tensor, if that can be."""
+    def _tensor(self, name: str, messages: Messages, attributes: Attributes) -> TensorSpec:
+        """Reads what a header says of a tensor, if that can be."""
         space, kind, layout = (_only(messages, each) for each in (_SPACE, _TYPE, _LAYOUT))
         if layout[:2] != b"\3\1" or _EXTERNAL in messages:
             raise ValueError(f"{name!r} does not lie in the file in one piece")
-        stored = next((dtype for description, dtype in _TYPES if kind.startswith(description)), None)
+        number_type = next((known for description, known in _TYPES if kind.startswith(description)), None)
         if kind[:1] + kind[4:8] == _OPAQUE_OF_2 and self._text(attributes, "dtype") == "bfloat16":
-            stored = BFLOAT16
-        if stored is None:
+            number_type = BFLOAT16
+        if number_type is None:
             raise ValueError(f"{name!r} is not of numbers as Keras writes them")
         start, size = _unpack("<QQ", layout, 2)
-        tensor = Stored(stored, _shape(space), self._start + start * bool(size))
+        tensor = TensorSpec(number_type, _shape(space), self._start + start if size else 0)  # nothing is nowhere
         if tensor.size != size or (size and start + size > self._size):
-            raise ValueError(f"{name!r}, {stored} of the shape {tensor.shape}, can't be {size} bytes at {start}")
+            raise ValueError(f"{name!r}, {tensor.dtype} of the shape {tensor.shape}, can't be {size} bytes at {start}")
         return tensor
 
     def _text(self, attributes: Attributes, name: str) -> str | None:
-        """A short text of any length, which lies in a heap."""
+        """Reads a short text of any length, which lies in a heap."""
         if name.encode() not in attributes:
             return None
         kind, space, value = attributes[name.encode()]
@@ -205,10 +209,11 @@ class Hdf5:
         return text.decode()
 
     def _collection(self, address: int) -> dict[int, bytes]:
-        """The objects of a global heap's part."""
+        """Reads the objects of a global heap's part."""
         if address not in self._collections:
             (size,) = _unpack("<8xQ", self._read(address, 16, b"GCOL\1"))
-            data, place, found = self._read(address + 16, max(size, 16) - 16), 0, {}
+            found: dict[int, bytes] = {}
+            data, place = self._read(address + 16, max(size, 16) - 16), 0
             while place + 16 <= len(data):
                 index, length = _unpack("<H6xQ", data, place)
                 if not index:  # what is free
@@ -220,6 +225,7 @@ class Hdf5:
 
 
 def _unpack(layout: str, data: bytes, at: int = 0) -> Any:
+    """Unpacks what a layout describes."""
     try:
         return struct.unpack_from(layout, data, at)
     except struct.error as error:
@@ -227,14 +233,14 @@ def _unpack(layout: str, data: bytes, at: int = 0) -> Any:
 
 
 def _only(messages: Messages, kind: int) -> bytes:
-    """The one message of a kind."""
+    """Returns the one message of a kind."""
     if len(messages[kind]) != 1:
         raise ValueError(f"an object's header has {len(messages[kind])} messages of kind {kind}, and should have one")
     return messages[kind][0]
 
 
 def _shape(space: bytes) -> tuple[int, ...]:
-    """The dimensions in a message."""
+    """Reads the dimensions in a message."""
     version, rank, flags = _unpack("<BBB", space)
     if version != 1 or flags > 1:
         raise ValueError("something has no dimensions as Keras writes them")
@@ -242,11 +248,12 @@ def _shape(space: bytes) -> tuple[int, ...]:
 
 
 def _attribute(message: bytes) -> tuple[bytes, tuple[bytes, bytes, bytes]]:
-    """The name of an attribute; its type, dimensions and value."""
+    """Reads an attribute: its name; its type, dimensions and value."""
     version, *sizes = _unpack("<BxHHH", message)
     if version != 1:
         raise ValueError("an attribute is not as Keras writes it")
-    parts, at = [], 8
+    parts: list[bytes] = []
+    at = 8
     for size in sizes:
         parts.append(message[at : at + size])
         at += (size + 7) // 8 * 8

@@ -1,4 +1,4 @@
-"""Keras' files of weights: `.weights.h5`, `.keras` and the older `.h5`. Imports no Keras."""
+"""Keras' files of weights: `.weights.h5`, `.keras` and the older `.h5`."""
 
 import io
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.checkpoints.formats.hdf5 import AGAIN, SIGNATURE, Hdf5, Parts
-from keras_resnet.checkpoints.formats.tensors import Array, Stored
+from keras_resnet.checkpoints.formats.tensors import Array, TensorSpec
 from keras_resnet.checkpoints.formats.zips import Record, find_records, read_directory
 from keras_resnet.utils.errors import damage_as_value_error
 
@@ -38,7 +38,7 @@ class KerasFile:
         config: the model's, from a `.keras` file.
     """
 
-    def __init__(self, path: Path, tensors: dict[str, Stored], config: dict[str, Any] | None = None) -> None:
+    def __init__(self, path: Path, tensors: dict[str, TensorSpec], config: dict[str, Any] | None = None) -> None:
         self.path = path
         self.config = config
         self._tensors = dict(sorted(tensors.items()))
@@ -92,7 +92,7 @@ def is_keras_file(path: str | os.PathLike[str]) -> bool:
 
 
 def _hdf5_start(file: io.BufferedReader) -> int | None:
-    """Where a file's HDF5 begins; None: it is none, or a zip, in which some may lie anywhere."""
+    """Finds where a file's HDF5 begins; None: it is none, or a zip, in which some may lie anywhere."""
     if file.read(len(_ZIP)) == _ZIP:
         return None
     start, size = 0, os.fstat(file.fileno()).st_size
@@ -105,7 +105,7 @@ def _hdf5_start(file: io.BufferedReader) -> int | None:
 
 
 def _members(file: io.BufferedReader) -> tuple[dict[str, Any], Record]:
-    """The configuration in a `.keras` file and where its HDF5 file lies, all members being checked."""
+    """Reads the configuration in a `.keras` file, finds its HDF5 file, and checks all members."""
     members = read_directory(file)
     records = find_records(file, members, (_CONFIG, _WEIGHTS, *members))
     for record in records.values():
@@ -118,8 +118,8 @@ def _members(file: io.BufferedReader) -> tuple[dict[str, Any], Record]:
     return config, records[_WEIGHTS]
 
 
-def _tensors(file: io.BufferedReader, start: int, size: int) -> dict[str, Stored]:
-    """The tensors of an HDF5 file that is a part of a file, by name."""
+def _tensors(file: io.BufferedReader, start: int, size: int) -> dict[str, TensorSpec]:
+    """Finds the tensors of an HDF5 file that is a part of a file, by name."""
     found = Hdf5(file, start, size)
     names = _names(found)
     if not names:
@@ -131,7 +131,7 @@ def _tensors(file: io.BufferedReader, start: int, size: int) -> dict[str, Stored
 
 
 def _names(file: Hdf5) -> dict[Parts, str]:
-    """Names for the tensors, by path."""
+    """Names the tensors, by path."""
     if _lists_layers(file, ()):
         return _by_group(file.tensors)
     if not _lists_layers(file, (_MODEL,)):
@@ -147,7 +147,7 @@ def _lists_layers(file: Hdf5, group: Parts) -> bool:
 
 
 def _by_group(paths: Collection[Parts], above: int = 0) -> dict[Parts, str]:
-    """Names in an older file, where below a layer's name there is a variable's whole path: `a/a/kernel:0`."""
+    """Names those of an older file, where below a layer's name there is a variable's whole path: `a/a/kernel:0`."""
     scopes = defaultdict(set)
     for path in paths:
         if len(path) < above + 2:
@@ -161,8 +161,8 @@ def _by_group(paths: Collection[Parts], above: int = 0) -> dict[Parts, str]:
 
 
 def _by_layer(file: Hdf5) -> dict[Parts, str]:
-    """Names in a newer file, whose paths are those of objects: a layer's own name is an attribute of its `vars`."""
-    layers: defaultdict[Parts, dict[str, Stored]] = defaultdict(dict)
+    """Names those of a newer file, whose paths are of objects: a layer's own name is an attribute of its `vars`."""
+    layers: defaultdict[Parts, dict[str, TensorSpec]] = defaultdict(dict)
     for path, tensor in file.tensors.items():
         if path[-2:-1] != ("vars",):
             raise ValueError(f"{'/'.join(path)!r} is where Keras writes no tensor")
@@ -179,8 +179,8 @@ def _by_layer(file: Hdf5) -> dict[Parts, str]:
     return names
 
 
-def _variables(held: dict[str, Stored]) -> dict[str, str]:
-    """Names for a layer's variables, as far as their ranks tell them."""
+def _variables(held: dict[str, TensorSpec]) -> dict[str, str]:
+    """Names a layer's variables, as far as their ranks tell them."""
     ranks = {number: len(tensor.shape) for number, tensor in held.items()}
     if ranks == dict.fromkeys("0123", 1):
         return dict(zip("0123", _NORM, strict=True))

@@ -1,4 +1,4 @@
-"""Files of safetensors, whatever wrote them. Imports no Keras."""
+"""Files of safetensors, whatever wrote them."""
 
 import io
 import json
@@ -6,29 +6,27 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from keras_resnet.checkpoints.formats.tensors import BFLOAT16, Array, Stored
+from keras_resnet.checkpoints.formats.tensors import BFLOAT16, BOOL, Array, NumberType, TensorSpec
 from keras_resnet.utils.errors import damage_as_value_error, import_optional
 
 _KIND = "a file of safetensors"
 _LENGTH = 8  # bytes that say how long the header after them is
 _LONGEST_HEADER = 1 << 21  # what is read of it takes 30 times as much; that of a thousand tensors has 100 000
 _FIELDS = {"dtype", "shape", "data_offsets"}
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "F64": np.dtype("<f8"),
-    "F32": np.dtype("<f4"),
-    "F16": np.dtype("<f2"),
+_TYPES = {
+    "F64": NumberType.of("<f8"),
+    "F32": NumberType.of("<f4"),
+    "F16": NumberType.of("<f2"),
     "BF16": BFLOAT16,
-    "I64": np.dtype("<i8"),
-    "I32": np.dtype("<i4"),
-    "I16": np.dtype("<i2"),
-    "I8": np.dtype("i1"),
-    "U64": np.dtype("<u8"),
-    "U32": np.dtype("<u4"),
-    "U16": np.dtype("<u2"),
-    "U8": np.dtype("u1"),
-    "BOOL": np.dtype("?"),
+    "I64": NumberType.of("<i8"),
+    "I32": NumberType.of("<i4"),
+    "I16": NumberType.of("<i2"),
+    "I8": NumberType.of("i1"),
+    "U64": NumberType.of("<u8"),
+    "U32": NumberType.of("<u4"),
+    "U16": NumberType.of("<u2"),
+    "U8": NumberType.of("u1"),
+    "BOOL": BOOL,
 }
 
 
@@ -46,14 +44,14 @@ class SafetensorsFile:
     def __init__(self, path: Path, header: dict[str, Any], start: int) -> None:
         self.path = path
         header.pop("__metadata__", None)
-        self._tensors: dict[str, Stored | None] = {}
+        self._tensors: dict[str, TensorSpec | None] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.dtypes: dict[str, str] = {}
         for name, entry in sorted(header.items()):
             if not isinstance(entry, dict) or entry.keys() != _FIELDS:
                 raise ValueError(f"{name!r:.99} is not described by {', '.join(sorted(_FIELDS))} alone")
-            shape, dtype = tuple(entry["shape"]), _DTYPES.get(entry["dtype"])
-            tensor = Stored(dtype, shape, start + entry["data_offsets"][0]) if dtype else None
+            shape, number_type = tuple(entry["shape"]), _TYPES.get(entry["dtype"])
+            tensor = TensorSpec(number_type, shape, start + entry["data_offsets"][0]) if number_type else None
             self.shapes[name] = shape
             self.dtypes[name] = str(tensor.dtype) if tensor else entry["dtype"]
             self._tensors[name] = tensor
@@ -114,14 +112,14 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
 
 
 def _header_size(file: io.BufferedReader) -> int | None:
-    """The size of the JSON object that a file begins with; None if it doesn't. Stops in front of it."""
+    """Reads the size of the JSON object that a file begins with; None if it doesn't. Stops in front of it."""
     size = int.from_bytes(file.read(_LENGTH), "little")
     fits = size <= min(_LONGEST_HEADER, os.fstat(file.fileno()).st_size - _LENGTH)
     return size if fits and file.peek(1)[:1] == b"{" else None
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON whose keys are all different: of two parsers one might take the first, the other the last."""
+    """Makes a dictionary of keys that all differ: of two parsers one might take the first, the other the last."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("its header has a key twice")

@@ -1,4 +1,4 @@
-"""Zip files whose members lie there as they are, none of them compressed. Imports no Keras.
+"""Zip files whose members lie there as they are, none of them compressed.
 
 Source: PKWARE's APPNOTE.TXT, without its extensions for more than 4 GB; what is malformed is a `ValueError`.
 """
@@ -54,7 +54,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Member:
-    """What the directory says of a member.
+    """A member, as the directory describes it.
 
     Attributes:
         name: as it is there.
@@ -123,7 +123,7 @@ def find_records(file: BinaryIO, members: dict[str, Member], names: Iterable[str
 
 
 def _member(data: bytes, at: int) -> tuple[str, Member, int]:
-    """The member that is described at a position, and where that ends."""
+    """Reads the member that is described at a position; returns it and where that ends."""
     end = at + _ENTRY.size
     if end > len(data):
         raise ValueError("the directory of the zip is cut off")

@@ -20,7 +20,7 @@ from keras.src.legacy.saving import legacy_h5_format
 
 from keras_resnet.checkpoints.formats import hdf5
 from keras_resnet.checkpoints.formats.keras import KerasFile, is_keras_file
-from keras_resnet.checkpoints.formats.tensors import Stored
+from keras_resnet.checkpoints.formats.tensors import TensorSpec
 from tests.helpers.bounds import bounded
 
 pytestmark = pytest.mark.one_backend
@@ -303,7 +303,7 @@ def test_memory_that_is_out_is_no_fault_of_the_file(whole: dict[str, Path], monk
         raise MemoryError
 
     file = KerasFile.open(whole["net.keras"])
-    monkeypatch.setattr(Stored, "read", full)
+    monkeypatch.setattr(TensorSpec, "read", full)
     with pytest.raises(MemoryError):
         file.read("bn/beta")
 
@@ -515,7 +515,8 @@ def test_a_header_is_left_at_the_first_message_too_many(tmp_path: Path, monkeypa
     for at, number in ((64, len(data)), (40, len(data + header))):
         data = patch(data, at, struct.pack("<Q", number))
     (tmp_path / "net.h5").write_bytes(data + header)
-    unpacked, unpack = list[str](), hdf5._unpack
+    unpacked: list[str] = []
+    unpack = hdf5._unpack
 
     def counting(layout: str, *of: Any) -> Any:
         unpacked.append(layout)

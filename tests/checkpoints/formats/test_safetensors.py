@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.checkpoints.formats.safetensors import SafetensorsFile, is_safetensors
-from keras_resnet.checkpoints.formats.tensors import Stored
+from keras_resnet.checkpoints.formats.tensors import TensorSpec
 from tests.helpers.bounds import bounded
 
 safetensors = pytest.importorskip("safetensors")
@@ -146,7 +146,7 @@ def test_memory_that_is_out_is_no_fault_of_the_file(tmp_path: Path, monkeypatch:
         raise MemoryError
 
     file = SafetensorsFile.open(write(tmp_path / "net.safetensors", SMALL))
-    monkeypatch.setattr(Stored, "read", full)
+    monkeypatch.setattr(TensorSpec, "read", full)
     with pytest.raises(MemoryError):
         file.read("flags")
 

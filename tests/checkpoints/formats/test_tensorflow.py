@@ -1,8 +1,9 @@
 """TensorFlow's checkpoints: every number as TensorFlow reads it, and damage of any kind is an error that names it."""
 
 import random
+import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,9 @@ import numpy as np
 import pytest
 
 from keras_resnet.checkpoints.formats.tensorflow.bundle import Bundle, is_checkpoint
-from keras_resnet.checkpoints.formats.tensorflow.crc32c import crc32c, masked, of_lanes
 from keras_resnet.checkpoints.formats.tensorflow.protobuf import Message, varint, varints
-from keras_resnet.checkpoints.formats.tensorflow.snappy import decompress
-from keras_resnet.checkpoints.formats.tensorflow.table import Table
+from keras_resnet.checkpoints.formats.tensorflow.table import Table, decompress, masked_crc32c
+from keras_resnet.checkpoints.open import open_source
 from tests.helpers.bounds import bounded
 from tests.helpers.tf_writer import (
     HEADER,
@@ -146,31 +146,29 @@ def test_a_name_that_is_not_there_is_a_key_error() -> None:
 # ---- Checksums.
 
 
-def plain_crc32c(data: bytes) -> int:
-    register = 0xFFFFFFFF
-    for byte in data:
-        register ^= byte
-        for _ in range(8):
-            register = register >> 1 ^ 0x82F63B78 * (register & 1)
-    return register ^ 0xFFFFFFFF
+def test_checksums_have_the_published_values() -> None:
+    """RFC 3720, B.4, and the check value of the polynomial's catalogue; masked as LevelDB's crc32c.h does it."""
+    published = {
+        bytes(32): 0x8A9136AA,
+        b"\xff" * 32: 0x62A8AB43,
+        bytes(range(32)): 0x46DD794E,
+        bytes(range(31, -1, -1)): 0x113FDB5C,
+        b"123456789": 0xE3069283,
+        b"": 0,
+    }
+    for data, crc in published.items():
+        rotated = crc >> 15 | (crc & 0x7FFF) << 17
+        assert masked_crc32c(data) == (rotated + 0xA282EAD8) % (1 << 32)
 
 
-@pytest.mark.parametrize("crc", [crc32c, of_lanes])
-def test_crc32c_has_the_published_values(crc: Callable[[bytes], int]) -> None:
-    """RFC 3720, B.4, and the check value of the polynomial's catalogue; with google-crc32c (if installed) and NumPy."""
-    assert crc(bytes(32)) == 0x8A9136AA
-    assert crc(b"\xff" * 32) == 0x62A8AB43
-    assert crc(bytes(range(32))) == 0x46DD794E
-    assert crc(bytes(range(31, -1, -1))) == 0x113FDB5C
-    assert crc(b"123456789") == 0xE3069283
-    assert crc(b"") == 0
-
-
-def test_crc32c_is_that_of_a_byte_at_a_time() -> None:
-    data = np.random.default_rng(0).bytes(70000)
-    for size in (*range(301), *range(508, 518), 1000, 4099, 16383, 16384, 16385, 16388, 32768, 32771, 65537):
-        tail = data[len(data) - size :]
-        assert crc32c(tail) == of_lanes(tail) == plain_crc32c(tail), size
+@pytest.mark.parametrize("path", [*GOLDENS[:1], *GOLDENS[-1:]], ids=["v2", "v1"])
+def test_without_the_library_of_checksums_it_is_asked_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damage is what a checkpoint without them could hold unseen; none is taken for another thing for that."""
+    monkeypatch.setitem(sys.modules, "google_crc32c", None)
+    assert is_checkpoint(path)
+    for reader in (Bundle.open, open_source):
+        with pytest.raises(ImportError, match=r"needs google_crc32c: pip install 'keras3-resnet\[checkpoints\]'"):
+            reader(path)
 
 
 # ---- What no TensorFlow wrote: tables, messages and compressed data made here, to be damaged with valid checksums.
@@ -215,14 +213,15 @@ def test_what_must_not_be_read_is_no_checkpoint(tmp_path: Path, monkeypatch: pyt
         raise PermissionError("denied")
 
     path = write_v1(tmp_path / "v1", SMALL)
-    monkeypatch.setattr("keras_resnet.checkpoints.formats.tensorflow.table._read", denied)
+    monkeypatch.setattr("keras_resnet.checkpoints.formats.tensorflow.table.read_bytes", denied)
     assert not is_checkpoint(path)
     with pytest.raises(PermissionError, match="denied"):
         Bundle.open(path)
 
 
 def test_in_order_each_block_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle, counted, entries = Bundle.open(GOLDENS[-1]), list[int](), Table.entries
+    bundle, entries = Bundle.open(GOLDENS[-1]), Table.entries
+    counted: list[int] = []
 
     def counting(table: Table, block: int) -> Any:
         counted.append(block)
@@ -304,7 +303,7 @@ def test_tensors_that_share_their_numbers_are_refused(tmp_path: Path) -> None:
 
 
 def test_true_and_false_are_0_and_1(tmp_path: Path) -> None:
-    changes = {"start": 4, "crc": masked(crc32c(SMALL["a/bias"].tobytes()[4:7]))}
+    changes = {"start": 4, "crc": masked_crc32c(SMALL["a/bias"].tobytes()[4:7])}
     refused(write_v2(tmp_path / "v2", SMALL, lambda entry: entry.update(changes)), "171 is neither true nor false")
     refused(write_v1(tmp_path / "v1", SMALL, lambda entry: entry.update(values=blob(11, b"\0\1\2"))), "2 is neither")
 

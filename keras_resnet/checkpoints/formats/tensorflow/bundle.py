@@ -1,17 +1,20 @@
-"""TensorFlow's checkpoints, of either format, read without TensorFlow. Imports no Keras."""
+"""TensorFlow's checkpoints, of either format, read without TensorFlow."""
 
 import os
+from collections.abc import Callable, Iterable
+from operator import itemgetter
 from pathlib import Path
 
 from keras_resnet.checkpoints.formats.tensorflow import v1, v2
 from keras_resnet.checkpoints.formats.tensorflow.protobuf import Message
 from keras_resnet.checkpoints.formats.tensorflow.table import Table, is_table
-from keras_resnet.checkpoints.formats.tensorflow.tensors import Tensor
-from keras_resnet.checkpoints.formats.tensors import Array
-from keras_resnet.utils.errors import damage_as_value_error
+from keras_resnet.checkpoints.formats.tensors import Array, TensorSpec
+from keras_resnet.utils.errors import damage_as_value_error, import_optional
 
 _INDEX = ".index"
 _KIND = "a TensorFlow checkpoint"
+
+Numbers = Callable[[], bytes]  # reads those of a tensor
 
 
 class Bundle:
@@ -25,11 +28,11 @@ class Bundle:
         dtypes: by name, sorted; bfloat16, which NumPy lacks, is read as float32.
     """
 
-    def __init__(self, path: Path, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, path: Path, tensors: Iterable[tuple[str, TensorSpec, Numbers]]) -> None:
         self.path = path
-        self._tensors = dict(sorted(tensors.items()))
-        self.shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
-        self.dtypes = {name: tensor.kind.dtype for name, tensor in self._tensors.items()}
+        self._tensors = {name: (tensor, numbers) for name, tensor, numbers in sorted(tensors, key=itemgetter(0))}
+        self.shapes = {name: tensor.shape for name, (tensor, _) in self._tensors.items()}
+        self.dtypes = {name: str(tensor.dtype) for name, (tensor, _) in self._tensors.items()}
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Bundle":
@@ -40,7 +43,9 @@ class Bundle:
 
         Raises:
             ValueError: if it is no checkpoint, or is damaged; names it and says why.
+            ImportError: if google-crc32c is missing, without which damage could pass for weights.
         """
+        import_optional("google_crc32c", "checkpoints")
         with damage_as_value_error(_KIND, path):
             file = next(filter(is_table, _files(path)), None)
             if file is None:
@@ -52,7 +57,7 @@ class Bundle:
                 raise ValueError("it has no header")
             header, prefix = Message(value), file.removesuffix(_INDEX)
             tensors = v1.tensors(table, header) if file == prefix else v2.tensors(table, header, prefix)
-            return cls(Path(os.fsdecode(path)), dict(tensors))
+            return cls(Path(os.fsdecode(path)), tensors)
 
     def read(self, name: str) -> Array:
         """Reads a tensor and checks it; returns a new array.
@@ -61,9 +66,9 @@ class Bundle:
             ValueError: if it is damaged, or was saved in slices; names it and the checkpoint, and says why.
             KeyError: if there is none of this name in `shapes`.
         """
-        tensor = self._tensors[name]
+        tensor, numbers = self._tensors[name]
         with damage_as_value_error(_KIND, self.path, f"{name!r} of "):
-            return tensor.read()
+            return tensor.array(numbers())
 
 
 def is_checkpoint(path: str | os.PathLike[str]) -> bool:
@@ -75,5 +80,5 @@ def is_checkpoint(path: str | os.PathLike[str]) -> bool:
 
 
 def _files(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """The files that may be the table of a checkpoint."""
+    """Returns the files that may be the table of a checkpoint."""
     return os.fsdecode(path) + _INDEX, os.fsdecode(path)

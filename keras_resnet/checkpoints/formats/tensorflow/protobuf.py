@@ -1,14 +1,17 @@
-"""The wire format of Protocol Buffers, as much of it as TensorFlow's files use. Imports no Keras.
+"""The wire format of Protocol Buffers, as much of it as TensorFlow's files use.
 
 Described at protobuf.dev/programming-guides/encoding; here too what is malformed is a `ValueError`.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from functools import reduce
+from typing import Any, TypeVar
 
 import numpy as np
 
 _PIECE = 1 << 16
+
+Value = TypeVar("Value", int, memoryview)
 
 
 class Message:
@@ -19,26 +22,15 @@ class Message:
 
     def integer(self, field: int) -> int:
         """Returns an unsigned number (of a negative one its two's complement); 0 where it is missing."""
-        last = 0
-        for value in self._values(field):
-            if not isinstance(value, int):
-                raise ValueError(f"field {field} of a message is no number")
-            last = value
-        return last
+        return _last(self._values(field, int), 0)
 
     def blobs(self, field: int) -> Iterator[memoryview]:
         """Yields the bytes of a field, as often as it is there."""
-        for value in self._values(field):
-            if isinstance(value, int):
-                raise ValueError(f"field {field} of a message is a number")
-            yield value
+        return self._values(field, memoryview)
 
     def blob(self, field: int) -> memoryview:
         """Returns the bytes of a field; none where it is missing."""
-        last = memoryview(b"")
-        for last in self.blobs(field):  # noqa: B007
-            pass
-        return last
+        return _last(self.blobs(field), memoryview(b""))
 
     def messages(self, field: int) -> Iterator["Message"]:
         """Yields the messages in a field."""
@@ -48,8 +40,18 @@ class Message:
         """Returns the message in a field; an empty one where it is missing."""
         return Message(self.blob(field))
 
-    def _values(self, field: int) -> Iterator[int | memoryview]:
-        return (value for number, value in _fields(self._data) if number == field)
+    def _values(self, field: int, kind: type[Value]) -> Iterator[Value]:
+        """Yields what a field holds, as often as it is there."""
+        for number, value in _fields(self._data):
+            if number == field:
+                if not isinstance(value, kind):
+                    raise ValueError(f"field {field} of a message is {'a' if kind is memoryview else 'no'} number")
+                yield value
+
+
+def _last(values: Iterator[Value], default: Value) -> Value:
+    """Returns the last of some values, which is the one that counts, and holds no other."""
+    return reduce(lambda _, value: value, values, default)
 
 
 def varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -82,7 +84,7 @@ def varints(data: memoryview) -> Iterator[np.ndarray[Any, np.dtype[np.uint64]]]:
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of a message: number and value."""
+    """Yields the fields of a message: number and value."""
     at = 0
     while at < len(data):
         tag, at = varint(data, at)

@@ -1,15 +1,16 @@
-"""Immutable tables of sorted keys, block by block. Imports no Keras.
+"""LevelDB's tables: files of sorted keys and values in blocks, with CRC-32C checksums, plain or compressed by Snappy.
 
-Described in LevelDB's table_format.md; what is malformed is a `ValueError`, which does not name the file.
+Described in LevelDB's table_format.md and Snappy's format_description.txt; what is malformed is a `ValueError`, which
+does not name the file.
 """
 
 import os
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from keras_resnet.checkpoints.formats.tensorflow.crc32c import crc32c, masked
 from keras_resnet.checkpoints.formats.tensorflow.protobuf import varint
-from keras_resnet.checkpoints.formats.tensorflow.snappy import decompress
+from keras_resnet.checkpoints.formats.tensors import read_bytes
+from keras_resnet.utils.errors import import_optional
 
 _MAGIC = bytes.fromhex("57fb808b247547db")
 _FOOTER = 48
@@ -23,7 +24,7 @@ def is_table(path: str) -> bool:
     """Tells by its end whether a file is a table; what is no file, or not there, is none."""
     if not os.path.isfile(path) or os.path.getsize(path) < _FOOTER:
         return False
-    return _read(path, os.path.getsize(path) - len(_MAGIC), len(_MAGIC)) == _MAGIC
+    return read_bytes(path, os.path.getsize(path) - len(_MAGIC), len(_MAGIC)) == _MAGIC
 
 
 class Table:
@@ -36,7 +37,7 @@ class Table:
     def __init__(self, path: str) -> None:
         self.path = path
         end = os.path.getsize(path) - _FOOTER
-        footer = memoryview(_read(path, end, _FOOTER))
+        footer = memoryview(read_bytes(path, end, _FOOTER))
         _, at = _handle(footer, 0)  # what the metaindex points to, filters, TensorFlow doesn't write
         (index, size), _ = _handle(footer, at)
         self._last: list[bytes] = []  # of each block a key that none of its own comes after, but all of the next
@@ -68,35 +69,65 @@ class Table:
             yield from _ordered(self._block(start, size, start + size + _TRAILER), last, self._last[block])
 
     def _block(self, start: int, size: int, end: int) -> memoryview:
-        """The checked contents of a block that must end before a position."""
+        """Reads the checked contents of a block, which must end before a position."""
         if start + size + _TRAILER > end:
             raise ValueError("a block ends past the end of what can hold it")
-        data = memoryview(_read(self.path, start, size + _TRAILER))
-        if masked(crc32c(data[: size + 1])) != int.from_bytes(data[size + 1 :], "little"):
+        data = memoryview(read_bytes(self.path, start, size + _TRAILER))
+        if masked_crc32c(bytes(data[: size + 1])) != int.from_bytes(data[size + 1 :], "little"):
             raise ValueError(f"the checksum of the block at {start} is wrong")
         if data[size] > 1:
             raise ValueError(f"the block at {start} is compressed in an unknown way, {data[size]}")
         return memoryview(decompress(data[:size])) if data[size] else data[:size]
 
 
-def _read(path: str, start: int, size: int) -> bytes:
-    with open(path, "rb") as file:
-        file.seek(start)
-        data = file.read(size)
-    if len(data) != size:
-        raise ValueError("it is truncated")
-    return data
+def masked_crc32c(data: bytes) -> int:
+    """Computes the checksum of bytes as it is stored beside them; google-crc32c must be installed."""
+    crc = int(import_optional("google_crc32c", "checkpoints").value(data))
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def decompress(data: memoryview) -> bytearray:
+    """Decompresses data in Snappy's raw format."""
+    size, at = varint(data, 0)
+    if 3 * size > 64 * (len(data) - at):  # no 3 bytes become more than 64, whatever they say
+        raise ValueError(f"{len(data)} compressed bytes can't hold {size}")
+    out = bytearray()
+    while at < len(data):
+        tag, at = data[at], at + 1
+        length = (tag >> 2) + 1
+        if tag & 3 == 0:
+            if length > 60:
+                length, at = _little(data, at, length - 60)
+                length += 1
+            if length > len(data) - at:
+                raise ValueError("compressed data are cut off")
+            out += data[at : at + length]
+            at += length
+        else:
+            if tag & 3 == 1:
+                length = (tag >> 2 & 7) + 4
+                offset, at = _little(data, at, 1)
+                offset |= tag >> 5 << 8
+            else:
+                offset, at = _little(data, at, 2 if tag & 3 == 2 else 4)
+            if not 0 < offset <= len(out):
+                raise ValueError("compressed data repeat what is not there")
+            start = len(out) - offset
+            out += (out[start : start + length] * (length // offset + 1))[:length]
+    if len(out) != size:
+        raise ValueError(f"compressed data are not the {size} bytes that they should be")
+    return out
 
 
 def _handle(data: memoryview, at: int) -> tuple[tuple[int, int], int]:
-    """Where a block lies, and its size; and where that ends."""
+    """Reads where a block lies, and its size; returns them and where they end."""
     start, at = varint(data, at)
     size, at = varint(data, at)
     return (start, size), at
 
 
 def _ordered(block: memoryview, after: bytes | None = None, last: bytes | None = None) -> Iterator[Entry]:
-    """The entries of a block, whose keys must ascend, from after one key up to another."""
+    """Yields the entries of a block, whose keys must ascend, from after one key up to another."""
     for key, value in _entries(block):
         if (after is not None and key <= after) or (last is not None and key > last):
             raise ValueError(f"its keys are not in order: {key!r}")
@@ -105,7 +136,7 @@ def _ordered(block: memoryview, after: bytes | None = None, last: bytes | None =
 
 
 def _entries(block: memoryview) -> Iterator[Entry]:
-    """The entries of a block: each key follows from that before."""
+    """Yields the entries of a block: each key follows from that before."""
     restarts = int.from_bytes(block[-4:], "little")
     end = len(block) - 4 * (restarts + 1)
     if end < 0:
@@ -124,3 +155,10 @@ def _entries(block: memoryview) -> Iterator[Entry]:
         at += own
         yield key, block[at : at + size]
         at += size
+
+
+def _little(data: memoryview, at: int, size: int) -> tuple[int, int]:
+    """Reads a number of a fixed size; returns it and where it ends."""
+    if size > len(data) - at:
+        raise ValueError("compressed data are cut off")
+    return int.from_bytes(data[at : at + size], "little"), at + size

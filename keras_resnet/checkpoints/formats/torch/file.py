@@ -1,13 +1,12 @@
-"""PyTorch's files of weights, of either format, read without PyTorch. Imports no Keras."""
+"""PyTorch's files of weights, of either format, read without PyTorch."""
 
 import io
 import os
 from pathlib import Path
 from typing import BinaryIO
 
-from keras_resnet.checkpoints.formats.tensors import Array
+from keras_resnet.checkpoints.formats.tensors import Array, TensorSpec
 from keras_resnet.checkpoints.formats.torch.pickles import Pickle, Source, find_tensors
-from keras_resnet.checkpoints.formats.torch.tensors import Tensor
 from keras_resnet.checkpoints.formats.zips import Member, Record, find_records, read_directory
 from keras_resnet.utils.errors import damage_as_value_error
 
@@ -33,13 +32,13 @@ class TorchFile:
         dtypes: by name, sorted; bfloat16, which NumPy lacks, is read as float32.
     """
 
-    def __init__(self, path: Path, tensors: dict[str, Tensor], records: Records) -> None:
+    def __init__(self, path: Path, tensors: dict[str, TensorSpec], records: Records) -> None:
         self.path = path
         self._tensors = dict(sorted(tensors.items()))
         self._records = records
         self._checked: set[str] = set()
         self.shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
-        self.dtypes = {name: tensor.kind.dtype.name for name, tensor in self._tensors.items()}
+        self.dtypes = {name: str(tensor.dtype) for name, tensor in self._tensors.items()}
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "TorchFile":
@@ -74,11 +73,11 @@ class TorchFile:
             KeyError: if there is none of this name in `shapes`.
         """
         tensor = self._tensors[name]
-        record = self._records[tensor.key]
+        record = self._records[tensor.part]
         with damage_as_value_error(_KIND, self.path, f"{name!r:.199} of "), _open(self.path) as file:
-            if tensor.key not in self._checked:  # many tensors may be in one
+            if tensor.part not in self._checked:  # many tensors may be in one
                 record.check(file)
-                self._checked.add(tensor.key)
+                self._checked.add(tensor.part)
             return tensor.array(record.read(file, tensor.start, tensor.size))
 
 
@@ -93,7 +92,7 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
 
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
-    """An open file; what is no file, as a pipe that would block, is refused."""
+    """Opens a file; what is no file, as a pipe that would block, is refused."""
     if not os.path.isfile(path):
         raise ValueError("it is no file" if os.path.exists(path) else "there is no such file")
     return open(path, "rb")
@@ -107,13 +106,13 @@ def _is_tar(file: BinaryIO) -> bool:
 
 
 def _tops(members: dict[str, Member]) -> list[str]:
-    """The folders of a zip in which there is a pickle."""
+    """Finds the folders of a zip in which there is a pickle."""
     paths = [name.split("/") for name in members]
     return [path[0] for path in paths if path[1:] == ["data.pkl"]]
 
 
 def _read_zip(file: BinaryIO) -> tuple[object, Records]:
-    """What a zip holds, and where its storages are."""
+    """Reads what a zip holds, and finds its storages."""
     members = read_directory(file)
     tops = _tops(members)
     if not tops:
@@ -142,7 +141,7 @@ def _read_zip(file: BinaryIO) -> tuple[object, Records]:
 
 
 def _read_stream(file: BinaryIO) -> tuple[object, Records]:
-    """What a stream holds, and where its storages are; after the signature come four pickles and the storages."""
+    """Reads what a stream holds, and finds its storages; after the signature come four pickles and the storages."""
     end = file.seek(0, os.SEEK_END)
     file.seek(len(_LEGACY))
     source = Source(file, min(_PICKLE, end))
@@ -154,13 +153,14 @@ def _read_stream(file: BinaryIO) -> tuple[object, Records]:
         case _:
             raise ValueError("its byte order is not said to be little, and no other is read")
     pickle, keys = Pickle(source), Pickle(source).value
-    storages, records, at = pickle.whole_storages(), Records(), file.tell()
+    records: Records = {}
+    storages, at = pickle.whole_storages(), file.tell()
     for key in keys if isinstance(keys, list) else ():
         if not isinstance(key, str) or key not in storages or key in records:
             raise ValueError("its list of storages has a key of none, or one twice")
         size = storages[key].size
         count = int.from_bytes(Record(at, _COUNT).read(file, 0, _COUNT), "little", signed=True)
-        if count * storages[key].kind.stored.itemsize != size:
+        if count * storages[key].number_type.stored.itemsize != size:
             raise ValueError(f"the storage {key!r:.99} has {count} numbers, which are not {size} bytes")
         records[key] = Record(at + _COUNT, size)
         at += _COUNT + size

@@ -1,4 +1,4 @@
-"""What PyTorch's pickles mean by what they name: plain values, made without calling anything. Imports no Keras.
+"""Functions and types that PyTorch's pickles name: plain values stand for them, and nothing is called.
 
 Sources: torch/_utils.py, torch/serialization.py; what a file of weights doesn't need is a `ValueError`.
 """
@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from keras_resnet.checkpoints.formats.torch.tensors import KINDS, Kind, Storage, Tensor, place
+from keras_resnet.checkpoints.formats.tensors import NumberType, TensorSpec
+from keras_resnet.checkpoints.formats.torch.tensors import NUMBER_TYPES, Storage, tensor_in_storage
 
 _FUNCTIONS = {
     "__builtin__.set",
@@ -27,7 +28,7 @@ _TORCHSCRIPT = "__torch__."
 
 @dataclass(frozen=True)
 class Function:
-    """What a pickle names to have it called, and what here never is.
+    """A function that a pickle names to have it called, and that here never is.
 
     Attributes:
         name: with its module.
@@ -36,10 +37,10 @@ class Function:
     name: str
 
 
-def named(name: str) -> Kind | Function:
+def resolve(name: str) -> NumberType | Function:
     """Returns what a name stands for, without a look into any program."""
-    if name in KINDS:
-        return KINDS[name]
+    if name in NUMBER_TYPES:
+        return NUMBER_TYPES[name]
     if name.startswith(_TORCHSCRIPT):
         raise ValueError(
             "it is a program of TorchScript, and only tensors in plain containers are read; if you trust it, "
@@ -54,7 +55,7 @@ def named(name: str) -> Kind | Function:
     return Function(name)
 
 
-def call(function: object, arguments: tuple[object, ...]) -> object:
+def rebuild(function: object, arguments: tuple[object, ...]) -> object:
     """Returns what a function of PyTorch's would have returned, as far as weights need it."""
     if not isinstance(function, Function):
         raise ValueError(f"a pickle calls a {type(function).__name__}")
@@ -72,14 +73,14 @@ def call(function: object, arguments: tuple[object, ...]) -> object:
         case "device", (str(),) | (str(), int()):
             return None
         case "_rebuild_tensor", (Storage() as storage, offset, shape, strides):
-            return place(storage, storage.kind, offset, shape, strides)
+            return tensor_in_storage(storage, storage.number_type, offset, shape, strides)
         case "_rebuild_tensor_v2", (Storage() as storage, offset, shape, strides, _, _):
-            return place(storage, storage.kind, offset, shape, strides)
-        case "_rebuild_tensor_v3", (Storage() as storage, offset, shape, strides, _, _, Kind() as kind):
-            return place(storage, kind, offset, shape, strides)
-        case "_rebuild_parameter", (Tensor() as tensor, _, _):
+            return tensor_in_storage(storage, storage.number_type, offset, shape, strides)
+        case "_rebuild_tensor_v3", (Storage() as storage, offset, shape, strides, _, _, NumberType() as number_type):
+            return tensor_in_storage(storage, number_type, offset, shape, strides)
+        case "_rebuild_parameter", (TensorSpec() as tensor, _, _):
             return tensor
-        case "Parameter", (Tensor() as tensor,) | (Tensor() as tensor, bool()):
+        case "Parameter", (TensorSpec() as tensor,) | (TensorSpec() as tensor, bool()):
             return tensor
     raise ValueError(f"{function.name!r} is called as PyTorch doesn't")
 
@@ -89,7 +90,7 @@ def check_state(of: object, state: object) -> None:
     match of, state:
         case dict(), dict():
             return
-        case Tensor(), (bool(), bool(), dict()):
+        case TensorSpec(), (bool(), bool(), dict()):
             return
     raise ValueError(f"a {type(of).__name__} is given a state, and weights have none")
 
@@ -98,23 +99,23 @@ def read_storage(words: Any) -> dict[str, Storage]:
     """Reads a persistent id: a storage by its key, and then, by its own key, the part of it that is meant, if any."""
     view: Any = None
     match words:
-        case ("storage", Kind() as kind, str(key), str(), int(count)) if count >= 0:
+        case ("storage", NumberType() as number_type, str(key), str(), int(count)) if count >= 0:
             pass
-        case ("storage", Kind() as kind, str(key), str(), int(count), view) if count >= 0:
+        case ("storage", NumberType() as number_type, str(key), str(), int(count), view) if count >= 0:
             pass
         case _:
             raise ValueError("a storage is not described as PyTorch does it")
-    width = kind.stored.itemsize
-    storages = {key: Storage(key, kind, 0, count * width)}
+    width = number_type.stored.itemsize
+    storages = {key: Storage(key, number_type, 0, count * width)}
     match view:
         case None:
             return storages
         case (str(part), int(start), int(size)) if part != key and min(start, size) >= 0 and start + size <= count:
-            return storages | {part: Storage(key, kind, start * width, size * width)}
+            return storages | {part: Storage(key, number_type, start * width, size * width)}
     raise ValueError(f"a part of the storage {key!r:.99} is outside of it")
 
 
-def fill(into: dict[str, object], pairs: Iterable[tuple[object, object]]) -> None:
+def set_items(into: dict[str, object], pairs: Iterable[tuple[object, object]]) -> None:
     """Puts pairs into a dictionary, each under the string that its key is in a name."""
     for key, value in pairs:
         if type(key) is not str and type(key) is not int:
@@ -125,12 +126,12 @@ def fill(into: dict[str, object], pairs: Iterable[tuple[object, object]]) -> Non
 
 
 def _ordered(pairs: list[object]) -> dict[str, object]:
-    """A dictionary of a list of pairs."""
+    """Makes a dictionary of a list of pairs."""
     into: dict[str, object] = {}
     for pair in pairs:
         match pair:
             case [key, value]:
-                fill(into, [(key, value)])
+                set_items(into, [(key, value)])
             case _:
                 raise ValueError("a dictionary is made of what are no pairs")
     return into

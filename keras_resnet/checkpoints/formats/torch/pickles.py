@@ -1,4 +1,4 @@
-"""The pickles in PyTorch's files, read by an interpreter that calls nothing. Imports no Keras.
+"""The pickles in PyTorch's files, read by an interpreter that calls nothing.
 
 Source: pickletools, for the opcodes, of which it knows those that torch.save writes; anything else is a `ValueError`.
 """
@@ -8,8 +8,9 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
-from keras_resnet.checkpoints.formats.torch.globals import call, check_state, fill, named, read_storage
-from keras_resnet.checkpoints.formats.torch.tensors import Storage, Tensor
+from keras_resnet.checkpoints.formats.tensors import TensorSpec
+from keras_resnet.checkpoints.formats.torch.globals import check_state, read_storage, rebuild, resolve, set_items
+from keras_resnet.checkpoints.formats.torch.tensors import Storage
 
 _OPCODES = 1 << 19  # enough for 10 000 tensors; a ResNet-152 with its optimizer has 1400
 _NAMES = 1 << 25  # bytes, roughly, that the names of all that is in the containers take
@@ -70,7 +71,7 @@ _LITERALS: dict[bytes, Callable[[Source], object]] = {
     pickle.BINFLOAT: lambda source: source.number(">d"),
     pickle.BINUNICODE: lambda source: source.text("<I"),
     pickle.SHORT_BINSTRING: lambda source: source.text("B"),  # Python 2
-    pickle.GLOBAL: lambda source: named(source.name()),
+    pickle.GLOBAL: lambda source: resolve(source.name()),
 }
 _TUPLES = {pickle.TUPLE1: 1, pickle.TUPLE2: 2, pickle.TUPLE3: 3}
 _INDICES = {pickle.BINPUT: "B", pickle.BINGET: "B", pickle.LONG_BINPUT: "<I", pickle.LONG_BINGET: "<I"}
@@ -157,13 +158,13 @@ class Pickle:
             raise ValueError("a pickle is longer than that of any weights")
 
     def _top(self) -> object:
-        """What is last on the stack."""
+        """Returns what is last on the stack."""
         if not self._stack:
             raise ValueError("a pickle uses what it has not made")
         return self._stack[-1]
 
     def _pop(self, count: int) -> list[object]:
-        """So many from the end of the stack, which leave it."""
+        """Takes so many from the end of the stack."""
         if len(self._stack) < count:
             raise ValueError("a pickle uses what it has not made")
         items = self._stack[-count:]
@@ -171,7 +172,7 @@ class Pickle:
         return items
 
     def _marked(self) -> list[object]:
-        """All since the last mark, which leaves with them."""
+        """Takes all since the last mark, and the mark."""
         if not self._below:
             raise ValueError("a pickle goes back to a mark that it has not made")
         items, self._stack = self._stack, self._below.pop()
@@ -189,30 +190,30 @@ class Pickle:
             raise ValueError(f"a pickle puts keys into a {type(into).__name__}")
         if len(items) % 2:
             raise ValueError("a key has no value")
-        fill(into, zip(items[::2], items[1::2], strict=True))
+        set_items(into, zip(items[::2], items[1::2], strict=True))
 
     def _storage(self, words: object) -> Storage:
-        """The storage, or the part of one, that a persistent id means; all that is said of one must agree."""
+        """Finds the storage, or the part of one, of a persistent id; all that is said of one must agree."""
         for key, storage in read_storage(words).items():
             if self.storages.setdefault(key, storage) != storage:
                 raise ValueError(f"the storage {key!r:.99} is described in two ways")
         return storage
 
     def _call(self, function: object, arguments: object) -> object:
-        """What a function is said to return, of arguments that may be long lists which are used again and again."""
+        """Rebuilds what a function returns, of arguments that may be long lists which are used again and again."""
         if not isinstance(arguments, tuple):
             raise ValueError(f"a pickle calls with a {type(arguments).__name__}")
         self._spend(sum(len(argument) for argument in arguments if isinstance(argument, list | dict)))
-        return call(function, arguments)
+        return rebuild(function, arguments)
 
 
-def find_tensors(value: object) -> dict[str, Tensor]:
+def find_tensors(value: object) -> dict[str, TensorSpec]:
     """Finds every tensor in nested containers; its name is the keys and positions on the way there, joined by dots."""
-    tensors: dict[str, Tensor] = {}
+    tensors: dict[str, TensorSpec] = {}
     nodes, left = [("", value)], _NAMES
     while nodes:
         name, node = nodes.pop()
-        if isinstance(node, Tensor):
+        if isinstance(node, TensorSpec):
             if name in tensors:
                 raise ValueError(f"it holds two tensors of the name {name!r:.99}")
             tensors[name] = node
@@ -226,7 +227,7 @@ def find_tensors(value: object) -> dict[str, Tensor]:
 
 
 def _items(node: object) -> Iterable[tuple[object, object]]:
-    """The keys, or positions, and items of a container; of anything else none."""
+    """Returns the keys, or positions, and items of a container; of anything else none."""
     if isinstance(node, dict):
         return node.items()
     return enumerate(node) if isinstance(node, list | tuple) else ()

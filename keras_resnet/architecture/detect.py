@@ -14,7 +14,7 @@ _LARGEST = 1 << 16  # of the numbers in a convolution's config
 
 
 def plans_of_config(config: Any) -> dict[str, tuple[Plan, str | None]]:
-    """Returns plan and stem pool of each network in a `.keras` file, from its `config.json`, by scope; channels in are unknown.
+    """Reads plan and stem pool of each network, by scope, from a `.keras` file's config; channels in are unknown.
 
     A scope is what the names of the file's tensors begin with.
     """

@@ -12,7 +12,7 @@ __all__ = ["Stem", "Variant"]
 
 @dataclass(frozen=True)
 class Stem:
-    """The stem, in front of the first residual unit: one convolution and, for large images, a 3x3 max pool of stride 2."""
+    """The stem: one convolution and, for large images, a 3x3 max pool of stride 2."""
 
     kernel: int = 7
     width: int = 64

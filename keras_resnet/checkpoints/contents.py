@@ -70,7 +70,7 @@ class NetworkInFile:
         return self.family.ours(self.source.read(f"{self.scope}{name}"))  # type: ignore[no-any-return]
 
     def fitting(self) -> list[Variant]:
-        """Returns the published networks that have exactly its convolutions, in each lineage that makes another one of them."""
+        """Returns the published networks that have exactly its convolutions, in each lineage that makes another."""
         return fitting(self.family, self.tensors)
 
 

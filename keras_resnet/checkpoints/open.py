@@ -71,6 +71,8 @@ def download(row: Checkpoint, otherwise: str = "take another file") -> Path:
     """
     if row.url.endswith(".safetensors"):
         import_optional("safetensors", "checkpoints")
+    if row.member:  # a checkpoint of TensorFlow's
+        import_optional("google_crc32c", "checkpoints")
     check = partial(check_archive, member=row.member) if row.member else open_source
     path = fetch(row.url, row.name, row.digest, otherwise=otherwise, check=check)
     return extract(path, row.member, row.member) if row.member else path
@@ -104,7 +106,7 @@ def exists(path: object) -> bool:
 
 
 def neighbour(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads the `config.json` beside a file of Hugging Face's hub; returns an empty dict where there is none, or another one."""
+    """Reads the `config.json` beside a file of Hugging Face's hub; {} where there is none, or another one."""
     config = Path(os.fsdecode(path)).with_name("config.json")
     try:
         if not config.is_file() or config.stat().st_size > _LARGEST_CONFIG:

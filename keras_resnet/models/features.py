@@ -147,7 +147,7 @@ def unit_end_points(outputs: Mapping[str, Tensor], unit: Unit, scope: str) -> di
 
 
 def end_point(outputs: Mapping[str, Tensor], conv: str) -> Tensor:
-    """Returns what TF-Slim takes for a convolution's output: its activation, its norm or itself, the last that it has."""
+    """Returns what TF-Slim takes for a convolution's output: its activation, norm or itself, the last that it has."""
     return next(outputs[name] for layer in ("relu", "bn", "conv") if (name := f"{conv}_{layer}") in outputs)
 
 

@@ -316,13 +316,17 @@ def test_a_tf_slim_archive_is_unpacked_and_loaded(
     assert len(published.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("module", "key"),
+    [("safetensors", "timm/resnetv2_18.ra4_e3600_r224_in1k"), ("google_crc32c", "slim/resnet_v2_50")],
+)
 def test_what_reads_a_file_is_asked_for_before_it_is_fetched(
-    published: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: str, key: str, published: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setenv("KERAS_RESNET_MIRROR", published.url)
-    with pytest.raises(ImportError, match=r"needs safetensors: pip install 'keras3-resnet\[checkpoints\]'"):
-        keras_resnet.ResNet18V2(weights="timm/resnetv2_18.ra4_e3600_r224_in1k")
+    with pytest.raises(ImportError, match=rf"needs {module}: pip install 'keras3-resnet\[checkpoints\]'"):
+        keras_resnet.ResNet(keras_resnet.list_weights()[key].network, False, key)
     assert published.requests == []
 
 

@@ -70,7 +70,7 @@ _EXPORTS = {
     "keras_resnet.models.weights.save": ("save_weights",),
     "keras_resnet.data.transforms": ("Preprocessing", "preprocessing_for"),
     "keras_resnet.graph.fold": ("fold_batch_norm",),
-    "keras_resnet.graph.optimize": ("optimize_for_inference", "optimize_for_training"),
+    "keras_resnet.graph.optimize": ("optimize_for_inference", "optimize_for_training", "restore"),
     "keras_resnet.graph.delete_units": ("delete_units",),
 }
 _MODULES = (

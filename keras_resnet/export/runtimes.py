@@ -14,9 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.graph.data_format import relaid
+from keras_resnet.graph.data_format import to_data_format
 from keras_resnet.graph.fold import fold_batch_norm
-from keras_resnet.models.functional import rebuild
+from keras_resnet.models.functional import Rewriter
 from keras_resnet.utils.errors import check_choice, check_positive
 from keras_resnet.utils.files import atomic_files
 
@@ -111,7 +111,7 @@ def export(
     with TemporaryDirectory() as folder, atomic_files(target) as part:
         folded = fold_batch_norm(model)
         if backend == "tensorflow" and any(_is_channels_first(layer) for layer in folded.layers):
-            folded = relaid(folded, "channels_last")
+            folded = to_data_format(folded, "channels_last")
         keras.Model(folded.inputs[0], folded.output, name=model.name).save(Path(folder, "model.keras"))
         np.savez(Path(folder, "images.npz"), *batches)
         request = {"format": format, "path": str(part), "shape": shape}
@@ -180,15 +180,24 @@ def _input_shape(model: keras.Model, image_size: int | None) -> tuple[int | None
 
 
 def _in_float32(model: keras.Model) -> keras.Model:
-    """The model, or where layers compute in another precision, one with its weights that does not."""
+    """Returns the model, or where layers compute in another precision, one with its weights that does not."""
+    halves = any(_is_half(layer) for layer in model.layers if not isinstance(layer, keras.layers.InputLayer))
+    return _InFloat32().rewrite(model) if halves else model
 
-    def make(layer: Any) -> Any:
-        if isinstance(layer, keras.Layer) and "float" in layer.compute_dtype and layer.compute_dtype != "float32":
+
+def _is_half(layer: Any) -> bool:
+    """Whether a layer computes in another precision than float32."""
+    return isinstance(layer, keras.Layer) and "float" in layer.compute_dtype and layer.compute_dtype != "float32"
+
+
+class _InFloat32(Rewriter):
+    """Makes every layer one that computes in float32."""
+
+    def make(self, layer: Any) -> Any:
+        """Returns a layer of the same config, in float32."""
+        if _is_half(layer):
             return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
-        return None
-
-    halves = any(make(layer) for layer in model.layers if not isinstance(layer, keras.layers.InputLayer))
-    return rebuild(model, make, lambda _, layer, *args, **options: layer(*args, **options)) if halves else model
+        return super().make(layer)
 
 
 def _is_channels_first(layer: Any) -> bool:

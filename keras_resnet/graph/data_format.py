@@ -1,11 +1,11 @@
-"""A model laid out anew: its feature maps in the other data format, between inputs and outputs as they were."""
+"""Rebuilds a model with feature maps in the other data format."""
 
 from typing import Any
 
 import keras
 from keras import layers
 
-from keras_resnet.models.functional import alike, read, rebuild
+from keras_resnet.models.functional import Rewriter, copy_layer, read_graph
 
 _SPATIAL = (
     *(layers.Conv2D, layers.DepthwiseConv2D, layers.ZeroPadding2D, layers.Cropping2D),
@@ -21,7 +21,7 @@ _PERMUTATIONS = {"channels_first": (3, 1, 2), "channels_last": (2, 3, 1)}  # to 
 _AXES = {"channels_first": 1, "channels_last": 3}  # of channels
 
 
-def relaid(model: keras.Model, data_format: str) -> keras.Model:
+def to_data_format(model: keras.Model, data_format: str) -> keras.Model:
     """Makes a model of the same function and weights, whose feature maps are of a data format.
 
     PyTorch computes channels_first, and does it best on memory that is laid out channels_last, which `Permute` gives
@@ -32,53 +32,66 @@ def relaid(model: keras.Model, data_format: str) -> keras.Model:
         model: with a graph.
         data_format: "channels_first" or "channels_last".
     """
-    inner, outer = _PERMUTATIONS[data_format], _PERMUTATIONS[_OTHER[data_format]]
-    graph = read(model)
-    ends = {id(layer): layer for layer in graph.ends}
-    pairs = [(relu, conv) for relu, conv in graph.followers() if id(relu) not in ends and _joins(relu, conv)]
-    relus, convs = {id(relu) for relu, _ in pairs}, {id(conv) for _, conv in pairs}
-    may_turn = [layer for layer in ends.values() if _turns(layer, data_format) or type(layer) in _POINTWISE]
-    names: dict[int, str | None] = {id(layer): layer.name for layer in may_turn}  # for what comes after them
-    maps: dict[int, tuple[Any, Any]] = {}  # each in the other format and in this, by the id of the former
+    return _ToDataFormat(model, data_format).rewrite(model)
 
-    def make(layer: Any) -> Any:
-        changes = _turned(layer, data_format) if _turns(layer, data_format) else {}
-        changes |= {"activation": "relu"} if id(layer) in convs else {}
-        changes |= {"name": free(f"{layer.name}_inside")} if id(layer) in names else {}
-        return alike(layer, **changes) if changes else None
 
-    def free(name: str) -> str:
-        return free(f"{name}_inside") if any(call.layer.name == name for call in graph.calls) else name
+class _ToDataFormat(Rewriter):
+    """Turns what works on maps; of a map that comes out, both formats are kept for what takes it."""
 
-    def named(y: Any, old: Any) -> Any:
-        return layers.Identity(dtype=y.dtype, name=name_of(old))(y) if id(old) in names else y
+    def __init__(self, model: keras.Model, data_format: str) -> None:
+        super().__init__()
+        graph = read_graph(model)
+        ends = {id(layer): layer for layer in graph.ends}
+        pairs = [(relu, conv) for relu, conv in graph.followers() if id(relu) not in ends and _joins(relu, conv)]
+        self.data_format = data_format
+        self.relus, self.convs = {id(relu) for relu, _ in pairs}, {id(conv) for _, conv in pairs}
+        may_turn = [layer for layer in ends.values() if _turns(layer, data_format) or type(layer) in _POINTWISE]
+        self.names: dict[int, str | None] = {id(layer): layer.name for layer in may_turn}  # for what comes after them
+        self.taken = {call.layer.name for call in graph.calls}
+        self.maps: dict[int, tuple[Any, Any]] = {}  # each in the other format and in this, by the id of the former
 
-    def name_of(old: Any) -> str | None:
-        name = names.get(id(old))
-        names.update({id(old): None} if name else {})  # a second call's is Keras' choice
-        return name
+    def make(self, layer: Any) -> Any:
+        """Returns a layer of the data format, with the ReLU that it takes over, under a name that is free."""
+        changes = _turned(layer, self.data_format) if _turns(layer, self.data_format) else {}
+        changes |= {"activation": "relu"} if id(layer) in self.convs else {}
+        changes |= {"name": self._free(f"{layer.name}_inside")} if id(layer) in self.names else {}
+        return copy_layer(layer, **changes)
 
-    def moved(x: Any) -> Any:
-        return maps[id(x)][1] if id(x) in maps else _permuted(x, inner)
-
-    def call(old: Any, new: Any, *args: Any, **options: Any) -> Any:
+    def call(self, old: Any, new: Any, *args: Any, **options: Any) -> Any:
+        """Returns a map in the other format, turned back from what a turned layer makes of maps in this."""
         if not args and "inputs" in options:
             args = (options.pop("inputs"),)
-        if id(old) in relus:
+        if id(old) in self.relus:
             return args[0]
         parts = args[0] if args and isinstance(args[0], (list, tuple)) else args[:1]
-        flows = type(old) in _POINTWISE and _elementwise(old) and parts and all(id(part) in maps for part in parts)
-        if not (_turns(old, data_format) or flows):
-            return named(new(*args, **options), old)
-        inputs = [moved(part) for part in parts]
+        flows = type(old) in _POINTWISE and _elementwise(old) and parts and all(id(part) in self.maps for part in parts)
+        if not (_turns(old, self.data_format) or flows):
+            return self._named(new(*args, **options), old)
+        inputs = [self._in_format(part) for part in parts]
         y = new(inputs if isinstance(args[0], (list, tuple)) else inputs[0], *args[1:], **options)
         if len(y.shape) != 4:
-            return named(y, old)
-        x = _permuted(y, outer, name_of(old))
-        maps[id(x)] = x, y
+            return self._named(y, old)
+        x = _permuted(y, _PERMUTATIONS[_OTHER[self.data_format]], self._name_of(old))
+        self.maps[id(x)] = x, y
         return x
 
-    return rebuild(model, make, call)
+    def _in_format(self, x: Any) -> Any:
+        """Returns a map in this format."""
+        return self.maps[id(x)][1] if id(x) in self.maps else _permuted(x, _PERMUTATIONS[self.data_format])
+
+    def _named(self, y: Any, old: Any) -> Any:
+        """Returns an output under the name of the layer that gave it before."""
+        return layers.Identity(dtype=y.dtype, name=self._name_of(old))(y) if id(old) in self.names else y
+
+    def _name_of(self, old: Any) -> str | None:
+        """Returns the name for what comes after a layer; a second call's is Keras' choice."""
+        name = self.names.get(id(old))
+        self.names.update({id(old): None} if name else {})
+        return name
+
+    def _free(self, name: str) -> str:
+        """Returns a name that no layer has."""
+        return self._free(f"{name}_inside") if name in self.taken else name
 
 
 def _turns(layer: Any, data_format: str) -> bool:
@@ -102,10 +115,11 @@ def _joins(relu: Any, conv: Any) -> bool:
 
 
 def _turned(layer: Any, data_format: str) -> dict[str, Any]:
-    """What of a layer's config says that maps are of a data format."""
+    """Returns what of a layer's config says that maps are of a data format."""
     norm = type(layer) is layers.BatchNormalization
     return {"axis": _AXES[data_format]} if norm else {"data_format": data_format}
 
 
 def _permuted(x: Any, axes: tuple[int, ...], name: str | None = None) -> Any:
+    """Returns a map with its axes in another order."""
     return layers.Permute(axes, dtype=x.dtype, name=name)(x)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_resnet.architecture.plans import Unit
-from keras_resnet.models.functional import rebuild
+from keras_resnet.models.functional import Rewriter
 from keras_resnet.models.inspection import Network, find_network
 from keras_resnet.utils.errors import check_choice
 
@@ -46,11 +46,10 @@ def delete_units(model: keras.Model, units: Iterable[str] | str, scope: str | No
         check_choice("units", name, tuple(known), f" These are the units of {model.name!r}.")
     sums = {name: layer for name in known if (layer := _sum(network, name))}
     length = max(len(unit.convs) for unit in known.values())
-    begins: dict[int, str] = {}
-    ends: dict[int, str] = {}
+    rewriter = _DeleteUnits()
     for name in names:
         if name in sums:
-            ends[id(sums[name])] = name
+            rewriter.sums[id(sums[name])] = name
         elif (
             sums
             or len(known[name].convs) < length
@@ -59,22 +58,9 @@ def delete_units(model: keras.Model, units: Iterable[str] | str, scope: str | No
             raise ValueError(f"`units`: {name!r} is not whole in {model.name!r}, which was cut inside it.")
         else:
             first, last = _plain(network, known[name])
-            begins[id(first)], ends[id(last)] = name, name
-    entered: dict[str, Any] = {}  # what each of the units without a shortcut takes
-    left = set(names)
-
-    def call(old: Any, new: Any, *args: Any, **options: Any) -> Any:
-        given = (*args, *options.values())[0]
-        if id(old) in begins:
-            entered[begins[id(old)]] = given
-        if id(old) not in ends:
-            return new(*args, **options)
-        name = ends[id(old)]
-        left.discard(name)
-        return given[0] if name in sums else entered[name]  # a sum is of shortcut and residual
-
-    lesioned = rebuild(model, lambda layer: None, call)
-    if left:
+            rewriter.begins[id(first)], rewriter.ends[id(last)] = name, name
+    lesioned = rewriter.rewrite(model)
+    if left := set(names) - rewriter.deleted:
         raise ValueError(
             f"`model`: {min(left)!r} lies inside a layer of {model.name!r} that is no functional model. Take the "
             "network out of it, such as `model.get_layer(...).layer` of a TimeDistributed."
@@ -82,14 +68,39 @@ def delete_units(model: keras.Model, units: Iterable[str] | str, scope: str | No
     return lesioned
 
 
+class _DeleteUnits(Rewriter):
+    """Passes units by: where a unit ends comes out what its shortcut gives, or without one what the unit takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sums: dict[int, str] = {}  # units by the id of the layer that adds shortcut and residual
+        self.begins: dict[int, str] = {}  # those without a shortcut by the id of their first layer,
+        self.ends: dict[int, str] = {}  # and of their last
+        self.entered: dict[str, Any] = {}  # what each of these takes
+        self.deleted: set[str] = set()
+
+    def call(self, old: Any, new: Any, *args: Any, **options: Any) -> Any:
+        """Calls what is not the end of a deleted unit."""
+        given = (*args, *options.values())[0]
+        if id(old) in self.begins:
+            self.entered[self.begins[id(old)]] = given
+        if id(old) in self.sums:
+            self.deleted.add(self.sums[id(old)])
+            return given[0]  # a sum is of shortcut and residual
+        if id(old) in self.ends:
+            self.deleted.add(self.ends[id(old)])
+            return self.entered[self.ends[id(old)]]
+        return new(*args, **options)
+
+
 def _sum(network: Network, unit: str) -> Any:
-    """Where a unit's shortcut and residual meet; None in a plain net."""
+    """Returns the layer where a unit's shortcut and residual meet; None in a plain net."""
     found = (network.layers.get(f"{unit}_{end}") for end in ("add", "out"))
     return next((layer for layer in found if isinstance(layer, keras.layers.Add)), None)
 
 
 def _plain(network: Network, unit: Unit) -> tuple[Any, Any]:
-    """The first and the last layer of a unit without a shortcut."""
+    """Returns the first and the last layer of a unit without a shortcut."""
     if unit.stride > 1 or unit.inputs != unit.filters:
         raise ValueError(
             f"`units`: {unit.name!r} has no shortcut and changes the shape of its map, so nothing would be left of it. "

@@ -1,24 +1,31 @@
-"""The graph of a live model on PyTorch, run step by step, without what Keras does around each call of a layer."""
+"""Runs a model's layers directly on PyTorch, without Keras' per-layer overhead."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_resnet.models.functional import Graph, read
+from keras_resnet.graph.replace import has_methods, replace_method
+from keras_resnet.models.functional import Graph, read_graph
 
-# Whose `call`, in inference, on float32, is all that their calls do.
-_KNOWN = {
-    *(layers.Conv2D, layers.DepthwiseConv2D, layers.Dense, layers.BatchNormalization, layers.Permute, layers.Flatten),
-    *(layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D),
-    *(layers.ZeroPadding2D, layers.Cropping2D, layers.Activation, layers.ReLU, layers.Identity, layers.Dropout),
-    layers.Rescaling,
+# Whose `call`, in inference, on float32, is all that their calls do; and the signature of that.
+_KNOWN = dict.fromkeys(
+    (
+        *(layers.Conv2D, layers.DepthwiseConv2D, layers.Permute, layers.Flatten, layers.Add, layers.Multiply),
+        *(layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D),
+        *(layers.ZeroPadding2D, layers.Cropping2D, layers.Activation, layers.ReLU, layers.Identity, layers.Rescaling),
+    ),
+    "(self, inputs)",
+) | {
+    layers.Dense: "(self, inputs, training=None)",
+    layers.Dropout: "(self, inputs, training=False)",
+    layers.BatchNormalization: "(self, inputs, training=None, mask=None)",
 }
-_MERGING = {layers.Add, layers.Multiply}  # these, too, of lists of maps
+_MERGING = {layers.Add, layers.Multiply}  # which take lists of maps
+_MODEL = {"call": "(self, inputs, training=None, mask=None, **kwargs)"}
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,12 @@ class _Step:
     done: tuple[str, ...]
 
 
-def step_directly(model: keras.Model) -> None:
+def call_layers_directly(model: keras.Model) -> None:
     """Lets a model in inference call what its layers compute alone, if that is the same for all of them.
 
     Keras spends a tenth of a millisecond around each, and keeps every map until the last is there.
     """
-    graph = read(model)
+    graph = read_graph(model)
     if len(model.inputs) != 1 or model.inputs[0].dtype != "float32" or not _all_known(graph):
         return
     found = {call.layer.name: call.layer for call in graph.calls}
@@ -51,7 +58,7 @@ def step_directly(model: keras.Model) -> None:
         for name, value in reads.items()
     ]
     image = next(layer.name for layer in model.layers if isinstance(layer, layers.InputLayer))
-    model.call = partial(_call, model, image, steps, ends)
+    replace_method(model, "call", _call, _MODEL, image, steps, ends)
 
 
 def _all_known(graph: Graph) -> bool:
@@ -59,7 +66,8 @@ def _all_known(graph: Graph) -> bool:
     once = len({id(call.layer) for call in graph.calls}) == len(graph.calls)
     return once and all(
         (call.plain or type(call.layer) in _MERGING)
-        and type(call.layer) in (*_KNOWN, *_MERGING)
+        and type(call.layer) in _KNOWN
+        and has_methods(call.layer, {"call": _KNOWN[type(call.layer)]})
         and call.layer.compute_dtype == "float32"
         and call.layer.quantization_mode is None
         for call in graph.calls

@@ -1,4 +1,4 @@
-"""Batch norms folded into the convolutions and dense layers before them."""
+"""Folds batch norms into the convolutions and dense layers before them."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_resnet.models.functional import alike, read, rebuild
+from keras_resnet.models.functional import Rewriter, copy_layer, read_graph
 
 __all__ = ["fold_batch_norm"]
 
@@ -42,28 +42,37 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: if the model has no graph.
     """
-    graph = read(model)
-    pairs = [(norm, conv) for norm, conv in graph.followers() if _fits(norm, conv)]
-    norms, convs = {id(norm) for norm, _ in pairs}, {id(conv): norm for norm, conv in pairs}
-    ends = set(map(id, graph.ends))
+    return _Fold(model).rewrite(model)
 
-    def make(layer: Any) -> Any:
-        if id(layer) in norms:
+
+class _Fold(Rewriter):
+    """Leaves out the norms that a convolution or dense layer can compute, and gives that one their weights."""
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__()
+        graph = read_graph(model)
+        pairs = [(norm, conv) for norm, conv in graph.followers() if _fits(norm, conv)]
+        self.norms = {id(norm) for norm, _ in pairs}
+        self.norm_of = {id(conv): norm for norm, conv in pairs}
+        self.ends = set(map(id, graph.ends))
+
+    def make(self, layer: Any) -> Any:
+        """Returns an `Identity` for a norm that is folded, and for what takes it a layer with a bias."""
+        if id(layer) in self.norms:
             return layers.Identity(name=layer.name, dtype=layer.dtype_policy)
-        if id(layer) in convs:
-            return alike(layer, use_bias=True)
-        return None
+        return copy_layer(layer, use_bias=True) if id(layer) in self.norm_of else copy_layer(layer)
 
-    def call(old: Any, new: Any, *args: Any, **options: Any) -> Any:
-        if id(old) in norms:
-            x = args[0] if args else options["inputs"]
-            return new(x) if id(old) in ends else x
-        return new(*args, **options)
+    def call(self, old: Any, new: Any, *args: Any, **options: Any) -> Any:
+        """Passes by a norm that is folded, unless its output is one of the model."""
+        if id(old) not in self.norms:
+            return new(*args, **options)
+        x = args[0] if args else options["inputs"]
+        return new(x) if id(old) in self.ends else x
 
-    def weights(layer: Any) -> Any:
-        return _folded(layer, convs[id(layer)]) if id(layer) in convs else layer.get_weights()
-
-    return rebuild(model, make, call, weights)
+    def weights(self, layer: Any) -> Any:
+        """Returns a layer's weights, with those of its norm in them."""
+        norm = self.norm_of.get(id(layer))
+        return super().weights(layer) if norm is None else _folded(layer, norm)
 
 
 def _fits(norm: Any, conv: Any) -> bool:
@@ -82,9 +91,10 @@ def _fits(norm: Any, conv: Any) -> bool:
 
 
 def _folded(conv: Any, norm: Any) -> list[Any]:
-    """conv's kernel * f and (bias - mean) * f + beta, where f = gamma / sqrt(variance + epsilon)."""
+    """Returns conv's kernel * f and (bias - mean) * f + beta, where f = gamma / sqrt(variance + epsilon)."""
 
     def numbers(variable: Any, otherwise: float = 0.0) -> Any:
+        """Returns a variable's value in float64."""
         return otherwise if variable is None else keras.ops.convert_to_numpy(variable).astype("float64")
 
     factor = numbers(norm.gamma, 1.0) / np.sqrt(numbers(norm.moving_variance) + norm.epsilon)

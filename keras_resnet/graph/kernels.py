@@ -1,50 +1,78 @@
-"""Quicker ways to compute what some layers of Keras compute, for the layers of a live model.
+"""Fast kernels for layers of a live model: one table of what replaces which method, and where it computes the same.
 
 Keras composes norms of several operations, on PyTorch copies each map between layouts, and on JAX gives 1x1
 convolutions to a kernel that is slower on a CPU than a matrix product. What is set here is not saved with a model.
 """
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import keras
 from keras import layers, ops
 
+from keras_resnet.graph.replace import is_replaced, replace_method, retrace
+from keras_resnet.models.inspection import models
 
-def quicken(model: keras.Model) -> None:
-    """Lets the layers of a model, and of those in it, compute the same as quickly as the backend can."""
-    quickens = {"torch": _on_torch, "tensorflow": _on_tensorflow, "jax": _on_jax}
-    for layer in _all(model):
-        quickens.get(keras.backend.backend(), lambda _: None)(layer)
+_STRIDES = "_strides_before_packing"  # an attribute of variables that are packed
 
 
-def pack(variables: Any) -> None:
+@dataclass(frozen=True)
+class Kernel:
+    """What computes the same as a method of a layer, faster.
+
+    Attributes:
+        function: is given the layer, and what the method is given.
+        fits: whether it computes the same for a layer of the type.
+        written_for: the signatures of the layer's methods that it stands in for.
+        method: which of them it replaces.
+        packs: whether it takes the layer's kernel as `pack_kernels` lays it out.
+    """
+
+    function: Callable[..., Any]
+    fits: Callable[[Any], bool]
+    written_for: Mapping[str, str]
+    method: str = "call"
+    packs: bool = False
+
+
+def use_fast_kernels(model: keras.Model) -> None:
+    """Lets the layers of a model, and of those in it, compute the same as fast as the backend can."""
+    around, replaced = models(model).values(), False
+    for layer in (layer for each in around for layer in each.layers if layer.built):
+        kernel = KERNELS.get((keras.backend.backend(), type(layer)))
+        if kernel is None or not kernel.fits(layer):
+            continue
+        replaced |= replace_method(layer, kernel.method, kernel.function, kernel.written_for)
+        if kernel.packs and is_replaced(layer, kernel.method):
+            pack_kernels(layer.weights)
+    if replaced:
+        retrace(around)
+
+
+def pack_kernels(variables: Iterable[Any]) -> None:
     """Lays the numbers of convolutions' kernels out in memory as PyTorch's convolutions take them, without a copy."""
     import torch
 
     for variable in variables:
         data = variable.value.data
         if data.ndim == 4:
+            vars(variable).setdefault(_STRIDES, data.stride())
             outer = data.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
             variable.value.data = outer.permute(2, 3, 1, 0)
 
 
-def _all(model: keras.Model) -> Iterator[Any]:
-    """The layers of a model and of the models in it."""
-    for layer in model.layers:
-        yield from _all(layer) if isinstance(layer, keras.Model) else (layer,)
+def unpack_kernels(variables: Iterable[Any]) -> None:
+    """Lays out as before what `pack_kernels` laid out."""
+    import torch
 
-
-def _on_torch(layer: Any) -> None:
-    if type(layer) is layers.Conv2D and _symmetric(layer):
-        pack(layer.weights)
-        layer.call = partial(_torch_conv, layer)
-    elif type(layer) is layers.MaxPooling2D and _symmetric(layer):
-        layer.call = partial(_torch_max_pool, layer)
-    elif _is_norm(layer):
-        layer.call = partial(_torch_norm, layer)
+    for variable in variables:
+        strides = vars(variable).pop(_STRIDES, None)
+        if strides is not None:
+            data = variable.value.data
+            empty = torch.empty_strided(data.shape, strides, dtype=data.dtype, device=data.device)
+            variable.value.data = empty.copy_(data)
 
 
 def _symmetric(layer: Any) -> bool:
@@ -55,32 +83,38 @@ def _symmetric(layer: Any) -> bool:
 
 def _is_norm(layer: Any) -> bool:
     """Whether a layer is a norm over the channels of a map."""
-    if type(layer) is not layers.BatchNormalization or layer.synchronized or getattr(layer, "renorm", False):
+    if layer.synchronized or getattr(layer, "renorm", False):
         return False
     return layer.scale and layer.center and layer.input_spec.ndim == 4 and layer.axis % 4 in (1, 3)
 
 
-def _first(x: Any, layer: Any) -> Any:
-    """A map as channels_first, as which PyTorch takes it; a view."""
+def _is_last_norm(layer: Any) -> bool:
+    """Whether a layer is a norm over the channels of a channels_last map."""
+    return _is_norm(layer) and layer.axis % 4 == 3
+
+
+def _nchw(x: Any, layer: Any) -> Any:
+    """Views a layer's map, such as NHWC, as NCHW."""
     return x if layer.data_format == "channels_first" else x.permute(0, 3, 1, 2)
 
 
-def _as_taken(y: Any, layer: Any) -> Any:
-    """A map as the layer puts it out; a view."""
+def _from_nchw(y: Any, layer: Any) -> Any:
+    """Views an NCHW map as the layer puts it out."""
     return y if layer.data_format == "channels_first" else y.permute(0, 2, 3, 1)
 
 
 def _padding(layer: Any, sizes: Any, rates: Any = (1, 1)) -> tuple[int, ...]:
+    """Returns rate * (size - 1) / 2 for each axis, or zeros."""
     if layer.padding == "valid":
         return (0, 0)
     return tuple(rate * (size - 1) // 2 for size, rate in zip(sizes, rates, strict=True))
 
 
 def _torch_conv(layer: Any, inputs: Any) -> Any:
-    """One operation for kernel and bias."""
+    """Returns act(conv(x, kernel) + bias), of one operation for kernel and bias."""
     import torch
 
-    x = _first(inputs, layer)
+    x = _nchw(inputs, layer)
     if x.shape[1] < 4:  # images: oneDNN is twice as quick where their own memory is channels_first
         x = x.contiguous()
     y = torch.conv2d(
@@ -92,21 +126,22 @@ def _torch_conv(layer: Any, inputs: Any) -> Any:
         layer.dilation_rate,
         layer.groups,
     )
-    y = _as_taken(y, layer)
+    y = _from_nchw(y, layer)
     if layer.activation is keras.activations.relu:
         return y.relu_()
     return y if layer.activation is None else layer.activation(y)
 
 
 def _torch_max_pool(layer: Any, inputs: Any) -> Any:
+    """Returns max_pool(x), without copying maps."""
     import torch
 
-    y = torch.max_pool2d(_first(inputs, layer), layer.pool_size, layer.strides, _padding(layer, layer.pool_size))
-    return _as_taken(y, layer)
+    y = torch.max_pool2d(_nchw(inputs, layer), layer.pool_size, layer.strides, _padding(layer, layer.pool_size))
+    return _from_nchw(y, layer)
 
 
 def _torch_norm(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-    """One operation, which gives the batch's statistics, too."""
+    """Returns the norm of one operation, which gives the batch's statistics, too."""
     import torch
 
     trains, axis = bool(training and layer.trainable), layer.axis % 4
@@ -134,13 +169,8 @@ def _torch_norm(layer: Any, inputs: Any, training: bool | None = None, mask: Any
     return y.movedim(1, axis)
 
 
-def _on_tensorflow(layer: Any) -> None:
-    if _is_norm(layer) and layer.axis % 4 == 3:
-        layer.call = partial(_tensorflow_norm, layer)
-
-
 def _tensorflow_norm(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-    """In training one operation, which gives the batch's statistics, too; in inference what Keras does."""
+    """Returns in training the norm of one operation, which gives the batch's statistics, too; else Keras' norm."""
     if mask is not None or not (training and layer.trainable) or layer.compute_dtype == "float64":
         return type(layer).call(layer, inputs, training, mask)
     import tensorflow as tf
@@ -166,12 +196,24 @@ def _move(layer: Any, mean: Any, variance: Any) -> None:
         moving.assign(ops.cast(moving, batch.dtype) * layer.momentum + batch * (1 - layer.momentum))
 
 
-def _on_jax(layer: Any) -> None:
-    pointwise = type(layer) is layers.Conv2D and layer.kernel_size == (1, 1) and layer.groups == 1
-    if pointwise and layer.data_format == "channels_last" and import_module("jax").default_backend() == "cpu":
-        layer.convolution_op = partial(_matrix_product, layer.strides)
+def _is_matrix_product(layer: Any) -> bool:
+    """Whether a convolution is a matrix product over the last axis, on a CPU, where that is quicker."""
+    if layer.kernel_size != (1, 1) or layer.groups != 1 or layer.data_format != "channels_last":
+        return False
+    return bool(import_module("jax").default_backend() == "cpu")
 
 
-def _matrix_product(strides: tuple[int, int], x: Any, kernel: Any) -> Any:
-    """A 1x1 convolution."""
-    return ops.matmul(x[:, :: strides[0], :: strides[1]], ops.convert_to_tensor(kernel)[0, 0])
+def _matrix_product(layer: Any, x: Any, kernel: Any) -> Any:
+    """Returns x[:, ::stride, ::stride] @ kernel, which is a 1x1 convolution."""
+    return ops.matmul(x[:, :: layer.strides[0], :: layer.strides[1]], ops.convert_to_tensor(kernel)[0, 0])
+
+
+_CONV = {"call": "(self, inputs)", "convolution_op": "(self, inputs, kernel)"}
+_NORM = {"call": "(self, inputs, training=None, mask=None)"}
+KERNELS = {
+    ("torch", layers.Conv2D): Kernel(_torch_conv, _symmetric, _CONV, packs=True),
+    ("torch", layers.MaxPooling2D): Kernel(_torch_max_pool, _symmetric, {"call": "(self, inputs)"}),
+    ("torch", layers.BatchNormalization): Kernel(_torch_norm, _is_norm, _NORM),
+    ("tensorflow", layers.BatchNormalization): Kernel(_tensorflow_norm, _is_last_norm, _NORM),
+    ("jax", layers.Conv2D): Kernel(_matrix_product, _is_matrix_product, _CONV, method="convolution_op"),
+}

@@ -1,7 +1,7 @@
-"""A functional model as data, and made anew: what reads what, and the same graph of other layers."""
+"""Reads the graph of a functional model, and rewrites it: copies of its layers, some of them changed."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from types import FunctionType
@@ -40,7 +40,7 @@ class Graph:
     ends: list[Any] = field(default_factory=list)
 
     def followers(self) -> list[tuple[Any, Any]]:
-        """The layers that take what one other layer puts out, and nothing else reads; each with that other layer."""
+        """Returns the layers that take what one other puts out, and nothing else reads; each with that other layer."""
         times = Counter(id(call.layer) for call in self.calls)
         readers = Counter(id(layer) for layer in self.ends)
         readers.update(id(layer) for call in self.calls for layer in call.reads)
@@ -51,8 +51,8 @@ class Graph:
         ]
 
 
-def functional(model: keras.Model) -> keras.Model:
-    """The model, which may be a `Sequential` or of a class of its own, as a plain graph of the very same layers.
+def as_functional(model: keras.Model) -> keras.Model:
+    """Returns a model, which may be a `Sequential` or of a class of its own, as a plain graph of the very same layers.
 
     Raises:
         ValueError: if it has no graph, or does more than that in its `call`.
@@ -80,12 +80,12 @@ def has_graph(layer: Any) -> bool:
 
 @cache
 def _plain_class() -> type[keras.Model]:
-    """What `keras.Model(inputs, outputs)` is an object of; Keras exports no name for it."""
+    """Returns the class of `keras.Model(inputs, outputs)`; Keras exports no name for it."""
     nothing = keras.Input(())
     return type(keras.Model(nothing, nothing))
 
 
-def read(model: keras.Model) -> Graph:
+def read_graph(model: keras.Model) -> Graph:
     """Reads a model's graph from its config.
 
     Raises:
@@ -97,7 +97,7 @@ def read(model: keras.Model) -> Graph:
         if (id(model), training) in visited:
             return
         visited.add((id(model), training))
-        graph = functional(model)
+        graph = as_functional(model)
         layers, config = {layer.name: layer for layer in graph.operations}, graph.get_config()
         found.ends.extend(layers[name] for name in _names(config["output_layers"]))
         for entry in config["layers"]:
@@ -113,8 +113,8 @@ def read(model: keras.Model) -> Graph:
     return found
 
 
-def alike(layer: Any, **changes: Any) -> Any:
-    """A new layer of the same config, but for changes; functions are those of the live one, which is trusted."""
+def copy_layer(layer: Any, **changes: Any) -> Any:
+    """Returns a new layer of the same config, but for changes, with the functions of the live one, which is trusted."""
     config = layer.get_config()
     if isinstance(layer, keras.layers.Lambda):
         function = layer.function
@@ -125,56 +125,72 @@ def alike(layer: Any, **changes: Any) -> Any:
     return type(layer).from_config(config | changes)
 
 
-def rebuild(
-    model: keras.Model,
-    make: Callable[[Any], Any],
-    call: Callable[..., Any],
-    weights: Callable[[Any], Any] = lambda layer: layer.get_weights(),
-) -> keras.Model:
-    """Makes a model's graph, and those of the models in it, again: of new layers, some of them changed.
+class Rewriter:
+    """Makes a model's graph, and those of the models in it, again: of new layers, as this one does it of the same.
 
-    Args:
-        model: with a graph.
-        make: returns a new layer for an old one, not built yet, or None for one that is alike.
-        call: is given the old layer, the new one, and what that is called with; returns what comes out.
-        weights: returns those of the new layer for an old one.
+    A subclass changes what it is about: which layers are made, how they are called, which weights they get. One object
+    rewrites one model.
     """
-    news: dict[int, Any] = {}  # by the id of the old; a layer that is shared stays so
-    olds: dict[int, Any] = {}  # by the id of the new
 
-    def renew(layer: Any) -> Any:
-        if id(layer) not in news:
-            new = again(layer) if has_graph(layer) else make(layer) or alike(layer)
-            news[id(layer)], olds[id(new)] = new, layer
-        return news[id(layer)]
+    def __init__(self) -> None:
+        self._news: dict[int, Any] = {}  # by the id of the old; a layer that is shared stays so
+        self._olds: dict[int, Any] = {}  # by the id of the new
 
-    def again(model: keras.Model) -> keras.Model:
-        graph = functional(model)
+    def rewrite(self, model: keras.Model) -> keras.Model:
+        """Returns the new model.
+
+        Raises:
+            ValueError: if the model has no graph.
+        """
+        result = self._rewrite_graph(model)
+        for old in self._olds.values():
+            new = self._news[id(old)]
+            if not has_graph(old) and getattr(new, "weights", None):
+                new.set_weights(self.weights(old))
+                if hasattr(old, "finalize_state"):  # of Normalization, which computes with a copy of its weights
+                    new.finalize_state()
+        return result
+
+    def make(self, layer: Any) -> Any:
+        """Returns a new layer for an old one, not built yet."""
+        return copy_layer(layer)
+
+    def call(self, old: Any, new: Any, *args: Any, **options: Any) -> Any:
+        """Returns what comes out where the old layer was called, of what now goes in."""
+        return new(*args, **options)
+
+    def weights(self, layer: Any) -> Any:
+        """Returns the weights of the new layer for an old one."""
+        return layer.get_weights()
+
+    def _renew(self, layer: Any) -> Any:
+        """Returns the one new layer for an old one."""
+        if id(layer) not in self._news:
+            new = self._rewrite_graph(layer) if has_graph(layer) else self.make(layer)
+            self._news[id(layer)], self._olds[id(new)] = new, layer
+        return self._news[id(layer)]
+
+    def _rewrite_graph(self, model: keras.Model) -> keras.Model:
+        """Returns a model of the new layers for those of an old one."""
+        graph = as_functional(model)
         inputs = {id(layer.output): layer for layer in graph.layers if isinstance(layer, keras.layers.InputLayer)}
-        tensors = keras.tree.map_structure(lambda x: alike(inputs[id(x)]).output, graph.input)
+        tensors = keras.tree.map_structure(lambda x: copy_layer(inputs[id(x)]).output, graph.input)
         with recursion_limit(len(graph.layers)):
             return keras.models.clone_model(
                 graph,
                 input_tensors=tensors,  # else the inputs lose their names
-                clone_function=renew,
-                call_function=lambda new, *args, **options: call(olds[id(new)], new, *args, **options),
+                clone_function=self._renew,
+                call_function=lambda new, *args, **options: self.call(self._olds[id(new)], new, *args, **options),
             )
-
-    result = again(model)
-    for old in olds.values():
-        if not has_graph(old) and getattr(news[id(old)], "weights", None):
-            news[id(old)].set_weights(weights(old))
-            if hasattr(old, "finalize_state"):  # of Normalization, which computes with a copy of its weights
-                news[id(old)].finalize_state()
-    return result
 
 
 def _is_tensor(value: Any) -> bool:
+    """Whether a value in a config stands for a tensor."""
     return isinstance(value, dict) and value.get("class_name") == "__keras_tensor__"
 
 
 def _read(value: Any) -> Iterator[str]:
-    """The names of the layers whose outputs a call's arguments hold, as configs write them."""
+    """Yields the names of the layers whose outputs a call's arguments hold, as configs write them."""
     if _is_tensor(value):
         yield value["config"]["keras_history"][0]
     elif isinstance(value, (list, tuple, dict)):
@@ -183,7 +199,7 @@ def _read(value: Any) -> Iterator[str]:
 
 
 def _names(value: Any) -> Iterator[str]:
-    """The names in a nest of [name, node, tensor]."""
+    """Yields the names in a nest of [name, node, tensor]."""
     if isinstance(value, (list, tuple)) and len(value) == 3 and isinstance(value[0], str):
         yield value[0]
     else:

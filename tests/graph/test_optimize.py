@@ -12,7 +12,7 @@ from keras import layers
 import keras_resnet
 from keras_resnet import optimize_for_inference, optimize_for_training
 from keras_resnet.architecture.rows import NETWORKS
-from keras_resnet.graph.data_format import relaid
+from keras_resnet.graph.data_format import to_data_format
 from tests.helpers.nets import assert_close, assert_same_weights, images, randomise, run, thin, with_style
 
 one_backend = pytest.mark.one_backend
@@ -198,7 +198,7 @@ def test_a_model_is_relaid_in_either_direction(data_format: str) -> None:
     other = {"channels_first": "channels_last", "channels_last": "channels_first"}[data_format]
     model = tiny(data_format=other, input_shape=(64, 64, 3) if other == "channels_last" else (3, 64, 64))
     x = images() if other == "channels_last" else np.moveaxis(images(), -1, 1).copy()
-    turned = relaid(model, data_format)
+    turned = to_data_format(model, data_format)
     assert (inside(model), inside(turned)) == ({other}, {data_format})
     assert_close(run(turned, x), run(model, x), 1e-5)
 

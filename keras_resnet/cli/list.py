@@ -1,4 +1,4 @@
-"""The command `list`: which weights are published. Imports no Keras."""
+"""The command `list`: which weights are published."""
 
 import argparse
 import json
@@ -8,17 +8,17 @@ from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.cli.table import print_table
 
 
-def list_rows(arguments: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Prints the catalogue's rows."""
-    rows = list_weights(arguments.network, style=arguments.style)
-    if arguments.json:
+    rows = list_weights(args.network, style=args.style)
+    if args.json:
         print(json.dumps([asdict(row) for row in rows.values()], indent=2))
         return
     print_table(
         ["key", "network", "style", "classes", "size", "top-1", "licence"],
         [
             [
-                row.key + " *" * row.default,
+                f"{row.key} *" if row.default else row.key,
                 row.network,
                 row.style,
                 str(row.classes or "none"),

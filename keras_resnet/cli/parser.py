@@ -1,4 +1,4 @@
-"""What the commands take: their arguments, defaults and help. Imports no Keras."""
+"""Argument parsers of the commands: options, defaults, help."""
 
 import argparse
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all commands; it sets `room` and `command`, a module and what in it does the work."""
+    """Returns the parser of all commands; `command` is the name of one, and of its module."""
     keras_resnet = argparse.ArgumentParser("keras-resnet", description="ResNets for Keras 3, from the command line.")
-    keras_resnet.set_defaults(room="keras_resnet.cli.predict", json=False, csv=False)
+    keras_resnet.set_defaults(json=False, csv=False)
     commands = keras_resnet.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
     def add(name: str, help: str) -> argparse.ArgumentParser:
@@ -39,7 +39,6 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("network", nargs="?", metavar="NETWORK", help="by the name of its builder; if not given, all")
     listing.add_argument("--style", help="keras, torch or slim; if not given, all")
     listing.add_argument("--json", action="store_true", help="print one JSON list, of all that is known")
-    listing.set_defaults(room="keras_resnet.cli.list", command="list_rows")
 
     convert = add("convert", "make a weights file into one of another library")
     convert.add_argument("source", metavar="SOURCE", help="a weights file, told by its content, or a key of `list`")
@@ -60,7 +59,6 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="compare outputs, here and in the libraries that the files are of, if these are installed",
     )
-    convert.set_defaults(room="keras_resnet.cli.convert", command="convert_file")
 
     export = add("export", "write a model as a file of another runtime, and check it there")
     export.add_argument("model", metavar="MODEL", help="a .keras file of a model of images, or a key of `list`")
@@ -76,7 +74,6 @@ def parser() -> argparse.ArgumentParser:
         "--image-size", type=_positive, help="height and width in TARGET, of a model that takes any; if not given, any"
     )
     export.add_argument("--overwrite", action="store_true", help="replace TARGET")
-    export.set_defaults(room="keras_resnet.cli.export", command="export_file")
 
     _benchmark_parser(add("benchmark", "race a network against the same in other libraries"))
     return keras_resnet
@@ -86,7 +83,6 @@ _MODEL = "a .keras file that takes raw RGB, as train leaves it, or a key of `lis
 
 
 def _benchmark_parser(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(room="keras_resnet.cli.benchmark")
     several = "; with several values each combination is a race of its own"
     parser.add_argument(
         "--model", nargs="+", default=["ResNet50"], metavar="NETWORK", help=f"by the name of its builder{several}"
@@ -121,7 +117,6 @@ def _benchmark_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _train_parser(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(room="keras_resnet.cli.train")
     data = parser.add_argument_group("pictures")
     data.add_argument(
         "data",

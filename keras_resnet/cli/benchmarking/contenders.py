@@ -56,7 +56,7 @@ class Setting:
 
 
 def variant_of(name: str, setting: Setting) -> Variant:
-    """The network of a contender as data: in the layout of its library, ours in that of the style."""
+    """Returns the network of a contender as data: in the layout of its library, ours in that of the style."""
     variant = NETWORKS[setting.network]
     style = setting.style or variant.lineage.style
     if name not in OURS:
@@ -65,12 +65,12 @@ def variant_of(name: str, setting: Setting) -> Variant:
 
 
 def library(name: str) -> str:
-    """The library of a contender: its name without what follows the comma."""
+    """Returns the library of a contender: its name without what follows the comma."""
     return name.partition(",")[0]
 
 
 def of_torch(name: str) -> bool:
-    """Whether a contender is a module of PyTorch's, which needs no Keras."""
+    """Returns whether a contender is a module of PyTorch's, which needs no Keras."""
     return library(name) in ("torchvision", "timm")
 
 
@@ -116,6 +116,7 @@ def _prepare_keras(name: str, setting: Setting, images: Any, labels: Any) -> Cal
 
 
 def _ours(setting: Setting) -> Callable[[], Any]:
+    """Our network, in the style that is asked for."""
     from keras_resnet.models import networks
 
     create, shape = getattr(networks, setting.network), (setting.image_side, setting.image_side, 3)
@@ -132,6 +133,7 @@ def _optimization(name: str, train: bool) -> Callable[[Any], Any]:
 
 
 def _keras_applications(setting: Setting) -> Callable[[], Any]:
+    """keras.applications' network of this name, if it has one."""
     import keras
 
     create = getattr(keras.applications, setting.network, None)
@@ -177,8 +179,10 @@ def _torch_network(module: Any, variant: Variant) -> Callable[[], Any]:
 
 
 def torch_device(torch: Any) -> str:
-    """Where PyTorch computes; Keras on it does so there, too."""
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    """Returns where PyTorch computes; Keras on it does so there, too."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _prepare_torch(name: str, setting: Setting, images: Any, labels: Any) -> Callable[[], Call]:

@@ -61,6 +61,7 @@ def _answers() -> TextIO:
 
 
 def _seconds(call: Call, count: int) -> float:
+    """The time of so many calls."""
     start = time.perf_counter()
     for _ in range(count):
         call()

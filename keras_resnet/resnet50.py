@@ -1,4 +1,4 @@
-"""The face of keras.applications.resnet50."""
+"""The facade that keras.applications.resnet50 has."""
 
 from keras_resnet.resnet import ResNet50, decode_predictions, preprocess_input
 

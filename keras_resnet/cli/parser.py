@@ -83,6 +83,7 @@ _MODEL = "a .keras file that takes raw RGB, as train leaves it, or a key of `lis
 
 
 def _benchmark_parser(parser: argparse.ArgumentParser) -> None:
+    """Adds what `benchmark` takes."""
     several = "; with several values each combination is a race of its own"
     parser.add_argument(
         "--model", nargs="+", default=["ResNet50"], metavar="NETWORK", help=f"by the name of its builder{several}"
@@ -117,6 +118,7 @@ def _benchmark_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _train_parser(parser: argparse.ArgumentParser) -> None:
+    """Adds what `train` takes."""
     data = parser.add_argument_group("pictures")
     data.add_argument(
         "data",
@@ -191,12 +193,14 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def _positive(text: str) -> int:
+    """An int above 0."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a positive int; received {text!r}")
     return int(text)
 
 
 def _number(text: str, allowed: str, test: Callable[[float], bool]) -> float:
+    """A number that passes a test, which the error calls `allowed`."""
     try:
         if test(float(text)):
             return float(text)
@@ -206,16 +210,20 @@ def _number(text: str, allowed: str, test: Callable[[float], bool]) -> float:
 
 
 def _rate(text: str) -> float:
+    """A number above 0."""
     return _number(text, "a number above 0", lambda value: 0 < value < inf)
 
 
 def _decay(text: str) -> float:
+    """A number from 0 up."""
     return _number(text, "0 or a number above", lambda value: 0 <= value < inf)
 
 
 def _share(text: str) -> float:
+    """A number in [0, 1)."""
     return _number(text, "a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
 
 
 def _seed(text: str) -> int:
+    """An int that every generator takes."""
     return int(_number(text, "an int from 0 up to 2**31 - 1", lambda value: value.is_integer() and 0 <= value < 2**31))

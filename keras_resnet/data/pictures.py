@@ -1,4 +1,4 @@
-"""Batches of pictures and their classes, as what `model.fit` takes on every backend."""
+"""Dataset of images and labels in batches, a `PyDataset`, which `model.fit` takes on every backend."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -125,7 +125,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         return (len(self.labels) / (len(counts) * np.maximum(counts, 1))).astype("float32")
 
     def hashes(self) -> list[str]:
-        """For each picture a hash of what it shows."""
+        """Returns for each picture a hash of what it shows."""
         scan = self.inventory
         known = dict(zip(scan.files, scan.hashes, strict=True)) if scan else {}
         return [

@@ -94,6 +94,7 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
         self._write()
 
     def _write(self) -> None:
+        """Writes weights, the optimizer's variables and the logs."""
         groups = {"weights": self.model.weights, "optimizer": self.model.optimizer.variables}
         arrays = {f"{group}/{i}": _storable(one) for group, some in groups.items() for i, one in enumerate(some)}
         with atomic_file(self.path) as part, part.open("wb") as file:

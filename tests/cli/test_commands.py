@@ -1,5 +1,6 @@
 """The command line, in processes of its own: what it prints, leaves and refuses."""
 
+import argparse
 import contextlib
 import csv
 import json
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from keras_resnet import cli, data, evaluation, labels
 from keras_resnet.cli import app, predict, train
 from keras_resnet.cli.parser import parser
 from keras_resnet.utils.recursion import recursion_limit
+from tests.helpers.nets import data_format
 from tests.helpers.pictures import SHAPES, draw_folder
 
 BACKEND = keras.backend.backend()
@@ -536,6 +539,26 @@ def test_a_run_that_is_interrupted_and_killed_goes_on_to_the_same_weights(
     for one, other in zip(ours, whole, strict=True):
         np.testing.assert_array_equal(one, other)
     assert (tmp_path / "run" / "history.csv").read_text() == (tmp_path / "whole" / "history.csv").read_text()
+
+
+@once
+def test_commands_leave_keras_image_data_format_as_it_is(tmp_path: Path, printed: Printed) -> None:
+    draw_folder(tmp_path / "shapes", 5)
+    with data_format("channels_first"):
+        printed("train", "shapes", "--image-size", "8", "--epochs", "1", "--model", "ResNet20")
+        assert keras.config.image_data_format() == "channels_first"
+        model = keras.models.load_model(tmp_path / "runs" / "shapes" / "model.keras")
+        assert model.input_shape == (None, 8, 8, 3)
+        printed("evaluate", "runs/shapes/model.keras", "shapes")
+        assert keras.config.image_data_format() == "channels_first"
+
+
+@once
+def test_every_command_is_a_module_of_its_name() -> None:
+    (commands,) = (action.choices for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    assert list(commands) == ["train", "predict", "evaluate", "list", "convert", "export", "benchmark"]
+    for name in commands:
+        assert callable(import_module(f"keras_resnet.cli.{name}").run)
 
 
 @once

@@ -1,6 +1,7 @@
 """Pictures and their classes: what is found, read, split, augmented and refused."""
 
 import os
+import random
 import struct
 import zlib
 from pathlib import Path
@@ -556,6 +557,14 @@ def test_augmentation_is_a_function_of_seed_epoch_and_picture(level: str) -> Non
     alike = augmented("light").with_(pictures=[noise(8, 12)] * 8)
     assert len({image.tobytes() for image in alike[0][0]}) == 4
     assert not np.array_equal(batches(0, 0)[0][0], batches(1, 0)[0][0])
+
+
+@once
+def test_splitting_and_augmenting_draw_from_no_global_generator() -> None:
+    before = random.getstate(), str(np.random.get_state())
+    training, _ = data.digits(batch_size=8, one_hot=True).split(augment="strong")
+    training[0], training.order, training.with_(augment="light")[0]
+    assert (random.getstate(), str(np.random.get_state())) == before
 
 
 @once

@@ -2,10 +2,12 @@
 
 import functools
 import random
+import warnings
 from pathlib import Path
 from typing import Any
 
 import keras
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -133,6 +135,18 @@ def test_confusion_and_predictions_are_drawn_whole_for_few_and_many_classes(clas
     assert red.mean() > 0.2
     blues, counts = np.unique(predictions[red][:, 2], return_counts=True)
     assert set(blues[counts > 1000].tolist()) == set(found.worst()[:24].tolist())
+
+
+@once
+def test_drawing_changes_no_setting_of_matplotlib_and_nothing_that_it_is_given(tmp_path: Path) -> None:
+    history = {"loss": [1.0], "val_loss": [1.2], "accuracy": [0.1], "val_accuracy": [0.2]}
+    found, shown = example(), pictures(count=6)
+    before = [dict(matplotlib.rcParams), str(history), str(found), warnings.filters[:], shown.epoch]
+    figures.draw_curves(history, tmp_path / "curves.png", phases=[1])
+    figures.draw_confusion(found, tmp_path / "confusion.png")
+    figures.draw_predictions(found, shown, tmp_path / "predictions.png")
+    figures.draw_ratios({"title": {"a": (1.0, 0.9, 1.1)}}, tmp_path / "ratios.png")
+    assert [dict(matplotlib.rcParams), str(history), str(found), warnings.filters[:], shown.epoch] == before
 
 
 @once

@@ -1,4 +1,4 @@
-"""The networks that a benchmark can run, ours and those of peers, each as a call to be timed.
+"""Contenders of a benchmark: our networks and those of other libraries, each as a call to be timed.
 
 Keras and PyTorch are imported only where they are used, so that each contender's memory is its own.
 """

@@ -1,4 +1,4 @@
-"""Races of networks: contenders in processes of their own, rounds in which each runs once, and what comes of them.
+"""Races of a benchmark: a process per contender, rounds in which each runs once, medians and ratios.
 
 Imports no Keras: on Linux a process's peak memory counts from what its parent had.
 """

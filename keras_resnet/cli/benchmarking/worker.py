@@ -1,4 +1,4 @@
-"""One contender of a benchmark, in a process of its own: how long its calls take, and how much memory it has."""
+"""Child process of a benchmark: times one contender's calls and counts its memory."""
 
 import json
 import os

@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(typed, argparse.Namespace(typed=typed))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files may be of any bytes
+            # Names of files may be of any bytes, and a log of both streams should keep their order
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         if args.command not in _WITHOUT_KERAS:
             backend = _choose_backend()

@@ -554,6 +554,20 @@ def test_commands_leave_keras_image_data_format_as_it_is(tmp_path: Path, printed
 
 
 @once
+def test_a_log_of_both_streams_keeps_their_order(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "keras_resnet", "benchmark", "--model", "ResNet51"],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    first, second = result.stdout.splitlines()
+    assert (first, second[:14]) == (f"backend: {BACKEND}", "keras-resnet: ")
+
+
+@once
 def test_every_command_is_a_module_of_its_name() -> None:
     (commands,) = (action.choices for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
     assert list(commands) == ["train", "predict", "evaluate", "list", "convert", "export", "benchmark"]

@@ -557,7 +557,7 @@ def test_commands_leave_keras_image_data_format_as_it_is(tmp_path: Path, printed
 def test_a_log_of_both_streams_keeps_their_order(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "keras_resnet", "benchmark", "--model", "ResNet51"],
-        env=environment(tmp_path),
+        env=environment(tmp_path) | {"PYTHONUNBUFFERED": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,4 +1,4 @@
-"""keras.applications.resnet: the v1 networks and their preprocessing."""
+"""The facade that keras.applications.resnet has: the v1 networks and their preprocessing."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""keras.applications.resnet50: the network and its preprocessing."""
+"""The facade that keras.applications.resnet50 has."""
 
 from keras_resnet.resnet import ResNet50, decode_predictions, preprocess_input
 

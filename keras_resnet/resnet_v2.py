@@ -1,4 +1,4 @@
-"""keras.applications.resnet_v2: the v2 networks and their preprocessing."""
+"""The facade that keras.applications.resnet_v2 has: the v2 networks and their preprocessing."""
 
 from typing import Any
 

@@ -1,5 +1,6 @@
-"""The command line: `keras-resnet`, also `python -m keras_resnet`."""
+"""Runs a command: chooses a backend, imports the command's module, makes errors sentences and exit statuses."""
 
+import argparse
 import json
 import os
 import re
@@ -13,10 +14,11 @@ from pathlib import Path
 
 from keras_resnet.cli.parser import parser
 from keras_resnet.utils.errors import choice_error
+from keras_resnet.utils.progress import say
 from keras_resnet.utils.recursion import recursion_limit
 
 _BACKENDS = ("jax", "tensorflow", "torch")
-
+_WITHOUT_KERAS = ("list",)  # commands that need no backend
 
 # What Python, PyTorch, TensorFlow and JAX say
 _OUT_OF_MEMORY = re.compile("MemoryError|out of memory|allocate memory|ResourceExhausted|RESOURCE_EXHAUSTED")
@@ -24,29 +26,30 @@ _OUT_OF_MEMORY = re.compile("MemoryError|out of memory|allocate memory|ResourceE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit status; what the user can mend ends in one sentence."""
-    arguments = parser().parse_args(argv)
-    arguments.typed = sys.argv[1:] if argv is None else list(argv)
+    typed = sys.argv[1:] if argv is None else list(argv)
+    args = parser().parse_args(typed, argparse.Namespace(typed=typed))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files may be of any bytes
+            # Names of files may be of any bytes, and a log of both streams should keep their order
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
-        if arguments.room != "keras_resnet.cli.list":  # which needs no Keras
+        if args.command not in _WITHOUT_KERAS:
             backend = _choose_backend()
-            print(f"backend: {backend}", file=sys.stderr if arguments.json or arguments.csv else sys.stdout)
-        room = import_module(arguments.room)  # only now that there is a backend
+            print(f"backend: {backend}", file=sys.stderr if args.json or args.csv else sys.stdout)
+        command = import_module(f"keras_resnet.cli.{args.command}")  # only now that there is a backend
         with recursion_limit():
-            getattr(room, arguments.command)(arguments)
+            command.run(args)
     except BrokenPipeError:  # `| head` has read enough; what Python still wants to write goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, ImportError) as error:
-        print(f"keras-resnet: {error}", file=sys.stderr)
+        say(f"keras-resnet: {error}")
         return 1
     except Exception as error:
         if not _OUT_OF_MEMORY.search(f"{type(error).__name__}: {error}"):
             raise
-        advice = "make --batch-size or --image-size smaller" if arguments.command == "train" else "free some of it"
-        print(f"keras-resnet: out of memory; {advice}", file=sys.stderr)
+        advice = "make --batch-size or --image-size smaller" if args.command == "train" else "free some of it"
+        say(f"keras-resnet: out of memory; {advice}")
         return 1
     except KeyboardInterrupt:
         return 130  # as shells have it

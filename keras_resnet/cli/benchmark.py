@@ -1,4 +1,4 @@
-"""The command `benchmark`: a thin face on races."""
+"""The command `benchmark`: races of networks against the same in other libraries."""
 
 import argparse
 import json
@@ -22,43 +22,46 @@ _BATCH, _TRAINING_BATCH = 8, 16
 _LEAST = 32  # of the ImageNet nets' builders
 
 
-def benchmark(arguments: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Runs each combination of networks, batches and image sizes as one race, and shows what came of it."""
-    names = contenders(_peers(arguments.against))
-    settings = list(_settings(arguments))
-    if arguments.png:
-        _check_png(arguments.png)
-    races, told = [], ""
+    names = contenders(_peers(args.against))
+    settings = list(_settings(args))
+    if args.png:
+        _check_png(args.png)
+    races: list[Race] = []
+    told = ""
     for setting in settings:
         say(describe(setting))
-        done = race(setting, names, arguments.runs)
+        done = race(setting, names, args.runs)
         races.append(done)
-        if not arguments.json:
-            if (line := _machine_line(done)) != told:
-                print(told := line)
+        if not args.json:
+            line = _machine_line(done)
+            if line != told:
+                print(line)
+            told = line
             _print(done)
-    if arguments.json:
+    if args.json:
         print(json.dumps(_document(races), indent=2))
     if not any(done.results for done in races):
         raise ValueError("No contender could run; the reasons are above.")
-    if arguments.png:
-        _draw([done for done in races if done.results], arguments.png)
+    if args.png:
+        _draw([done for done in races if done.results], args.png)
 
 
 def describe(setting: Setting) -> str:
-    """A race's title."""
+    """Returns a race's title."""
     title = f"{setting.network}, {'training' if setting.train else 'inference'}, batch {setting.batch}"
     style = f", style {setting.style}" if setting.style else ""
     return f"{title}, {setting.image_side}x{setting.image_side}, {setting.dtype}{style}"
 
 
 def head(baseline: str) -> list[str]:
-    """The names of a table's columns."""
+    """Returns the names of a table's columns."""
     return ["contender", "ms", "images/s", f"x {baseline}", "GMAC/s", "peak MB", "build s", "first call s"]
 
 
 def cells(result: Result) -> list[str]:
-    """A contender's row in a table."""
+    """Returns a contender's row in a table."""
     low, high = result.ratio_quartiles
     return [
         result.contender,
@@ -91,6 +94,7 @@ def _machine_line(done: Race) -> str:
 
 
 def _print(done: Race) -> None:
+    """Prints a race's title, table and who was left out."""
     print(f"\n{describe(done.setting)}")
     if done.results:
         print_table(head(done.baseline), [cells(result) for result in done.results])
@@ -99,9 +103,9 @@ def _print(done: Race) -> None:
 
 
 def _draw(races: list[Race], path: Path) -> None:
-    from keras_resnet.training.figures import (
-        draw_ratios,  # which imports Keras, only now that no process is started any more
-    )
+    """Draws the ratios of all races."""
+    # It imports Keras: only now that no process is started any more
+    from keras_resnet.training.figures import draw_ratios
 
     panels = {
         f"{describe(done.setting)}\ntimes as fast as {done.baseline}": {
@@ -120,19 +124,19 @@ def _peers(against: str) -> tuple[str, ...]:
     return peers
 
 
-def _settings(arguments: argparse.Namespace) -> Iterable[Setting]:
+def _settings(args: argparse.Namespace) -> Iterable[Setting]:
     """Every combination, as far as networks can do it."""
-    for network in arguments.model:
+    for network in args.model:
         variant = find_row(network, "--model")
-        if arguments.style is not None:
-            check_choice("--style", arguments.style, tuple(style for style, of in LINEAGES if of == variant.version))
+        if args.style is not None:
+            check_choice("--style", args.style, tuple(style for style, of in LINEAGES if of == variant.version))
         cifar = variant.image_side < _SIDE
-        usual = variant.image_side if cifar else _TRAINING_SIDE if arguments.train else _SIDE
-        batches = arguments.batch or [_TRAINING_BATCH if arguments.train else _BATCH]
-        for batch, side in product(batches, arguments.image_size or [usual]):
+        usual_side, usual_batch = (_TRAINING_SIDE, _TRAINING_BATCH) if args.train else (_SIDE, _BATCH)
+        sides = args.image_size or [variant.image_side if cifar else usual_side]
+        for batch, side in product(args.batch or [usual_batch], sides):
             if side < _LEAST and not cifar:
                 raise ValueError(f"`--image-size` must be {_LEAST} or more for {network}; received {side}.")
-            yield Setting(builder_name(variant.name), arguments.style, batch, side, arguments.train, arguments.dtype)
+            yield Setting(builder_name(variant.name), args.style, batch, side, args.train, args.dtype)
 
 
 def _check_png(path: Path) -> None:

@@ -1,30 +1,32 @@
-"""The command `convert`: a thin face on conversion."""
+"""The command `convert`: a weights file becomes one of another library."""
 
 import argparse
 
 from keras_resnet.export.convert import check_target, convert, recognize, verify
+from keras_resnet.utils.errors import enumerate_some
+
+_RAW = "raw RGB in [0, 255]"
+_SCALED = "pixels scaled as the weights expect them (raw RGB with --include-preprocessing)"
 
 
-def convert_file(arguments: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Makes a weights file into one of another library, and says what became of it."""
-    if arguments.target.exists() and not arguments.overwrite:
-        raise ValueError(f"{str(arguments.target)!r} is there: pass --overwrite, or another name.")
-    check_target(arguments.target, arguments.to, arguments.include_preprocessing)
-    found = recognize(arguments.source, arguments.style, arguments.scope)
+    if args.target.exists() and not args.overwrite:
+        raise ValueError(f"{str(args.target)!r} is there: pass --overwrite, or another name.")
+    check_target(args.target, args.to, args.include_preprocessing)
+    found = recognize(args.source, args.style, args.scope)
     variant = found.variant
     print(f"source: {found.network.path}, a file of {found.network.family.origin}")
-    print(
-        f"network: {variant.name}, style {variant.lineage.style}, "
-        f"{f'{found.classes} classes' if found.classes else 'no classifier'}, {found.channels} channels"
-    )
-    report = convert(found, arguments.target, arguments.to, arguments.include_preprocessing)
+    top = f"{found.classes} classes" if found.classes else "no classifier"
+    print(f"network: {variant.name}, style {variant.lineage.style}, {top}, {found.channels} channels")
+    report = convert(found, args.target, args.to, args.include_preprocessing)
     print(f"weights: {report}")
     others = [name for name in report.unused if not name.endswith("num_batches_tracked")]
     if others:
-        print(f"unused: {', '.join(others[:5])}{f' and {len(others) - 5} more' if len(others) > 5 else ''}")
-    print(f"target: {arguments.target}, {arguments.target.stat().st_size / 1e6:.1f} MB")
-    if arguments.target.suffix == ".keras":
-        raw = "raw RGB in [0, 255]" if arguments.include_preprocessing else "pixels scaled as the weights expect them"
-        print(f"it takes {raw}{'' if arguments.include_preprocessing else ' (raw RGB with --include-preprocessing)'}")
-    for line in verify(found, arguments.target) if arguments.verify else ():
-        print(f"verified: {line}")
+        print(f"unused: {enumerate_some(others, 5)}")
+    print(f"target: {args.target}, {args.target.stat().st_size / 1e6:.1f} MB")
+    if args.target.suffix == ".keras":
+        print(f"it takes {_RAW if args.include_preprocessing else _SCALED}")
+    if args.verify:
+        for line in verify(found, args.target):
+            print(f"verified: {line}")

@@ -1,4 +1,4 @@
-"""The command `list`: which weights are published. Imports no Keras."""
+"""The command `list`: which weights are published."""
 
 import argparse
 import json
@@ -9,22 +9,25 @@ from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.cli.table import print_table
 
 
-def list_rows(arguments: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Prints the catalogue's rows."""
-    rows = list_weights(arguments.network, style=arguments.style)
-    if arguments.json:
+    rows = list_weights(args.network, style=args.style)
+    if args.json:
         print(json.dumps([asdict(row) for row in rows.values()], indent=2))
         return
     if not rows:
-        where = f" in style {arguments.style}" if arguments.style else ""
-        call = builder_call(find_row(arguments.network).name, "weights=None")
-        print(f"No weights are published for {arguments.network}{where}; {call} builds it untrained.")
+        style = f" in style {args.style}" if args.style else ""
+        if args.network:
+            call = builder_call(find_row(args.network).name, "weights=None")
+            print(f"No weights are published for {args.network}{style}; {call} builds it untrained.")
+        else:
+            print(f"No weights are published{style}.")
         return
     print_table(
         ["key", "network", "style", "classes", "size", "top-1", "licence"],
         [
             [
-                row.key + " *" * row.default,
+                f"{row.key} *" if row.default else row.key,
                 row.network,
                 row.style,
                 str(row.classes or "none"),

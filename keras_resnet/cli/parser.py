@@ -1,4 +1,4 @@
-"""What the commands take: their arguments, defaults and help. Imports no Keras."""
+"""Argument parsers of the commands: options, defaults, help."""
 
 import argparse
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all commands; it sets `room` and `command`, a module and what in it does the work."""
+    """Returns the parser of all commands; `command` is the name of one, and of its module."""
     keras_resnet = argparse.ArgumentParser("keras-resnet", description="ResNets for Keras 3, from the command line.")
-    keras_resnet.set_defaults(room="keras_resnet.cli.predict", json=False, csv=False)
+    keras_resnet.set_defaults(json=False, csv=False)
     commands = keras_resnet.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
     def add(name: str, help: str) -> argparse.ArgumentParser:
@@ -36,10 +36,11 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
 
     listing = add("list", "show which weights are published")
-    listing.add_argument("network", nargs="?", metavar="NETWORK", help="by the name of its builder; if not given, all")
+    listing.add_argument(
+        "network", nargs="?", metavar="NETWORK", help="by its name, such as ResNet50 or resnetv2_50; if not given, all"
+    )
     listing.add_argument("--style", help="keras, torch or slim; if not given, all")
     listing.add_argument("--json", action="store_true", help="print one JSON list, of all that is known")
-    listing.set_defaults(room="keras_resnet.cli.list", command="list_rows")
 
     convert = add("convert", "make a weights file into one of another library")
     convert.add_argument("source", metavar="SOURCE", help="a weights file, told by its content, or a key of `list`")
@@ -60,7 +61,6 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="compare outputs, here and in the libraries that the files are of, if these are installed",
     )
-    convert.set_defaults(room="keras_resnet.cli.convert", command="convert_file")
 
     export = add("export", "write a model as a file of another runtime, and check it there")
     export.add_argument("model", metavar="MODEL", help="a .keras file of a model of images, or a key of `list`")
@@ -76,7 +76,6 @@ def parser() -> argparse.ArgumentParser:
         "--image-size", type=_positive, help="height and width in TARGET, of a model that takes any; if not given, any"
     )
     export.add_argument("--overwrite", action="store_true", help="replace TARGET")
-    export.set_defaults(room="keras_resnet.cli.export", command="export_file")
 
     _benchmark_parser(add("benchmark", "race a network against the same in other libraries"))
     return keras_resnet
@@ -86,10 +85,14 @@ _MODEL = "a .keras file that takes raw RGB, as train leaves it, or a key of `lis
 
 
 def _benchmark_parser(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(room="keras_resnet.cli.benchmark")
+    """Adds what `benchmark` takes."""
     several = "; with several values each combination is a race of its own"
     parser.add_argument(
-        "--model", nargs="+", default=["ResNet50"], metavar="NETWORK", help=f"by the name of its builder{several}"
+        "--model",
+        nargs="+",
+        default=["ResNet50"],
+        metavar="NETWORK",
+        help=f"by its name, such as ResNet50 or resnetv2_50{several}",
     )
     parser.add_argument("--style", help="of our own nets; if not given, the builder's default")
     parser.add_argument(
@@ -121,7 +124,7 @@ def _benchmark_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _train_parser(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(room="keras_resnet.cli.train")
+    """Adds what `train` takes."""
     data = parser.add_argument_group("pictures")
     data.add_argument(
         "data",
@@ -145,7 +148,9 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
     )
 
     network = parser.add_argument_group("network")
-    network.add_argument("--model", help="by the name of its builder; if not given, as suits the pictures")
+    network.add_argument(
+        "--model", help="by its name, such as ResNet50 or resnetv2_50; if not given, as suits the pictures"
+    )
     network.add_argument(
         "--weights",
         help="imagenet, a file, a key of `list`, or none; if not given, imagenet where it can be had",
@@ -196,12 +201,14 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def _positive(text: str) -> int:
+    """An int above 0."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a positive int; received {text!r}")
     return int(text)
 
 
 def _number(text: str, allowed: str, test: Callable[[float], bool]) -> float:
+    """A number that passes a test, which the error calls `allowed`."""
     try:
         if test(float(text)):
             return float(text)
@@ -211,16 +218,20 @@ def _number(text: str, allowed: str, test: Callable[[float], bool]) -> float:
 
 
 def _rate(text: str) -> float:
+    """A number above 0."""
     return _number(text, "a number above 0", lambda value: 0 < value < inf)
 
 
 def _decay(text: str) -> float:
+    """A number from 0 up."""
     return _number(text, "0 or a number above", lambda value: 0 <= value < inf)
 
 
 def _share(text: str) -> float:
+    """A number in [0, 1)."""
     return _number(text, "a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
 
 
 def _seed(text: str) -> int:
+    """An int that every generator takes."""
     return int(_number(text, "an int from 0 up to 2**31 - 1", lambda value: value.is_integer() and 0 <= value < 2**31))

@@ -1,4 +1,4 @@
-"""What commands print. Imports no Keras."""
+"""Tables of text on standard output."""
 
 import sys
 from collections.abc import Sequence

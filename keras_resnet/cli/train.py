@@ -1,4 +1,4 @@
-"""The command `train`: a thin face on the functions of the other rooms."""
+"""The command `train`: chooses network, weights, image size and rate, and starts the run."""
 
 import argparse
 import hashlib
@@ -10,58 +10,57 @@ from typing import Any
 import keras
 
 from keras_resnet.architecture.rows import builder_name, find_row
-from keras_resnet.checkpoints.catalogue import list_weights
-from keras_resnet.checkpoints.open import open_named
+from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
+from keras_resnet.checkpoints.open import download, open_named
 from keras_resnet.data import datasets
 from keras_resnet.models.networks import builder_of
-from keras_resnet.training import run, run_folder, transfer
+from keras_resnet.models.weights.find import imagenet
+from keras_resnet.training import run_folder, transfer
+from keras_resnet.training.recipe import Recipe, fine_tuning
+from keras_resnet.training.run import train
 from keras_resnet.utils.errors import check_choice
 
+_SMALL = 48  # pixels; below, the CIFAR nets' three halvings do better than ImageNet's five
 
-def train(arguments: argparse.Namespace) -> None:
+
+def run(args: argparse.Namespace) -> None:
     """Trains a network on pictures."""
-    out = arguments.out or Path("runs") / Path(arguments.data).resolve().name
-    _check(arguments, out)
-    keras.config.set_image_data_format("channels_last")  # as the pictures come
-    pictures, shorter = _pictures(arguments)
-    asked = {name: getattr(arguments, name) for name in ("model", "weights", "image_size", "dropout", "dtype")}
-    if arguments.weights not in (None, "none", "imagenet", *list_weights()):
-        path = Path(arguments.weights)
+    out = args.out or Path("runs") / Path(args.data).resolve().name
+    _check(args, out)
+    pictures, shorter = _pictures(args)
+    asked = {name: getattr(args, name) for name in ("model", "weights", "image_size", "dropout", "dtype")}
+    if args.weights not in (None, "none", "imagenet", *list_weights()):
+        path = Path(args.weights)
         index = path if path.is_file() else Path(f"{path}.index")  # of a checkpoint: it holds the data's checksums
         asked["weights_hash"] = hashlib.sha256(index.read_bytes()).hexdigest()
-    earlier = run_folder.read(out)["arguments"] if arguments.resume and (out / run_folder.RUN).is_file() else {}
-    chosen = earlier.get("chosen") or _choose(arguments, shorter)
-    for part in run_folder.sides(pictures).values():
-        part.image_size = chosen["image_size"]
-    recipe = run.Recipe(**{field.name: getattr(arguments, field.name) for field in fields(run.Recipe)})
+    earlier = run_folder.read(out)["arguments"] if args.resume and (out / run_folder.RUN).is_file() else {}
+    chosen = earlier.get("chosen") or _choose(args, shorter)
+    pictures = pictures.with_(image_size=chosen["image_size"])
+    recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
     if chosen["weights"] and not (recipe.freeze or recipe.unfreeze_from) and recipe.learning_rate is None:
-        recipe = run.fine_tuning(recipe)
+        recipe = fine_tuning(recipe)
         print(f"learning rate: {recipe.learning_rate:g}, a tenth of the usual, since all pretrained weights learn")
-    keras.utils.set_random_seed(arguments.seed)
+    keras.utils.set_random_seed(args.seed)
     model = transfer.classifier(
         builder_of(chosen["network"]),
         len(pictures.training.class_names),
         chosen["image_size"],
         chosen["weights"],
-        dropout=arguments.dropout,
-        dtype=arguments.dtype,
+        data_format="channels_last",  # as the pictures come
+        dropout=args.dropout,
+        dtype=args.dtype,
     )
-    if arguments.unfreeze_from:
-        check_choice("--unfreeze-from", arguments.unfreeze_from, transfer.stages(model))
+    if args.unfreeze_from:
+        check_choice("--unfreeze-from", args.unfreeze_from, transfer.stages(model))
+    run_arguments = {"asked": asked, "chosen": chosen}
     try:
-        found = run.train(
-            model,
-            pictures,
-            out,
-            recipe,
-            arguments={"asked": asked, "chosen": chosen},
-            resume=arguments.resume,
-            overwrite=arguments.overwrite,
+        found = train(
+            model, pictures, out, recipe, arguments=run_arguments, resume=args.resume, overwrite=args.overwrite
         )
     except KeyboardInterrupt:
         kept = out / run_folder.MODEL
         best = f"the best model so far is {kept}" if kept.is_file() else "no epoch was done"
-        again = [word for word in arguments.typed if word not in ("--resume", "--overwrite")]
+        again = [word for word in args.typed if word not in ("--resume", "--overwrite")]
         backend = f"KERAS_BACKEND={keras.backend.backend()} "
         print(f"\nstopped: {best}. To go on:\n  {backend}{shlex.join(['keras-resnet', *again, '--resume'])}")
         raise
@@ -72,65 +71,105 @@ def train(arguments: argparse.Namespace) -> None:
     print(f"best validation accuracy: {results['validation']['accuracy']:.1%} (epoch {results['best_epoch']})")
 
 
-def _check(arguments: argparse.Namespace, out: Path) -> None:
+def _check(args: argparse.Namespace, out: Path) -> None:
     """Refuses before anything is read."""
-    if out.resolve().is_relative_to(Path(arguments.data).resolve()) and arguments.data != "digits":
+    if out.resolve().is_relative_to(Path(args.data).resolve()) and args.data != "digits":
         raise ValueError(f"--out must not lie in DATA, where it would be a class; {str(out)!r} does. Pass another.")
-    run_folder.check_free(out, arguments.resume, arguments.overwrite)
-    if arguments.model:
-        find_row(arguments.model, "--model")
-    weights = arguments.weights
+    run_folder.check_free(out, args.resume, args.overwrite)
+    if args.model:
+        find_row(args.model, "--model")
+    weights = args.weights
     if weights not in (None, "none", "imagenet", *list_weights()):
         open_named(weights, "--weights", ("imagenet", "none"))
-    if arguments.dtype != "float32":
-        print(
-            f"{arguments.dtype}: quick on GPUs and TPUs; a CPU computes with halves in software, up to 8 times slower"
-        )
+    if args.dtype != "float32":
+        print(f"{args.dtype}: quick on GPUs and TPUs; a CPU computes with halves in software, up to 8 times slower")
 
 
-def _pictures(arguments: argparse.Namespace) -> tuple[datasets.Splits, int]:
+def _pictures(args: argparse.Namespace) -> tuple[datasets.Splits, int]:
     """What trains, validates and tests, and the pictures' shorter side in pixels."""
-    batch, split, seed = arguments.batch_size, arguments.validation_split, arguments.seed
-    if arguments.data == "digits":
-        level = arguments.augment or "none"  # a mirrored digit is none
+    batch, split, seed = args.batch_size, args.validation_split, args.seed
+    if args.data == "digits":
+        level = args.augment or "none"  # a mirrored digit is none
         sides = datasets.digits(16, batch, one_hot=True).split(split, seed, level)
         pictures, shorter = datasets.Splits(*sides, None, []), 16
         print(f"scikit-learn's digits: {pictures}")
     else:
-        level = arguments.augment or "light"
-        pictures = datasets.splits(arguments.data, 64, batch, split, seed, level, one_hot=True)
+        level = args.augment or "light"
+        pictures = datasets.splits(args.data, 64, batch, split, seed, level, one_hot=True)
         shorter = pictures.training.inventory.shorter_side if pictures.training.inventory else 0
     print(f"augmentation: {level}")
     return pictures, shorter
 
 
-def _choose(arguments: argparse.Namespace, shorter: int) -> dict[str, Any]:
+def _choose(args: argparse.Namespace, shorter: int) -> dict[str, Any]:
     """Network, weights and image size, as asked or as suits the pictures; says which and why."""
-    network, why = (
-        (builder_name(find_row(arguments.model).name), "as asked")
-        if arguments.model
-        else (transfer.suggest(shorter, pretrained=arguments.weights == "imagenet"))
-    )
-    weights = None if arguments.weights == "none" else arguments.weights
-    if arguments.weights is None and transfer.is_published(network):
+    if args.model:
+        network, why = builder_name(find_row(args.model).name), "as asked"
+    else:
+        network, why = suggest(shorter, pretrained=args.weights == "imagenet")
+    weights = None if args.weights == "none" else args.weights
+    if args.weights is None and is_published(network):
         try:
-            transfer.fetch_published(network)
+            fetch_published(network)
             weights = "imagenet"
         except (OSError, ImportError) as error:
             print(f"no pretrained weights can be had: {error}")
-    if weights is None and not arguments.model and transfer.is_published(network):
+    if weights is None and not args.model and is_published(network):
         network, why = "ResNet20", "small enough to learn from scratch"
-    if weights is None and (arguments.freeze or arguments.unfreeze_from):
-        raise ValueError(
-            "--freeze and --unfreeze-from need weights worth keeping, and there are none to be had for "
-            f"{network}: pass --weights and a file."
-            if arguments.weights is None
-            else "--freeze and --unfreeze-from need weights worth keeping; --weights is none."
-        )
-    side, reason = arguments.image_size, "as asked"
+    if weights is None and (args.freeze or args.unfreeze_from):
+        needed = "--freeze and --unfreeze-from need weights worth keeping"
+        if args.weights == "none":
+            raise ValueError(f"{needed}; --weights is none.")
+        raise ValueError(f"{needed}, and there are none to be had for {network}: pass --weights and a file.")
+    side, reason = args.image_size, "as asked"
     if not side:
-        side, reason = transfer.suggest_size(network, shorter, weights == "imagenet")
+        side, reason = suggest_size(network, shorter, weights == "imagenet")
     print(f"network: {network} ({why})")
     print(f"image size: {side}x{side} ({reason})")
     print(f"weights: {weights or 'none; it trains from scratch'}")
     return {"network": network, "weights": weights, "image_size": side}
+
+
+def is_published(network: str) -> bool:
+    """Returns whether a network has ImageNet weights."""
+    return _published(network) is not None
+
+
+def fetch_published(network: str) -> None:
+    """Downloads what `weights="imagenet"` means for a network without top, once.
+
+    Raises:
+        OSError: if it can't be had.
+        ImportError: if a library that reads it is missing.
+    """
+    found = _published(network)
+    if found is None:
+        raise OSError(f"there are no ImageNet weights of {network}")
+    download(found)
+
+
+def _published(network: str) -> Checkpoint | None:
+    """The row that a builder's weights="imagenet" means."""
+    try:
+        return imagenet(find_row(network), None, include_top=False)
+    except ValueError:
+        return None
+
+
+def suggest(shorter_side: int, pretrained: bool = False) -> tuple[str, str]:
+    """Returns the network that suits pictures of a size, and why; one with ImageNet weights if these are wanted."""
+    if shorter_side <= _SMALL and not pretrained:
+        return "ResNet20", f"a CIFAR net, since the pictures' shorter side is {shorter_side} pixels (median)"
+    return "ResNet50V2", f"it has ImageNet weights, and the pictures' shorter side is {shorter_side} pixels (median)"
+
+
+def suggest_size(network: str, shorter_side: int, pretrained: bool) -> tuple[int, str]:
+    """Returns the height and width that suit network and pictures, and why; `pretrained`: with ImageNet's weights."""
+    side = find_row(network).image_side
+    if side == 32 and shorter_side > _SMALL:
+        return 64, "quick, and the network halves it three times"
+    if side == 32:
+        return max(16, min(shorter_side, _SMALL) // 4 * 4), f"near the pictures' own, {shorter_side} pixels (median)"
+    if shorter_side < side:
+        return max(64, shorter_side // 32 * 32), f"near the pictures' own, {shorter_side} pixels (median)"
+    return side, "what its ImageNet weights are for" if pretrained else "what the network is for"

@@ -1,4 +1,4 @@
-"""What training does to pictures so that each epoch sees others: plain NumPy and Pillow, alike on every backend.
+"""Data augmentation in NumPy and Pillow, alike on every backend: shifts, mirror images, colours, MixUp, CutMix.
 
 Every function draws from the generator that it is given and from nothing else.
 """

@@ -1,4 +1,4 @@
-"""Where pictures come from: folders of one's own, and digits that are always at hand."""
+"""Datasets of images and labels: a folder with one sub-folder per class, its splits, scikit-learn's digits."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from keras_resnet.data.pictures import Pictures as Pictures
 from keras_resnet.data.pictures import check_augment
 from keras_resnet.data.scan import duplicates, find_sides, scan
 from keras_resnet.utils.errors import enumerate_some, import_optional
+from keras_resnet.utils.progress import say
 
 
 class Splits(NamedTuple):
@@ -24,8 +25,17 @@ class Splits(NamedTuple):
     leaks: list[tuple[Path, ...]]
 
     def __str__(self) -> str:
-        sides = {"train": self.training, "validate": self.validation, "test": self.test}
-        return ", ".join(f"{len(part.labels)} to {purpose}" for purpose, part in sides.items() if part)
+        purposes = {"training": "train", "validation": "validate", "test": "test"}
+        return ", ".join(f"{len(part.labels)} to {purposes[side]}" for side, part in self.sides().items())
+
+    def sides(self) -> dict[str, Pictures]:
+        """Returns the sides that there are, by name."""
+        found = {"training": self.training, "validation": self.validation, "test": self.test}
+        return {side: part for side, part in found.items() if part is not None}
+
+    def with_(self, **changes: Any) -> "Splits":
+        """Returns the same sides with other settings, as `Pictures.with_` does each; these stay as they are."""
+        return self._replace(**{side: part.with_(**changes) for side, part in self.sides().items()})
 
 
 def folder(
@@ -57,13 +67,13 @@ def folder(
         augment: "none", "light" or "strong", as for `Pictures`.
         one_hot: whether labels come as (N, classes), as for `Pictures`.
         class_names: the classes that there are, in their order; None: those that have a sub-folder here.
-        verbose: whether to show a progress bar, and what was found and skipped.
+        verbose: whether to show a progress bar, and what was found and skipped, on standard error.
 
     Raises:
         ValueError: if there is no such folder, fewer than two classes, or a class without a picture that can be used.
     """
     check_augment(augment, one_hot)
-    sides = find_sides(path) if Path(path).is_dir() else None
+    sides = find_sides(path)
     if sides and class_names is None:
         raise ValueError(
             f"{str(path)!r} holds {enumerate_some([side.name for side in sides.values()])}, which are sides of a "
@@ -71,7 +81,7 @@ def folder(
         )
     found = scan(path, class_names, verbose)
     if verbose:
-        print(found)
+        say(str(found))
     return Pictures(
         found.files, found.labels, found.class_names, image_size, batch_size, seed, augment, one_hot, inventory=found
     )
@@ -106,13 +116,13 @@ def splits(
         seed: determines the split, and the order and augmentation of each epoch.
         augment: "none", "light" or "strong", as for `Pictures`; of the training pictures alone.
         one_hot: whether labels come as (N, classes), as for `Pictures`.
-        verbose: whether to print what was found, what was skipped, and what lies on two sides.
+        verbose: whether to say what was found, what was skipped, and what lies on two sides, on standard error.
 
     Raises:
         ValueError: as for `folder` and `Pictures.split`.
     """
     check_augment(augment, one_hot)
-    sides = (Path(path).is_dir() and find_sides(path)) or {"training": Path(path)}
+    sides = find_sides(path) or {"training": Path(path)}
 
     def read(side: str, **arguments: Any) -> Pictures:
         return folder(sides[side], image_size, batch_size, one_hot=one_hot, verbose=verbose, **arguments)
@@ -130,10 +140,11 @@ def splits(
     leaks = [tuple(parts[side].pictures[index] for side, index in places) for places in duplicates(hashes)]
     found = Splits(parts[0], parts[1], parts[2] if len(parts) > 2 else None, leaks)
     if verbose:
-        print(found)
+        say(str(found))
         if leaks:
-            print(f"a leak: {len(leaks)} pictures lie on two sides of the split, so what is measured flatters:")
-            print(*(f"    {' = '.join(map(str, same))}" for same in leaks), sep="\n")
+            say(f"a leak: {len(leaks)} pictures lie on two sides of the split, so what is measured flatters:")
+            for same in leaks:
+                say(f"    {' = '.join(map(str, same))}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""A picture as it lies in a file, as RGB that looks as it should."""
+"""Decodes image files as RGB: orientation, transparency, 16 bits, palettes."""
 
 import os
 from typing import Any
@@ -77,7 +77,7 @@ def read_picture(picture: Any, image_size: Size | None = None) -> RGB:
 
 
 def as_pair(size: Size) -> tuple[int, int]:
-    """Height and width."""
+    """Returns height and width."""
     return (size, size) if isinstance(size, int) else size
 
 

@@ -1,8 +1,11 @@
-"""Batches of pictures and their classes, as what `model.fit` takes on every backend."""
+"""Dataset of images and labels in batches, a `PyDataset`, which `model.fit` takes on every backend."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from inspect import signature
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -18,7 +21,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of pictures (N, height, width, 3), float32 RGB in [0, 255], and their classes.
 
     The order of an epoch, and what augmentation draws, is a function of seed and epoch alone, so pass `shuffle=False`
-    to `fit`. `image_size`, `batch_size`, `one_hot` and `balance` may be set later.
+    to `fit`. `with_` makes a copy with other settings.
 
     Args:
         pictures: paths of files, or uint8 arrays (height, width) or (height, width, 3).
@@ -34,12 +37,11 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         balance: whether batches carry weights, (N,), by which every class counts alike: N / (classes * pictures of the
             class), as a mixed picture's classes share them.
         inventory: what a scan found, if the pictures are of a folder.
+        crop: where nothing is augmented, what makes a picture an array; None: it is stretched to `image_size`.
 
-    Attributes:
-        crop: where nothing is augmented, what makes a picture an array; None: `image_size` does.
+    Raises:
+        ValueError: if there is no such augmentation, or the labels can't tell what it mixes.
     """
-
-    crop: Callable[[Any], Any] | None = None
 
     def __init__(
         self,
@@ -53,15 +55,39 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         one_hot: bool = False,
         balance: bool = False,
         inventory: Inventory | None = None,
+        crop: Callable[[Any], Any] | None = None,
     ) -> None:
         super().__init__()
         check_augment(augment, one_hot)
         self.pictures, self.labels, self.class_names = pictures, np.asarray(labels, "int32"), tuple(class_names)
         self.image_size, self.batch_size, self.seed = image_size, batch_size, seed
-        self.augment, self.one_hot, self.balance, self.inventory = augment, one_hot, balance, inventory
+        self.augment, self.one_hot, self.balance = augment, one_hot, balance
+        self.inventory, self.crop = inventory, crop
         self.epoch = 0
 
+    def with_(self, **changes: Any) -> "Pictures":
+        """Returns a copy, of the same epoch, with other settings; these pictures stay as they are.
+
+        Example:
+
+            large = pictures.with_(image_size=224, augment="light")
+
+        Args:
+            **changes: arguments of the constructor.
+
+        Raises:
+            TypeError: if the constructor has no such argument.
+            ValueError: as from the constructor.
+        """
+        settings = {name: getattr(self, name) for name in signature(Pictures).parameters}
+        checked = Pictures(**settings | changes)
+        changed = copy(self)  # with its epoch, and what Keras keeps in it
+        for name in changes:
+            setattr(changed, name, getattr(checked, name))
+        return changed
+
     def _rng(self, *of: int) -> np.random.Generator:
+        """A generator for this epoch's draws of one kind."""
         return np.random.default_rng([self.seed or 0, self.epoch, *of])
 
     @property
@@ -78,7 +104,8 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
 
         def read(i: int) -> Any:
             if self.augment == "none":
-                return (self.crop or self._stretch)(self.pictures[i])
+                picture = self.pictures[i]
+                return read_picture(picture, self.image_size) if self.crop is None else self.crop(picture)
             return augment(self.pictures[i], self.image_size, self.augment, self._rng(0, i))
 
         if isinstance(self.pictures[chosen[0]], np.ndarray):  # threads would cost more than they save
@@ -92,17 +119,19 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         weights = (labels @ self._class_weights(),) if self.balance else ()
         return images, labels if self.one_hot else self.labels[chosen], *weights
 
-    def _stretch(self, picture: Any) -> Any:
-        return read_picture(picture, self.image_size)
-
     def _class_weights(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """N / (classes * pictures of the class), for each class."""
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return (len(self.labels) / (len(counts) * np.maximum(counts, 1))).astype("float32")
 
     def hashes(self) -> list[str]:
-        """For each picture a hash of what it shows."""
-        found = self.inventory and dict(zip(self.inventory.files, self.inventory.hashes, strict=True))
-        return [found[picture] if found else fingerprint(decode(picture)) for picture in self.pictures]
+        """Returns for each picture a hash of what it shows."""
+        scan = self.inventory
+        known = dict(zip(scan.files, scan.hashes, strict=True)) if scan else {}
+        return [
+            known[picture] if isinstance(picture, Path) and picture in known else fingerprint(decode(picture))
+            for picture in self.pictures
+        ]
 
     def set_epoch(self, epoch: int) -> None:
         """Says which epoch comes, counted from 0. (Keras ends one more than it runs: it looks at a first batch.)"""
@@ -145,22 +174,13 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
             for label in np.flatnonzero(np.bincount(self.labels[here], minlength=len(counts)) == 0):
                 here.append(there.pop(next(i for i, index in enumerate(there) if self.labels[index] == label)))
 
-        def part(indices: list[int], order: int | None, level: str, balance: bool) -> "Pictures":
-            pictures = [self.pictures[i] for i in indices]
-            return Pictures(
-                pictures,
-                self.labels[indices],
-                self.class_names,
-                self.image_size,
-                self.batch_size,
-                order,
-                level,
-                self.one_hot,
-                balance,
-                self.inventory,
-            )
+        def part(indices: list[int], **settings: Any) -> "Pictures":
+            found = self.with_(pictures=[self.pictures[i] for i in indices], labels=self.labels[indices], **settings)
+            found.set_epoch(0)
+            return found
 
-        return part(parts[0], seed, augment or self.augment, self.balance), part(parts[1], None, "none", False)
+        training = part(parts[0], seed=seed, augment=self.augment if augment is None else augment)
+        return training, part(parts[1], seed=None, augment="none", balance=False)
 
 
 def check_augment(augment: str, one_hot: bool) -> None:

@@ -1,4 +1,4 @@
-"""Folders of pictures, looked through once: what can be used, what can't and why, and what is there twice."""
+"""Scans a folder of images: usable files, skipped files with reasons, duplicates, sides of a split."""
 
 import hashlib
 import os
@@ -170,7 +170,7 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None,
 
 
 def files(root: Path) -> list[Path]:
-    """All files below a folder, sorted, without those that are hidden."""
+    """Returns all files below a folder, sorted, without those that are hidden."""
     return sorted(path for path, hidden in _walk(root, {}) if not hidden)
 
 
@@ -184,6 +184,7 @@ def duplicates(hashes: Sequence[Sequence[str]]) -> list[tuple[tuple[int, int], .
 
 
 def _hidden(path: Path) -> bool:
+    """Whether a name begins with a dot."""
     return path.name.startswith(".")
 
 
@@ -224,7 +225,7 @@ def _look(file: Path) -> tuple[str, tuple[int, int], str]:
 
 
 def fingerprint(image: Any) -> str:
-    """A hash of a `PIL.Image.Image`, its size and its pixels."""
+    """Returns a hash of a `PIL.Image.Image`, its size and its pixels."""
     pixels = hashlib.blake2b(f"{image.size}".encode(), digest_size=16)
     pixels.update(image.tobytes())
     return pixels.hexdigest()

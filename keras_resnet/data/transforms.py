@@ -1,4 +1,4 @@
-"""From a picture to what published weights expect: resized, cropped and scaled as the library they come from does."""
+"""Preprocessing of published weights: resize, crop and scaling as in the library they come from."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +62,7 @@ class Preprocessing:
 
 
 def preprocessing_for(key: str) -> Preprocessing:
-    """What the weights of a key expect of a picture: torchvision's `weights.transforms()`, timm's `create_transform`.
+    """Returns what the weights of a key expect of a picture, as torchvision's `weights.transforms()` does.
 
     Example:
 
@@ -70,8 +70,9 @@ def preprocessing_for(key: str) -> Preprocessing:
         model, preprocess = keras_resnet.ResNet18(weights=key), keras_resnet.preprocessing_for(key)
         scores = model.predict(preprocess("cat.jpg")[None])  # or of several, stacked
 
-    What comes out equals what torchvision, timm and transformers make of a `PIL.Image` by Pillow, but for rounding.
-    TF-Slim resizes without antialiasing, which this does not; keras.applications states neither resizing nor crop.
+    What comes out equals what torchvision, timm (`create_transform`) and transformers make of a `PIL.Image` by Pillow,
+    but for rounding. TF-Slim resizes without antialiasing, which this does not; keras.applications states neither
+    resizing nor crop.
 
     Args:
         key: one of `keras_resnet.list_weights()`.

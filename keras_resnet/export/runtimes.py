@@ -1,4 +1,4 @@
-"""A model as a file of another runtime, which has run it and given the model's own outputs."""
+"""Exports a model to ONNX, SavedModel, OpenVINO or LiteRT, and compares the outputs there."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The process that `exporting` starts, on the backend that writes a format: writes a file, and runs it there."""
+"""Child process of an export, on the backend that writes the format: writes the file, and runs it there."""
 
 import json
 import sys
@@ -41,18 +41,21 @@ def main(folder: Path) -> None:
 
 
 def _onnx(path: str, model: keras.Model) -> Run:
+    """Runs a file in ONNX Runtime."""
     session = import_module("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda images: session.run(None, {name: images})
 
 
 def _openvino(path: str, model: keras.Model) -> Run:
+    """Runs a file in OpenVINO."""
     precise = {"INFERENCE_PRECISION_HINT": "f32"}  # by default bfloat16, where the CPU has it
     compiled = import_module("openvino").Core().compile_model(path, "CPU", precise)
     return lambda images: compiled(images).values()
 
 
 def _litert(path: str, model: keras.Model) -> Run:
+    """Runs a file in LiteRT, or in TensorFlow's copy of it."""
     there = find_spec("ai_edge_litert")
     lite: Any = import_module("ai_edge_litert.interpreter") if there else import_module("tensorflow").lite
     interpreter = lite.Interpreter(path)
@@ -68,6 +71,7 @@ def _litert(path: str, model: keras.Model) -> Run:
 
 
 def _saved_model(path: str, model: keras.Model) -> Run:
+    """Runs a folder in TensorFlow."""
     loaded = import_module("tensorflow").saved_model.load(path)  # `serve` alone would outlive its variables
     return lambda images: keras.tree.flatten(loaded.serve(images))
 

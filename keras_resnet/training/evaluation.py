@@ -1,4 +1,4 @@
-"""How well a classifier does on pictures whose classes are known."""
+"""Evaluation of a classifier: accuracy, confusion, precision and recall on pictures of known classes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +33,7 @@ class Evaluation:
         return np.asarray(self.scores.argmax(1))
 
     def accuracy(self, top: int = 1) -> float:
-        """The share of pictures, in [0, 1], whose class is among so many of the most probable."""
+        """Returns the share of pictures, in [0, 1], whose class is among so many of the most probable."""
         best = np.argsort(-self.scores, axis=1, kind="stable")[:, :top]
         return float((best == self.labels[:, np.newaxis]).any(1).mean())
 
@@ -44,7 +44,7 @@ class Evaluation:
         return np.asarray(matrix(self.labels, self.predicted, labels=range(len(self.class_names))))
 
     def by_class(self) -> list[dict[str, Any]]:
-        """For each class its name, precision and recall in [0, 1] (0 where nothing tells), and number of pictures."""
+        """Returns each class's name, precision and recall in [0, 1] (0 where nothing tells), and number of pictures."""
         measure = import_optional("sklearn.metrics").precision_recall_fscore_support
         columns = measure(self.labels, self.predicted, labels=range(len(self.class_names)), zero_division=0)
         return [
@@ -53,13 +53,13 @@ class Evaluation:
         ]
 
     def worst(self) -> Array:
-        """(N,), indices of the pictures: mistakes, the surest first, then what is right, the least sure first."""
+        """Returns (N,), indices of pictures: mistakes, the surest first, then what is right, the least sure first."""
         wrong = self.predicted != self.labels
         sure = self.scores.max(1)
         return np.lexsort((np.where(wrong, -sure, sure), ~wrong))
 
     def summary(self) -> dict[str, Any]:
-        """Accuracy, among five classes where there are more, and `by_class`, as JSON takes it."""
+        """Returns accuracy, among five classes where there are more, and `by_class`, as JSON takes it."""
         found: dict[str, Any] = {"pictures": len(self.labels), "accuracy": self.accuracy()}
         if len(self.class_names) > 5:
             found["top_5_accuracy"] = self.accuracy(5)
@@ -77,7 +77,7 @@ def evaluate(model: keras.Model, data: Pictures) -> Evaluation:
     Args:
         model: one that takes such batches and returns (N, classes). The names of its classes are those that it carries
             (`keras_resnet.labels`), else the data's.
-        data: pictures in a fixed order, as what validates.
+        data: pictures in a fixed order, as what validates. They stay as they are, their epoch too.
 
     Raises:
         ValueError: if the data are shuffled or augmented, or the model's classes are others.
@@ -95,5 +95,6 @@ def evaluate(model: keras.Model, data: Pictures) -> Evaluation:
             f"it returns {model.output_shape}" + (f", and the data have {', '.join(strange)}." if strange else ".")
         )
     own = np.array([names.index(name) for name in data.class_names])
-    scores = np.asarray(keras.ops.convert_to_numpy(model.predict(data, verbose=0)), "float32")
+    copied = data.with_()  # Keras ends an epoch of what it reads
+    scores = np.asarray(keras.ops.convert_to_numpy(model.predict(copied, verbose=0)), "float32")
     return Evaluation(names, own[data.labels], scores)

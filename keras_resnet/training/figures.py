@@ -1,4 +1,4 @@
-"""Pictures of a training run: what was learnt, what is taken for what, and which mistakes were made."""
+"""Figures of training runs and benchmarks, as PNG: curves, confusion matrix, mistakes, ratios."""
 
 import os
 import warnings

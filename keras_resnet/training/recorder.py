@@ -1,4 +1,4 @@
-"""The epochs of a run: which is the best, when there are enough, and what each leaves in the run's folder."""
+"""Callback that keeps the best model and `history.csv` of a run, and stops early."""
 
 import csv
 from io import StringIO
@@ -13,7 +13,7 @@ from keras_resnet.training.resume import Resume
 from keras_resnet.utils.files import atomic_file, write_text
 
 
-class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
+class RunRecorder(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the best model and the history, and ends a phase of training in time.
 
     It comes before `Resume`, which notes that an epoch is done: one that is done again writes them alike.
@@ -45,14 +45,15 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         return self.resume.logs
 
     def of_phase(self) -> list[dict[str, float]]:
-        """The logs of the epochs done in this phase."""
+        """Returns the logs of the epochs done in this phase."""
         return [log for log in self.logs if log["phase"] == self.phase]
 
     def ended(self) -> bool:
-        """Whether the phase is over."""
+        """Returns whether the phase is over."""
         return any(log["phase"] > self.phase for log in self.logs) or self._ends(self.of_phase())
 
     def _ends(self, logs: list[dict[str, float]]) -> bool:
+        """Whether these are epochs enough, or nothing gets better."""
         waited = len(logs) - 1 - best_epoch(logs) if logs else 0
         return len(logs) >= self.epochs or (self.patience is not None and waited >= self.patience)
 
@@ -74,7 +75,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def best_epoch(logs: list[dict[str, float]]) -> int:
-    """The epoch, from 0, of the highest validation accuracy, and of these of the lowest validation loss."""
+    """Returns the epoch, from 0, of the highest validation accuracy, and of these of the lowest validation loss."""
 
     def merit(epoch: int) -> tuple[bool, float, float]:
         loss = logs[epoch]["val_loss"]

@@ -1,4 +1,4 @@
-"""A training run that a kill at any moment does not change: it goes on, and ends with the same weights."""
+"""Callback that notes each epoch, so that a killed run resumes and ends with the same weights."""
 
 import json
 import os
@@ -46,7 +46,7 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
         self.note: dict[str, float] = {}
 
     def epochs_done(self) -> int:
-        """How many epochs the file has seen; reads no weights."""
+        """Returns how many epochs the file has seen; reads no weights."""
         if self.path.is_file():
             self.logs = json.loads(str(self._read("logs")["logs"]))
         return len(self.logs)
@@ -94,6 +94,7 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
         self._write()
 
     def _write(self) -> None:
+        """Writes weights, the optimizer's variables and the logs."""
         groups = {"weights": self.model.weights, "optimizer": self.model.optimizer.variables}
         arrays = {f"{group}/{i}": _storable(one) for group, some in groups.items() for i, one in enumerate(some)}
         with atomic_file(self.path) as part, part.open("wb") as file:

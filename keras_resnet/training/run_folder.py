@@ -1,4 +1,4 @@
-"""The folder of a training run: whose it is, what it was asked for, and what it says at the end."""
+"""The folder of a training run: its files, `run.json`, the report, and which run may write there."""
 
 import json
 import platform
@@ -10,10 +10,11 @@ from typing import Any
 
 import keras
 
-from keras_resnet.data.datasets import Pictures, Splits
+from keras_resnet.data.datasets import Splits
 from keras_resnet.training.evaluation import Evaluation
 from keras_resnet.utils.errors import enumerate_some
 from keras_resnet.utils.files import write_text
+from keras_resnet.utils.progress import say
 from keras_resnet.version import __version__
 
 MODEL, LABELS, HISTORY, RUN, STATE = "model.keras", "labels.txt", "history.csv", "run.json", ".state.npz"
@@ -49,7 +50,7 @@ def claim(out: Path, arguments: Mapping[str, Any], resume: bool, overwrite: bool
                 "and pictures, or start a new one: overwrite it, or choose another folder."
             )
         for text in _differing(before["versions"], _versions()):
-            print(f"{text}; the weights may come out a little different")
+            say(f"{text}; the weights may come out a little different")
     elif (out / RUN).is_file() and overwrite:
         for name in reversed(FILES):
             (out / name).unlink(missing_ok=True)
@@ -90,7 +91,7 @@ def _differing(before: Any, now: Any, name: str = "") -> list[str]:
 
 
 def read(out: Path) -> dict[str, Any]:
-    """What `run.json` holds."""
+    """Returns what `run.json` holds."""
     try:
         found: dict[str, Any] = json.loads((out / RUN).read_text(encoding="utf-8"))
         found["arguments"].keys(), found["versions"].keys()
@@ -106,25 +107,19 @@ def write(out: Path, **content: Any) -> None:
 
 
 def describe(data: Splits) -> dict[str, Any]:
-    """For each side its pictures by class, and a hash of their classes and all that they show, as JSON takes it."""
+    """Returns for each side its pictures by class, and a hash of classes and all that is shown, as JSON takes it."""
     return {
         side: {
             "classes": {name: int((part.labels == index).sum()) for index, name in enumerate(part.class_names)},
             "pixels": sha256("".join(part.hashes()).encode() + part.labels.tobytes()).hexdigest(),
         }
-        for side, part in sides(data).items()
+        for side, part in data.sides().items()
     }
 
 
-def sides(data: Splits) -> dict[str, Pictures]:
-    """Those that there are, by name."""
-    found = {"training": data.training, "validation": data.validation, "test": data.test}
-    return {side: part for side, part in found.items() if part is not None}
-
-
 def skipped(data: Splits) -> dict[str, str]:
-    """The files that could not be used, with the reason."""
-    found = {part.inventory.root: part.inventory for part in sides(data).values() if part.inventory}
+    """Returns the files that could not be used, with the reason."""
+    found = {part.inventory.root: part.inventory for part in data.sides().values() if part.inventory}
     return {str(file): why for inventory in found.values() for file, why in inventory.skipped.items()}
 
 
@@ -186,4 +181,5 @@ def report(out: Path, title: str, lines: Sequence[str], evaluations: Mapping[str
 
 
 def _cell(text: str) -> str:
+    """The text as a cell of a Markdown table."""
     return " ".join(text.replace("|", "\\|").split())

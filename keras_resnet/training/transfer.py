@@ -1,4 +1,4 @@
-"""A network for new classes: where its weights come from, and which of its layers learn."""
+"""Transfer learning: a network with a new classifier on top, frozen layers, stages, momentum of norms."""
 
 import os
 import re
@@ -7,16 +7,11 @@ from typing import Any
 
 import keras
 
-from keras_resnet.architecture.rows import find_row
-from keras_resnet.checkpoints.catalogue import Checkpoint
-from keras_resnet.checkpoints.open import download
 from keras_resnet.data.decode import Size, as_pair
 from keras_resnet.models.builder import check_top, with_classifier
-from keras_resnet.models.weights.find import imagenet
 from keras_resnet.utils.errors import choice_error
 
 _STAGE = re.compile(r"conv(\d+)_")
-_SMALL = 48  # pixels; below, the CIFAR nets' three halvings do better than ImageNet's five
 
 
 def classifier(
@@ -58,11 +53,12 @@ def classifier(
 
 
 def stages(model: keras.Model) -> tuple[str, ...]:
-    """The names of a model's stages, its stem's first, as its layers have them."""
+    """Returns the names of a model's stages, its stem's first, as its layers have them."""
     return tuple(f"conv{stage}" for stage in sorted({_stage(layer) for layer in model.layers} - {0}))
 
 
 def _stage(layer: keras.Layer) -> int:
+    """The number of a layer's stage; 0 for none."""
     found = _STAGE.match(_name(layer))
     return int(found[1]) if found else 0
 
@@ -72,53 +68,8 @@ def _name(layer: keras.Layer) -> str:
     return str(layer.name).rpartition("__")[2]
 
 
-def is_published(network: str) -> bool:
-    """Whether a network has ImageNet weights."""
-    return _published(network) is not None
-
-
-def fetch_published(network: str) -> None:
-    """Downloads what `weights="imagenet"` means for a network without top, once.
-
-    Raises:
-        OSError: if it can't be had.
-        ImportError: if a library that reads it is missing.
-    """
-    found = _published(network)
-    if found is None:
-        raise OSError(f"there are no ImageNet weights of {network}")
-    download(found)
-
-
-def _published(network: str) -> Checkpoint | None:
-    """The row that a builder's weights="imagenet" means."""
-    try:
-        return imagenet(find_row(network), None, include_top=False)
-    except ValueError:
-        return None
-
-
-def suggest(shorter_side: int, pretrained: bool = False) -> tuple[str, str]:
-    """The network that suits pictures of a size, and the reason; one with ImageNet weights if these are wanted."""
-    if shorter_side <= _SMALL and not pretrained:
-        return "ResNet20", f"a CIFAR net, since the pictures' shorter side is {shorter_side} pixels (median)"
-    return "ResNet50V2", f"it has ImageNet weights, and the pictures' shorter side is {shorter_side} pixels (median)"
-
-
-def suggest_size(network: str, shorter_side: int, imagenet: bool) -> tuple[int, str]:
-    """The height and width that suit a network, with ImageNet's weights or others, and pictures, and the reason."""
-    side = find_row(network).image_side
-    if side == 32 and shorter_side > _SMALL:
-        return 64, "quick, and the network halves it three times"
-    if side == 32:
-        return max(16, min(shorter_side, _SMALL) // 4 * 4), f"near the pictures' own, {shorter_side} pixels (median)"
-    if shorter_side < side:
-        return max(64, shorter_side // 32 * 32), f"near the pictures' own, {shorter_side} pixels (median)"
-    return side, "what its ImageNet weights are for" if imagenet else "what the network is for"
-
-
 def freeze(model: keras.Model, before: str | None = None) -> None:
-    """Leaves only a model's last layers to train; compile it afterwards.
+    """Leaves only a model's last layers to train: sets `trainable` of all; compile it afterwards.
 
     Every batch norm is frozen with its statistics, wherever it stands, and works as in inference.
 
@@ -132,8 +83,16 @@ def freeze(model: keras.Model, before: str | None = None) -> None:
         before: the first stage that learns, such as "conv5"; None: only the classifier learns.
 
     Raises:
-        ValueError: if the model has no such stage, or no classifier.
+        ValueError: if the model has no such stage, or no classifier; it is as it was.
     """
+    learning = learning_stages(model, before)
+    for layer in model.layers:
+        learns = _name(layer) == "predictions" or f"conv{_stage(layer)}" in learning
+        layer.trainable = learns and not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def learning_stages(model: keras.Model, before: str | None) -> tuple[str, ...]:
+    """Returns the stages that `freeze` leaves to train, or raises what it does."""
     known = stages(model)
     nets = {layer.name.removesuffix(_name(layer)) for layer in model.layers if _stage(layer)}
     if len(nets) > 1:
@@ -145,10 +104,7 @@ def freeze(model: keras.Model, before: str | None = None) -> None:
         )
     if before is not None and before not in known:
         raise choice_error("before", before, known)
-    learning = known[known.index(before) :] if before else ()
-    for layer in model.layers:
-        learns = _name(layer) == "predictions" or f"conv{_stage(layer)}" in learning
-        layer.trainable = learns and not isinstance(layer, keras.layers.BatchNormalization)
+    return known[known.index(before) :] if before else ()
 
 
 def quicken_norms(model: keras.Model, steps: int) -> float | None:
@@ -157,7 +113,7 @@ def quicken_norms(model: keras.Model, steps: int) -> float | None:
     The statistics remember about 1 / (1 - momentum) steps; that should be at most a fifth of an epoch.
 
     Args:
-        model: any model.
+        model: any model; its layers are changed in place.
         steps: steps in an epoch.
 
     Returns:

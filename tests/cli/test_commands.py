@@ -1,5 +1,6 @@
 """The command line, in processes of its own: what it prints, leaves and refuses."""
 
+import argparse
 import contextlib
 import csv
 import json
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,11 @@ import pytest
 from PIL import Image
 
 import keras_resnet
-from keras_resnet import cli, data, evaluation, labels, transfer
-from keras_resnet.cli import predict, train
+from keras_resnet import cli, data, evaluation, labels
+from keras_resnet.cli import app, predict, train
 from keras_resnet.cli.parser import parser
 from keras_resnet.utils.recursion import recursion_limit
+from tests.helpers.nets import data_format
 from tests.helpers.pictures import SHAPES, draw_folder
 
 BACKEND = keras.backend.backend()
@@ -95,7 +98,7 @@ def test_digits_leave_a_model_of_raw_rgb_and_a_history(tmp_path: Path) -> None:
 
 @once
 def test_without_a_chosen_backend_the_command_says_which_it_takes(tmp_path: Path) -> None:
-    code = "import keras_resnet.cli as cli; print(cli._choose_backend())"
+    code = "from keras_resnet.cli import app; print(app._choose_backend())"
 
     def choose(backend: str) -> str:
         process = subprocess.run(
@@ -119,7 +122,7 @@ def test_without_a_chosen_backend_the_command_says_which_it_takes(tmp_path: Path
 
 @once
 def test_a_missing_backend_is_a_sentence(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
-    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    monkeypatch.setattr(app, "find_spec", lambda name: None)
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     assert "pip install 'keras3-resnet[jax]'" in refused("train", "digits")
     monkeypatch.delenv("KERAS_BACKEND")
@@ -179,14 +182,14 @@ def test_a_folder_trains_and_its_model_names_the_classes(tmp_path: Path) -> None
     arguments = ("--epochs", "1", "--image-size", "16", "--validation-split", "0.25", "--out", "run")
     result = command("train", "shapes", *arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "shapes: 12 pictures in 3 classes (circle 4, square 4, triangle 4)" in result.stdout
-    assert "skipped: 1, and 0 hidden" in result.stdout
-    assert "9 to train, 3 to validate" in result.stdout
+    assert "shapes: 12 pictures in 3 classes (circle 4, square 4, triangle 4)" in result.stderr
+    assert "skipped: 1, and 0 hidden" in result.stderr
+    assert "9 to train, 3 to validate" in result.stderr
     assert "augmentation: light" in result.stdout
     assert re.search("no pretrained weights can be had: .*resnet50v2.*put it at", result.stdout)
     assert "network: ResNet20 (small enough to learn from scratch)" in result.stdout
     assert "image size: 16x16 (as asked)" in result.stdout
-    assert "batch norms: momentum 0.50, since an epoch has 1 steps" in result.stdout
+    assert "batch norms: momentum 0.50, since an epoch has 1 steps" in result.stderr
     assert {path.name for path in (tmp_path / "run").iterdir()} == LEFT
     assert (tmp_path / "run" / "labels.txt").read_text().split() == list(SHAPES)
     assert keras.models.load_model(tmp_path / "run" / "model.keras").input_shape == (None, 16, 16, 3)
@@ -238,18 +241,26 @@ def test_predict_prints_the_top_classes_for_people(tmp_path: Path) -> None:
 
 
 Printed = Callable[..., str]
+Said = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture
-def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Printed:
-    """Runs a command that must succeed, and returns what it prints."""
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
+    """Runs a command that must succeed, and returns what it prints, and what is said on standard error."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str) -> tuple[str, str]:
         assert cli.main(arguments) == 0
-        return capsys.readouterr().out
+        captured = capsys.readouterr()
+        return captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def printed(said: Said) -> Printed:
+    """Runs a command that must succeed, and returns what it prints."""
+    return lambda *arguments: said(*arguments)[0]
 
 
 def shapes_model(path: Path) -> Path:
@@ -394,7 +405,7 @@ def test_pretrained_weights_are_the_default_where_they_can_be_had(
         found = train._choose(parser().parse_args(["train", "x", *arguments]), shorter)
         return found, capsys.readouterr().out
 
-    monkeypatch.setattr(transfer, "fetch_published", lambda network: tmp_path)
+    monkeypatch.setattr(train, "fetch_published", lambda network: tmp_path)
     found, said = choose("--freeze")
     assert found == {"network": "ResNet50V2", "weights": "imagenet", "image_size": 224}
     assert "network: ResNet50V2 (it has ImageNet weights, and the pictures' shorter side is 300 pixels" in said
@@ -409,7 +420,7 @@ def test_pretrained_weights_are_the_default_where_they_can_be_had(
     def offline(network: str) -> Path:
         raise OSError("no network")
 
-    monkeypatch.setattr(transfer, "fetch_published", offline)
+    monkeypatch.setattr(train, "fetch_published", offline)
     found, said = choose("--model", "ResNet50")
     assert found == {"network": "ResNet50", "weights": None, "image_size": 224}
     assert "no pretrained weights can be had: no network" in said
@@ -419,8 +430,29 @@ def test_pretrained_weights_are_the_default_where_they_can_be_had(
 
 
 @once
+def test_the_suggested_network_and_size_follow_the_pictures() -> None:
+    found = {
+        side: (network := train.suggest(side)[0], train.suggest_size(network, side, True)[0])
+        for side in (8, 30, 48, 49, 100, 224, 3000)
+    }
+    assert found == {
+        8: ("ResNet20", 16),
+        30: ("ResNet20", 28),
+        48: ("ResNet20", 48),
+        49: ("ResNet50V2", 64),
+        100: ("ResNet50V2", 96),
+        224: ("ResNet50V2", 224),
+        3000: ("ResNet50V2", 224),
+    }
+    assert train.suggest_size("ResNet20", 3000, False)[0] == 64
+    assert train.is_published("ResNet101V2")
+    assert train.is_published("ResNet18")
+    assert not train.is_published("ResNet200")
+
+
+@once
 def test_every_option_of_a_run_reaches_it_and_weights_come_from_a_file(
-    tmp_path: Path, printed: Printed, refused: Refused
+    tmp_path: Path, said: Said, printed: Printed, refused: Refused
 ) -> None:
     draw_folder(tmp_path / "shapes", 6)
     size = ("--image-size", "8", "--validation-split", "0.5", "--epochs", "1", "--model", "ResNet20")
@@ -429,12 +461,12 @@ def test_every_option_of_a_run_reaches_it_and_weights_come_from_a_file(
     options = ("--label-smoothing", "0.1", "--clip-norm", "1", "--balance", "--patience", "3", "--weight-decay", "0.1")
     more = ("--augment", "strong", "--dropout", "0.1", "--batch-size", "5", "--seed", "7", "--learning-rate", "0.002")
     dtype = ("--dtype", "mixed_bfloat16")
-    text = printed(
+    text, progress = said(
         "train", "shapes", *size, *weights, *options, *more, *dtype, "--unfreeze-from", "conv4", "--out", "b"
     )
     assert "mixed_bfloat16: quick on GPUs and TPUs; a CPU computes with halves in software" in text
-    assert "phase 1: the classifier learns, 195 weights, at a rate of 0.002; batch norms are frozen" in text
-    assert re.search(r"phase 2: conv4 and later learns, [\d,]+ weights, at a rate of 0.0002;", text)
+    assert "phase 1: the classifier learns, 195 weights, at a rate of 0.002; batch norms are frozen" in progress
+    assert re.search(r"phase 2: conv4 and later learns, [\d,]+ weights, at a rate of 0.0002;", progress)
     arguments = json.loads((tmp_path / "b" / "run.json").read_text())["arguments"]
     assert arguments["recipe"] == {
         "epochs": 1,
@@ -455,8 +487,8 @@ def test_every_option_of_a_run_reaches_it_and_weights_come_from_a_file(
     model = keras.models.load_model(tmp_path / "b" / "model.keras")
     assert model.get_layer("top_dropout").rate == 0.1
     assert model.get_layer("conv2_block1_1_conv").dtype_policy.name == "mixed_bfloat16"
-    said = refused("train", "shapes", *size, *weights, "--unfreeze-from", "conv5", "--out", "none")
-    assert "`--unfreeze-from` must be one of 'conv1', 'conv2', 'conv3', 'conv4'; received 'conv5'" in said
+    wrong = refused("train", "shapes", *size, *weights, "--unfreeze-from", "conv5", "--out", "none")
+    assert "`--unfreeze-from` must be one of 'conv1', 'conv2', 'conv3', 'conv4'; received 'conv5'" in wrong
     assert not (tmp_path / "none").exists()
     whole = printed("train", "shapes", *size, *weights, "--out", "c")
     assert "learning rate: 0.0001, a tenth of the usual, since all pretrained weights learn" in whole
@@ -488,7 +520,7 @@ def stop(how: signal.Signals, cwd: Path, epochs: int, *typed: str) -> str:
 
 @once
 def test_a_run_that_is_interrupted_and_killed_goes_on_to_the_same_weights(
-    tmp_path: Path, printed: Printed, refused: Refused
+    tmp_path: Path, said: Said, printed: Printed, refused: Refused
 ) -> None:
     draw_folder(tmp_path / "shapes", 8)
     typed = ["train", "shapes", "--image-size", "16", "--model", "ResNet20", "--epochs", "4", "--dropout", "0.2"]
@@ -501,7 +533,7 @@ def test_a_run_that_is_interrupted_and_killed_goes_on_to_the_same_weights(
     assert "recipe learning_rate was 0.001 and is 0.5." in refused(*typed, "--resume", "--learning-rate", "0.5")
     stop(signal.SIGKILL, tmp_path, 2, *typed, "--resume")
     assert not (tmp_path / "run" / "report.md").exists()
-    assert "going on after epoch" in printed(*typed, "--resume")
+    assert "going on after epoch" in said(*typed, "--resume")[1]
     printed(*typed[:-1], "whole")
     ours, whole = (weights_of(tmp_path / name / "model.keras") for name in ("run", "whole"))
     for one, other in zip(ours, whole, strict=True):
@@ -510,16 +542,50 @@ def test_a_run_that_is_interrupted_and_killed_goes_on_to_the_same_weights(
 
 
 @once
-def test_train_val_and_test_folders_are_used_as_they_are(tmp_path: Path, printed: Printed) -> None:
+def test_commands_leave_keras_image_data_format_as_it_is(tmp_path: Path, printed: Printed) -> None:
+    draw_folder(tmp_path / "shapes", 5)
+    with data_format("channels_first"):
+        printed("train", "shapes", "--image-size", "8", "--epochs", "1", "--model", "ResNet20")
+        assert keras.config.image_data_format() == "channels_first"
+        model = keras.models.load_model(tmp_path / "runs" / "shapes" / "model.keras")
+        assert model.input_shape == (None, 8, 8, 3)
+        printed("evaluate", "runs/shapes/model.keras", "shapes")
+        assert keras.config.image_data_format() == "channels_first"
+
+
+@once
+def test_a_log_of_both_streams_keeps_their_order(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "keras_resnet", "benchmark", "--model", "ResNet51"],
+        env=environment(tmp_path) | {"PYTHONUNBUFFERED": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    first, second = result.stdout.splitlines()
+    assert (first, second[:14]) == (f"backend: {BACKEND}", "keras-resnet: ")
+
+
+@once
+def test_every_command_is_a_module_of_its_name() -> None:
+    (commands,) = (action.choices for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    assert list(commands) == ["train", "predict", "evaluate", "list", "convert", "export", "benchmark"]
+    for name in commands:
+        assert callable(import_module(f"keras_resnet.cli.{name}").run)
+
+
+@once
+def test_train_val_and_test_folders_are_used_as_they_are(tmp_path: Path, said: Said, printed: Printed) -> None:
     for side, count in (("train", 4), ("val", 2), ("test", 1)):
         draw_folder(tmp_path / "shapes" / side, count, seed=0 if side == "test" else count)
     (tmp_path / "shapes" / "val" / "square" / "0.jpg").write_bytes(
         (tmp_path / "shapes" / "train" / "square" / "1.jpg").read_bytes()
     )
-    text = printed("train", "shapes", "--image-size", "8", "--epochs", "1", "--model", "ResNet20")
-    assert "12 to train, 6 to validate, 3 to test" in text
-    assert "a leak: 1 pictures lie on two sides" in text
-    assert "shapes/train/square/1.jpg = shapes/val/square/0.jpg" in text
+    text, progress = said("train", "shapes", "--image-size", "8", "--epochs", "1", "--model", "ResNet20")
+    assert "12 to train, 6 to validate, 3 to test" in progress
+    assert "a leak: 1 pictures lie on two sides" in progress
+    assert "shapes/train/square/1.jpg = shapes/val/square/0.jpg" in progress
     assert re.search(r"test accuracy: \d+\.\d%", text)
     assert "## Test" in (tmp_path / "runs" / "shapes" / "report.md").read_text()
     assert "of 3 pictures" in printed("evaluate", "runs/shapes/model.keras", "shapes")
@@ -540,13 +606,13 @@ def test_train_val_and_test_folders_are_used_as_they_are(tmp_path: Path, printed
     ids=str,
 )
 def test_too_little_memory_is_a_sentence(error: Exception, monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
-    def exhausted(arguments: object) -> None:
+    def exhausted(args: object) -> None:
         raise error
 
-    monkeypatch.setattr(train, "train", exhausted)
+    monkeypatch.setattr(train, "run", exhausted)
     assert "out of memory; make --batch-size or --image-size smaller" in refused("train", "digits")
-    monkeypatch.setattr(predict, "predict", exhausted)
+    monkeypatch.setattr(predict, "run", exhausted)
     assert "out of memory; free some of it" in refused("predict", "a.keras", "b.png")
-    monkeypatch.setattr(train, "train", lambda arguments: [][1])
+    monkeypatch.setattr(train, "run", lambda args: [][1])
     with pytest.raises(IndexError):
         cli.main(("train", "digits"))

@@ -1,6 +1,7 @@
 """Pictures and their classes: what is found, read, split, augmented and refused."""
 
 import os
+import random
 import struct
 import zlib
 from pathlib import Path
@@ -242,14 +243,15 @@ def test_what_cannot_be_used_is_named_skipped_and_counted(
     }
     assert found.hidden == 2
     said = capsys.readouterr()
-    assert "4 pictures in 2 classes (cat 2, dog 2)" in said.out
-    assert "4 .png; 4x4 to 4x4 pixels" in said.out
-    assert "skipped: 11, and 2 hidden" in said.out
-    assert "README: in no class's folder" in said.out
-    assert "and 1 more" in said.out
+    assert "4 pictures in 2 classes (cat 2, dog 2)" in said.err
+    assert "4 .png; 4x4 to 4x4 pixels" in said.err
+    assert "skipped: 11, and 2 hidden" in said.err
+    assert "README: in no class's folder" in said.err
+    assert "and 1 more" in said.err
     assert "reading pictures" in said.err
+    assert not said.out
     data.folder(".", verbose=False)
-    assert not capsys.readouterr().out
+    assert tuple(capsys.readouterr()) == ("", "")
 
 
 @once
@@ -321,7 +323,7 @@ def test_train_val_and_test_folders_are_the_sides_of_the_split(
     ]
     same = [("train/b/1.png", "valid/b/0.png"), ("train/a/0.png", "valid/c/1.png")]
     assert {tuple(file.relative_to(root).as_posix() for file in pair) for pair in found.leaks} == set(same)
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "6 to train, 4 to validate, 1 to test" in said
     assert "a leak: 2 pictures" in said
     with pytest.raises(ValueError, match="sides of a split.*data.splits"):
@@ -366,6 +368,85 @@ def test_a_split_keeps_how_its_pictures_are_shown() -> None:
     assert (training.augment, training.one_hot, training.balance, training.batch_size) == ("light", True, True, 2)
     assert (validation.augment, validation.one_hot, validation.balance) == ("none", True, False)
     assert pictures.split(0.5, augment="none")[0].augment == "none"
+
+
+def settings_of(pictures: data.Pictures) -> dict[str, Any]:
+    """All that a user can see of pictures, but the pictures."""
+    names = ("class_names", "image_size", "batch_size", "seed", "augment", "one_hot", "balance", "inventory", "crop")
+    return {name: getattr(pictures, name) for name in (*names, "epoch", "workers")}
+
+
+@once
+def test_a_copy_with_other_settings_leaves_the_pictures_as_they_are() -> None:
+    pictures = data.Pictures([noise(4, 4)] * 8, [0, 1] * 4, "ab", 4, 2, seed=3)
+    pictures.set_epoch(5)
+    pictures.workers = 2
+    before, order, batch = settings_of(pictures), pictures.order.tolist(), pictures[0]
+    crop = np.asarray
+    changes: dict[str, Any] = {"image_size": (6, 8), "batch_size": 4, "augment": "light", "one_hot": True}
+    changes |= {"balance": True, "crop": crop, "class_names": ("a", "b", "c")}
+    changed = pictures.with_(**changes)
+    assert settings_of(changed) == before | changes
+    assert changed.order.tolist() == order
+    images, labels, weights = changed[0]
+    assert (images.shape, labels.shape, weights.shape) == ((4, 6, 8, 3), (4, 3), (4,))
+    changed.on_epoch_end()
+    assert changed.order.tolist() != order
+    other = pictures.with_(labels=[1] * 8, class_names="ab", seed=None)
+    assert other.labels.dtype == "int32"
+    assert (other.class_names, other.order.tolist()) == (("a", "b"), list(range(8)))
+    assert settings_of(pictures) == before
+    assert pictures.order.tolist() == order
+    for now, then in zip(pictures[0], batch, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert settings_of(pictures.with_()) == before
+
+
+@once
+def test_a_setting_that_there_is_not_or_that_cannot_be_is_refused_as_by_the_constructor() -> None:
+    pictures = data.Pictures([noise(4, 4)] * 2, [0, 1], "ab", 4)
+    for name in ("onehot", "epoch", "order"):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+            pictures.with_(**{name: True})
+    with pytest.raises(ValueError, match="`augment` must be one of 'none', 'light', 'strong'"):
+        pictures.with_(augment="string")
+    for refused in ({"augment": "strong"}, {"augment": "strong", "one_hot": False}):
+        with pytest.raises(ValueError, match="`one_hot` must be True with augment='strong'"):
+            pictures.with_(**refused)
+    with pytest.raises(ValueError, match="`one_hot` must be True with augment='strong'"):
+        pictures.with_(augment="strong", one_hot=True).with_(one_hot=False)
+
+
+@once
+def test_a_crop_makes_pictures_arrays_unless_they_are_augmented() -> None:
+    pictures = data.Pictures([noise(6, 6)] * 2, [0, 1], "ab", 4, crop=lambda picture: picture[1:5, 1:5])
+    np.testing.assert_array_equal(pictures[0][0][0], noise(6, 6)[1:5, 1:5])
+    np.testing.assert_array_equal(
+        pictures.with_(crop=None)[0][0][0], data.Pictures([noise(6, 6)], [0], "a", 4)[0][0][0]
+    )
+    augmented = pictures.with_(augment="light")[0][0]
+    np.testing.assert_array_equal(augmented, pictures.with_(augment="light", crop=None)[0][0])
+    for side in data.Pictures([noise(6, 6)] * 4, [0, 1] * 2, "ab", 4, crop=np.asarray).split(0.5):
+        assert side[0][0].shape == (2, 6, 6, 3)
+
+
+@once
+def test_pictures_put_in_place_of_a_folders_have_hashes_of_their_own(shapes: Path) -> None:
+    found = data.folder(shapes, verbose=False)
+    files = [*found.pictures[1:], shapes / "circle" / ".." / "circle" / "0.jpg"]
+    assert found.with_(pictures=files).hashes() == [*found.hashes()[1:], found.hashes()[0]]
+    arrays = [noise(4, 4)] * 15
+    assert set(found.with_(pictures=arrays).hashes()) == {data.Pictures(arrays[:1], [0], "a", 4).hashes()[0]}
+
+
+@once
+def test_sides_are_changed_together_and_the_split_stays_as_it_is() -> None:
+    sides = data.Pictures([noise(4, 4)] * 8, [0, 1] * 4, "ab", 4).split(0.5)
+    split = data.Splits(*sides, None, [(Path("a"), Path("b"))])
+    larger = split.with_(image_size=6)
+    assert [part.image_size for part in larger.sides().values()] == [6, 6]
+    assert (larger.test, larger.leaks, list(larger.sides())) == (None, split.leaks, ["training", "validation"])
+    assert [part.image_size for part in split.sides().values()] == [4, 4]
 
 
 @once
@@ -413,7 +494,7 @@ def test_a_picture_twice_in_a_folder_leaks_if_it_is_divided(tmp_path: Path, caps
         assert set(pair) & set(training.pictures)
         assert set(pair) & set(validation.pictures)
     assert len(both) >= len(leaks)
-    assert "a leak" in capsys.readouterr().out
+    assert "a leak" in capsys.readouterr().err
 
 
 @once
@@ -473,10 +554,17 @@ def test_augmentation_is_a_function_of_seed_epoch_and_picture(level: str) -> Non
         np.testing.assert_array_equal(images, again)
         np.testing.assert_array_equal(labels, those)
     assert not np.array_equal(batches(0, 0)[0][0], batches(0, 1)[0][0])
-    alike = augmented("light")
-    alike.pictures = [noise(8, 12)] * 8
+    alike = augmented("light").with_(pictures=[noise(8, 12)] * 8)
     assert len({image.tobytes() for image in alike[0][0]}) == 4
     assert not np.array_equal(batches(0, 0)[0][0], batches(1, 0)[0][0])
+
+
+@once
+def test_splitting_and_augmenting_draw_from_no_global_generator() -> None:
+    before = random.getstate(), str(np.random.get_state())
+    training, _ = data.digits(batch_size=8, one_hot=True).split(augment="strong")
+    training[0], training.order, training.with_(augment="light")[0]
+    assert (random.getstate(), str(np.random.get_state())) == before
 
 
 @once

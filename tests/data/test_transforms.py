@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 import keras_resnet
-from keras_resnet import cli, labels, preprocessing_for
+from keras_resnet import cli, preprocessing_for
 from keras_resnet.architecture import rows
 from keras_resnet.architecture.rows import RESNET50, RESNET50V2
 from keras_resnet.checkpoints import catalogue
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
-from keras_resnet.models import preprocessing
+from keras_resnet.models import labels, preprocessing
 from tests.helpers.nets import assert_close, data_format, randomise, run, thin, with_style
 from tests.helpers.torch_nets import state_dict, write
 

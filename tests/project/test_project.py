@@ -86,6 +86,17 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     assert not hasattr(keras_resnet, "__wrapped__")
 
 
+def test_packages_print_nothing_but_by_say_and_the_commands() -> None:
+    """But for a process of its own, whose standard output is read by the one that started it."""
+    printing = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name) and node.id == "print"
+    }
+    assert {name for name in printing if not name.startswith("cli/")} - {"export/worker.py"} == {"utils/progress.py"}
+
+
 def test_the_changelogs_top_version_is_the_packages() -> None:
     version = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert version is not None

@@ -162,7 +162,7 @@ def test_the_notebook_on_your_own_images_runs(
     names: dict[str, Any] = {}
     for cell in cells:
         exec(compile(cell.replace("EPOCHS = 20", "EPOCHS = 2"), "notebook", "exec"), names)
-    assert "few/train/5/notes.png: no image" in capsys.readouterr().out
+    assert "few/train/5/notes.png: no image" in capsys.readouterr().err
     assert len(names["both"]["loss"]) == 2
     history, (cell,) = names["both"], [cell for cell in cells if "unfrozen = fit" in cell]
     exec(cell.replace("EPOCHS = 20", "EPOCHS = 2"), names)  # again: there is nothing left to do

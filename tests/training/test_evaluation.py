@@ -1,10 +1,13 @@
 """Numbers and pictures of what a classifier does."""
 
 import functools
+import random
+import warnings
 from pathlib import Path
 from typing import Any
 
 import keras
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -67,6 +70,26 @@ def test_scores_stand_beside_their_pictures_in_the_models_order_of_classes() -> 
 
 
 @once
+def test_evaluating_leaves_the_data_and_the_random_generators_as_they_were() -> None:
+    data, net = pictures(balance=True), model()
+    data.set_epoch(4)
+    keras.utils.set_random_seed(0)
+    weights, drawn = net.get_weights(), (random.random(), np.random.rand(), keras.ops.convert_to_numpy(seeded()))
+    keras.utils.set_random_seed(0)
+    evaluate(net, data)
+    assert (data.epoch, data.one_hot, data.balance) == (4, False, True)
+    assert (random.random(), np.random.rand(), keras.ops.convert_to_numpy(seeded())) == drawn
+    for now, then in zip(net.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert not net.compiled
+
+
+def seeded() -> Any:
+    """A draw from Keras' own generator."""
+    return keras.random.uniform(())
+
+
+@once
 def test_data_in_no_fixed_order_or_of_other_classes_are_refused() -> None:
     for arguments in ({"seed": 0}, {"augment": "light"}):
         with pytest.raises(ValueError, match="must keep its order and not be augmented"):
@@ -98,8 +121,8 @@ def test_confusion_and_predictions_are_drawn_whole_for_few_and_many_classes(clas
     truth = rng.integers(classes, size=90)
     scores = rng.random((90, classes)) + np.eye(classes)[truth]
     found = Evaluation(names, truth, scores / scores.sum(1, keepdims=True))
-    shown = pictures(names, 90)
-    shown.pictures = [np.full((8, 12 + index % 9, 3), (250, 0, index), "uint8") for index in range(90)]  # red
+    reds = [np.full((8, 12 + index % 9, 3), (250, 0, index), "uint8") for index in range(90)]
+    shown = pictures(names, 90).with_(pictures=reds)
     figures.draw_confusion(found, tmp_path / "confusion.png")
     figures.draw_predictions(found, shown, tmp_path / "predictions.png")
     confusion, predictions = drawn(tmp_path / "confusion.png"), drawn(tmp_path / "predictions.png")
@@ -112,6 +135,18 @@ def test_confusion_and_predictions_are_drawn_whole_for_few_and_many_classes(clas
     assert red.mean() > 0.2
     blues, counts = np.unique(predictions[red][:, 2], return_counts=True)
     assert set(blues[counts > 1000].tolist()) == set(found.worst()[:24].tolist())
+
+
+@once
+def test_drawing_changes_no_setting_of_matplotlib_and_nothing_that_it_is_given(tmp_path: Path) -> None:
+    history = {"loss": [1.0], "val_loss": [1.2], "accuracy": [0.1], "val_accuracy": [0.2]}
+    found, shown = example(), pictures(count=6)
+    before = [dict(matplotlib.rcParams), str(history), str(found), warnings.filters[:], shown.epoch]
+    figures.draw_curves(history, tmp_path / "curves.png", phases=[1])
+    figures.draw_confusion(found, tmp_path / "confusion.png")
+    figures.draw_predictions(found, shown, tmp_path / "predictions.png")
+    figures.draw_ratios({"title": {"a": (1.0, 0.9, 1.1)}}, tmp_path / "ratios.png")
+    assert [dict(matplotlib.rcParams), str(history), str(found), warnings.filters[:], shown.epoch] == before
 
 
 @once

@@ -21,8 +21,8 @@ from keras_resnet import data, training
 from keras_resnet.architecture.rows import RESNET20V2
 from keras_resnet.architecture.variant import Stem
 from keras_resnet.training import recorder, run_folder
+from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.resume import Resume
-from keras_resnet.training.run import Recipe
 from keras_resnet.training.transfer import classifier
 from keras_resnet.utils import files
 from tests.helpers.nets import thin
@@ -179,16 +179,16 @@ def test_two_phases_and_early_stopping_go_on_after_a_kill(tmp_path: Path) -> Non
 @once
 def test_the_model_that_is_kept_is_the_best_epochs(tmp_path: Path) -> None:
     model, resume = build(), Resume(tmp_path / "state.npz")
-    keeper = recorder.Keeper(tmp_path, resume, epochs=9, patience=2)
-    keeper.phase = 1
+    notes = recorder.RunRecorder(tmp_path, resume, epochs=9, patience=2)
+    notes.phase = 1
     model.compile("sgd", "mse")
-    for callback in (keeper, resume):
+    for callback in (notes, resume):
         callback.set_model(model)
     stops = []
     for epoch, (accuracy, loss) in enumerate([(0.5, 1.0), (0.9, 0.4), (0.9, 0.5), (0.7, 0.1)]):
         model.get_layer("predictions").bias.assign([epoch, 0, 0])
         log = {"loss": 1.0, "val_accuracy": accuracy, "val_loss": loss}
-        keeper.on_epoch_end(epoch, log)
+        notes.on_epoch_end(epoch, log)
         resume.on_epoch_end(epoch, log)
         stops.append(model.stop_training)
     kept = keras.models.load_model(tmp_path / "model.keras").get_layer("predictions").bias
@@ -205,7 +205,7 @@ def test_another_version_of_a_library_is_said(
     content["versions"]["numpy"] = "1.0"
     (tmp_path / "run" / "run.json").write_text(json.dumps(content))
     run(tmp_path / "run")
-    assert "numpy was '1.0' and is" in capsys.readouterr().out
+    assert "numpy was '1.0' and is" in capsys.readouterr().err
 
 
 @once
@@ -299,7 +299,7 @@ def test_an_interrupt_stays_one_whatever_a_library_makes_of_it(tmp_path: Path) -
 
 @once
 def test_a_disk_that_fills_up_in_training_keeps_the_last_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writes = iter([None] * 7)  # run.json twice, labels.txt, .state.npz, model.keras, recorder.csv, .state.npz
+    writes = iter([None] * 7)  # run.json twice, labels.txt, .state.npz, model.keras, history.csv, .state.npz
 
     def full(*_: Any) -> None:
         if next(writes, 0) == 0:
@@ -359,55 +359,6 @@ def test_a_state_of_another_model_or_damaged_changes_nothing(tmp_path: Path) -> 
     assert_equal(model.get_weights(), before)
 
 
-@pytest.fixture
-def compiled() -> Any:
-    """Compiles a new model by a recipe for 100 steps, and returns it and its optimizer."""
-
-    def make(**arguments: Any) -> tuple[keras.Model, Any]:
-        model = build()
-        training.compile_for(model, Recipe(**arguments), 100)
-        model.optimizer.build(model.trainable_variables)
-        return model, model.optimizer
-
-    return make
-
-
-@once
-def test_the_rate_warms_up_and_decays_as_a_cosine(compiled: Any) -> None:
-    for optimizer, peak in (("adamw", 1e-3), ("sgd", 0.05)):
-        _, found = compiled(optimizer=optimizer)
-        schedule = found._learning_rate
-        rates = [float(keras.ops.convert_to_numpy(schedule(step))) for step in range(101)]
-        assert rates[0] == 0
-        assert rates[5] == pytest.approx(peak)
-        np.testing.assert_allclose(rates[5:], [peak * (1 + np.cos(np.pi * t / 95)) / 2 for t in range(96)], atol=1e-7)
-        assert rates[:5] == pytest.approx([peak * t / 5 for t in range(5)])
-
-
-@once
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_weight_decay_takes_off_of_kernels_alone(optimizer: str, compiled: Any) -> None:
-    model, found = compiled(optimizer=optimizer, weight_decay=0.1, learning_rate=0.5)
-    found.iterations.assign(5)  # the rate is at its peak
-    for weight in model.trainable_variables:
-        weight.assign(np.ones(weight.shape))
-    found.apply([keras.ops.zeros(weight.shape) for weight in model.trainable_variables], model.trainable_variables)
-    for weight in model.trainable_variables:
-        shrunk = 1 - 0.5 * 0.1 if weight.path.endswith("kernel") else 1
-        np.testing.assert_allclose(keras.ops.convert_to_numpy(weight), shrunk, rtol=1e-6)
-
-
-@once
-def test_a_recipe_reaches_loss_optimizer_and_fit(compiled: Any) -> None:
-    model, found = compiled(optimizer="sgd", label_smoothing=0.3, clip_norm=2.0)
-    assert model.loss.label_smoothing == 0.3
-    assert found.global_clipnorm == 2.0
-    assert (found.momentum, found.nesterov) == (0.9, True)
-    assert compiled()[1].global_clipnorm is None
-    with pytest.raises(ValueError, match="`Recipe.optimizer` must be one of 'adamw', 'sgd'.*'adam'"):
-        Recipe(optimizer="adam")  # type: ignore[arg-type]
-
-
 @once
 def test_float16_is_trained_with_a_scaled_loss(tmp_path: Path) -> None:
     model = build(dtype="mixed_float16")
@@ -419,15 +370,105 @@ def test_float16_is_trained_with_a_scaled_loss(tmp_path: Path) -> None:
 
 
 @once
-def test_balance_weighs_the_pictures_that_train_and_no_others(tmp_path: Path) -> None:
-    pictures = splits()
-    training.train(build(), pictures, tmp_path / "run", Recipe(epochs=1, balance=True))
-    assert [len(part[0]) for part in pictures[:2] if isinstance(part, data.Pictures)] == [3, 2]
+def test_balance_weighs_the_pictures_that_train_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths, fit = [], keras.Model.fit
+
+    def spy(self: keras.Model, x: data.Pictures, validation_data: data.Pictures, **arguments: Any) -> Any:
+        lengths.append((len(x[0]), len(validation_data[0])))
+        return fit(self, x, validation_data=validation_data, **arguments)
+
+    monkeypatch.setattr(keras.Model, "fit", spy)
+    training.train(build(), splits(), tmp_path / "run", Recipe(epochs=1, balance=True))
     content = json.loads((tmp_path / "run" / "run.json").read_text())
     assert content["arguments"]["recipe"]["balance"]
-    pictures = splits(balance=True)
-    training.train(build(), pictures, tmp_path / "own", Recipe(epochs=1))  # one's own weights stay
-    assert len(pictures.training[0]) == 3
+    training.train(build(), splits(balance=True), tmp_path / "own", Recipe(epochs=1))  # one's own weights stay
+    training.train(build(), splits(), tmp_path / "plain", Recipe(epochs=1))
+    assert lengths == [(3, 2), (3, 2), (2, 2)]
+
+
+def state_of(pictures: data.Splits) -> list[Any]:
+    """All that a run could change of pictures: settings, epoch, order, files and classes, and what a batch holds."""
+    found = []
+    for part in pictures.sides().values():
+        settings = {name: value for name, value in vars(part).items() if name not in ("pictures", "labels")}
+        batch = [(array.shape, array.dtype, array.tobytes()) for array in part[0]]
+        found.append((settings, part.labels.tolist(), [each.tobytes() for each in part.pictures], part.order, batch))
+    return [(*each[:3], each[3].tolist(), each[4]) for each in found]
+
+
+def plain_splits() -> data.Splits:
+    """With labels as ints, in the middle of a training of the caller's own, and with a test side."""
+    whole = splits(augment="light", one_hot=False)
+    found = whole._replace(validation=whole.validation.with_(one_hot=False), test=whole.validation.with_(batch_size=2))
+    found.training.set_epoch(7)
+    found.validation.set_epoch(2)
+    return found
+
+
+def test_a_run_leaves_the_callers_data_as_they_were(tmp_path: Path) -> None:
+    pictures = plain_splits()
+    before = state_of(pictures)
+    assert [len(part[0][1].shape) for part in pictures.sides().values()] == [1, 1, 2]
+    training.train(build(), pictures, tmp_path / "run", Recipe(epochs=2, balance=True))
+    assert state_of(pictures) == before
+
+
+@once
+def test_a_run_that_fails_at_any_point_leaves_the_callers_data_as_they_were(tmp_path: Path) -> None:
+    pictures = plain_splits()
+    before = state_of(pictures)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    fails: list[tuple[str, Recipe, str]] = [
+        ("new", Recipe(epochs=1, unfreeze_from="conv5"), "`before` must be one of"),
+        ("full", Recipe(epochs=1, balance=True), "is not empty"),
+        ("run", Recipe(epochs=2, optimizer="sgd", learning_rate=1e30), "The loss of epoch 1 is nan"),
+    ]
+    for name, recipe, message in fails:
+        with pytest.raises(ValueError, match=message):
+            training.train(build(), pictures, tmp_path / name, recipe)
+        assert state_of(pictures) == before, message
+    for kill in (functools.partial(kill_at_batch, epoch=1, batch=1), functools.partial(kill_at_write, times=1)):
+        with pytest.MonkeyPatch.context() as patch:
+            kill(patch, **({} if "batch" in kill.keywords else {"name": "confusion.png"}))
+            with pytest.raises(Killed):
+                training.train(build(), pictures, tmp_path / "run", Recipe(epochs=2), overwrite=True)
+        assert state_of(pictures) == before
+
+
+@once
+def test_a_run_changes_of_a_model_what_it_says_it_does(tmp_path: Path) -> None:
+    model = build()
+    optimizer = keras.optimizers.SGD(0.5)
+    model.compile(optimizer, "mse")
+    before, norms = model.get_weights(), [each for each in model.layers if "_bn" in each.name]
+    training.train(model, splits(), tmp_path / "plain", Recipe(epochs=2))
+    assert model.optimizer is optimizer
+    assert (model.loss, int(optimizer.iterations)) == ("mse", 0)
+    assert all(layer.trainable for layer in model.layers)
+    assert {norm.momentum for norm in norms} == {0.5}
+    assert not any(np.array_equal(now, then) for now, then in zip(model.get_weights(), before, strict=True))
+    before = model.get_weights()
+    training.train(model, splits(), tmp_path / "frozen", Recipe(epochs=1, freeze=True))
+    assert {layer.name for layer in model.layers if layer.trainable and layer.weights} == {"predictions"}
+    changed = [
+        weight.path
+        for weight, now, then in zip(model.weights, model.get_weights(), before, strict=True)
+        if not np.array_equal(now, then)
+    ]
+    assert changed == ["predictions/kernel", "predictions/bias"]
+
+
+@once
+def test_a_run_that_is_refused_leaves_the_model_as_it_was(tmp_path: Path) -> None:
+    model = build()
+    before = model.get_weights()
+    (tmp_path / "notes.txt").write_text("mine")
+    for recipe, message in ((Recipe(freeze=True), "is not empty"), (Recipe(unfreeze_from="conv5"), "`before` must be")):
+        with pytest.raises(ValueError, match=message):
+            training.train(model, splits(), tmp_path, recipe)
+        assert all(layer.trainable for layer in model.layers)
+        assert_equal(model.get_weights(), before)
 
 
 @once
@@ -456,31 +497,9 @@ def test_a_run_killed_before_its_first_epoch_starts_from_the_same_weights(
 
 
 @once
-def test_a_recipes_fields_are_checked() -> None:
-    fields: list[tuple[str, Any]] = [
-        ("epochs", 0),
-        ("patience", 0),
-        ("learning_rate", 0.0),
-        ("learning_rate", float("inf")),
-        ("clip_norm", -1.0),
-        ("weight_decay", -0.1),
-        ("label_smoothing", 1.0),
-        ("seed", -1),
-        ("seed", 1.5),
-    ]
-    for field, value in fields:
-        with pytest.raises(ValueError, match=f"`Recipe.{field}` must .*; received"):
-            Recipe(**{field: value})
-    assert Recipe(weight_decay=0.0).filled(10).weight_decay == 0
-
-
-@once
 def test_a_run_leaves_a_model_numbers_pictures_and_a_report_that_shows_them(tmp_path: Path) -> None:
-    pictures = splits(60)._replace(test=splits(9).validation)
     names = ("a|b", "Кошка", "$5 and $6")
-    for part in pictures[:3]:
-        assert part
-        part.class_names = names
+    pictures = splits(60)._replace(test=splits(9).validation).with_(class_names=names)
     out = tmp_path / "run"
     found = training.train(build(), pictures, out, Recipe(epochs=3), arguments={"why": "a test"})
     assert {path.name for path in out.iterdir()} == LEFT

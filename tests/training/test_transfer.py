@@ -14,7 +14,7 @@ from keras_resnet import data, evaluation, labels, training
 from keras_resnet.architecture.rows import RESNET20, RESNET20V2, RESNET50
 from keras_resnet.architecture.variant import Stem
 from keras_resnet.training import transfer
-from keras_resnet.training.run import Recipe
+from keras_resnet.training.recipe import Recipe
 from tests.helpers.nets import randomise, thin
 
 once = pytest.mark.one_backend
@@ -97,27 +97,6 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     for wrong in ({"dropout": 2}, {"global_pool": 1}, {"classifier_activation": "softmacks"}):
         with pytest.raises(ValueError, match=f"`{next(iter(wrong))}`"):  # before weights are looked at
             transfer.classifier(build(), 3, 8, "nowhere", **wrong)
-
-
-@once
-def test_the_suggested_network_and_size_follow_the_pictures() -> None:
-    found = {
-        side: (network := transfer.suggest(side)[0], transfer.suggest_size(network, side, True)[0])
-        for side in (8, 30, 48, 49, 100, 224, 3000)
-    }
-    assert found == {
-        8: ("ResNet20", 16),
-        30: ("ResNet20", 28),
-        48: ("ResNet20", 48),
-        49: ("ResNet50V2", 64),
-        100: ("ResNet50V2", 96),
-        224: ("ResNet50V2", 224),
-        3000: ("ResNet50V2", 224),
-    }
-    assert transfer.suggest_size("ResNet20", 3000, False)[0] == 64
-    assert transfer.is_published("ResNet101V2")
-    assert transfer.is_published("ResNet18")
-    assert not transfer.is_published("ResNet200")
 
 
 def digits(keep: Any, batch_size: int, seed: int | None = None) -> data.Pictures:

@@ -1,4 +1,4 @@
-"""The networks that a benchmark can run, ours and those of peers, each as a call to be timed.
+"""Contenders of a benchmark: our networks and those of other libraries, each as a call to be timed.
 
 Keras and PyTorch are imported only where they are used, so that each contender's memory is its own.
 """
@@ -55,7 +55,7 @@ class Setting:
 
 
 def variant_of(name: str, setting: Setting) -> Variant:
-    """The network of a contender as data: in the layout of its library, ours in that of the style."""
+    """Returns the network of a contender as data: in the layout of its library, ours in that of the style."""
     variant = find_row(setting.network)
     style = setting.style or variant.lineage.style
     if name not in OURS:
@@ -64,12 +64,12 @@ def variant_of(name: str, setting: Setting) -> Variant:
 
 
 def library(name: str) -> str:
-    """The library of a contender: its name without what follows the comma."""
+    """Returns the library of a contender: its name without what follows the comma."""
     return name.partition(",")[0]
 
 
 def of_torch(name: str) -> bool:
-    """Whether a contender is a module of PyTorch's, which needs no Keras."""
+    """Returns whether a contender is a module of PyTorch's, which needs no Keras."""
     return library(name) in ("torchvision", "timm")
 
 
@@ -115,6 +115,7 @@ def _prepare_keras(name: str, setting: Setting, images: Any, labels: Any) -> Cal
 
 
 def _ours(setting: Setting) -> Callable[[], Any]:
+    """Our network, in the style that is asked for."""
     from keras_resnet.models.networks import builder_of
 
     create, shape = builder_of(setting.network), (setting.image_side, setting.image_side, 3)
@@ -131,6 +132,7 @@ def _optimization(name: str, train: bool) -> Callable[[Any], Any]:
 
 
 def _keras_applications(setting: Setting) -> Callable[[], Any]:
+    """keras.applications' network of this name, if it has one."""
     create = keras_builder(find_row(setting.network))
     if create is None:
         raise LeftOutError(f"has no {setting.network}")
@@ -169,8 +171,10 @@ def _torch_network(module: Any, variant: Variant) -> Callable[[], Any]:
 
 
 def torch_device(torch: Any) -> str:
-    """Where PyTorch computes; Keras on it does so there, too."""
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    """Returns where PyTorch computes; Keras on it does so there, too."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _prepare_torch(name: str, setting: Setting, images: Any, labels: Any) -> Callable[[], Call]:

@@ -1,4 +1,4 @@
-"""Races of networks: contenders in processes of their own, rounds in which each runs once, and what comes of them.
+"""Races of a benchmark: a process per contender, rounds in which each runs once, medians and ratios.
 
 Imports no Keras: on Linux a process's peak memory counts from what its parent had.
 """
@@ -72,12 +72,12 @@ class Race:
 
 
 def contenders(peers: Sequence[str]) -> tuple[str, ...]:
-    """The contenders of a race against peers: ours first."""
+    """Returns the contenders of a race against peers: ours first."""
     return (*OURS, *(name for peer in peers for name in PEERS[peer]))
 
 
 def machine() -> dict[str, Any]:
-    """What the races run on: processor, cores that this process may use, Python."""
+    """Returns what the races run on: processor, cores that this process may use, Python."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"processor": _processor(), "cores": cores, "python": platform.python_version()}
 
@@ -91,12 +91,12 @@ def _processor() -> str:
 
 
 def order(names: Sequence[str], turn: int) -> list[str]:
-    """The order of a round: another in each, so that none always follows the same."""
+    """Returns the order of a round: another in each, so that none always follows the same."""
     return random.Random(turn).sample(sorted(names), k=len(names))
 
 
 def compare(baseline: Sequence[float], times: Sequence[float]) -> tuple[float, tuple[float, float]]:
-    """Median and quartiles of how many times as fast as the baseline, round by round."""
+    """Returns median and quartiles of how many times as fast as the baseline, round by round."""
     low, median, high = np.quantile(np.divide(baseline, times), (0.25, 0.5, 0.75))
     return float(median), (float(low), float(high))
 

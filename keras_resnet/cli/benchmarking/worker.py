@@ -1,4 +1,4 @@
-"""One contender of a benchmark, in a process of its own: how long its calls take, and how much memory it has."""
+"""Child process of a benchmark: times one contender's calls and counts its memory."""
 
 import json
 import os
@@ -61,6 +61,7 @@ def _answers() -> TextIO:
 
 
 def _seconds(call: Call, count: int) -> float:
+    """The time of so many calls."""
     start = time.perf_counter()
     for _ in range(count):
         call()

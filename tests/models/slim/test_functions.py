@@ -1,4 +1,4 @@
-"""The face of TF-Slim: its signatures, its own tests restated, and what users of Keras add to them."""
+"""TF-Slim's functions: their signatures, its own tests restated, and what users of Keras add to them."""
 
 import inspect
 import itertools

@@ -129,7 +129,7 @@ def test_an_added_row_can_be_benchmarked(tinyfoo: Variant) -> None:
 def test_an_added_row_is_in_the_table_of_networks(tinyfoo: Variant) -> None:
     code = (
         "from tests.architecture.test_rows import NETWORKS, TINYFOO; NETWORKS['tinyfoo'] = TINYFOO; "
-        "import runpy; runpy.run_path('scripts/networks', run_name='__main__')"
+        "import runpy; runpy.run_path('scripts/networks.py', run_name='__main__')"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "| `tinyfoo` | 1, 2 | basic | 32x32 |" in result.stdout

@@ -135,7 +135,7 @@ def test_a_wholly_narrow_policy_stays_as_the_user_chose_it() -> None:
         assert build(thin(RESNET50)).get_layer("predictions").dtype_policy.name == "bfloat16"
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="torch.compile takes minutes on a CPU: scripts/compile-on-torch")
+@pytest.mark.skipif(BACKEND == "torch", reason="torch.compile takes minutes on a CPU: scripts/compile_on_torch.py")
 def test_jit_compilation_gives_the_same_prediction_and_trains() -> None:
     model = randomise(build(COVER["torch v1 basic A"], input_shape=(32, 32, 3)))
     eager = run(model, images(32, 32))

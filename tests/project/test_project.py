@@ -125,6 +125,8 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_readmes_table_is_what_the_plan_says() -> None:
-    result = subprocess.run([sys.executable, "scripts/networks"], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "scripts/networks.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert len(result.stdout.splitlines()) == 29
     assert result.stdout in (ROOT / "README.md").read_text()

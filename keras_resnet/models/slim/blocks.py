@@ -134,7 +134,7 @@ def resnet_v2_block(scope: str, base_depth: int, num_units: int, stride: int) ->
 
 
 def slim_kit(version: Version, momentum: float = 0.997, epsilon: float = 1e-5, **fields: Any) -> Kit:
-    """The layers of a network of TF-Slim's, in Keras' own data format and dtype."""
+    """Returns the layers of a network of TF-Slim's, in Keras' own data format and dtype."""
     lineage = replace(LINEAGES["slim", version], momentum=momentum, epsilon=epsilon)
     return Kit(lineage, keras.config.image_data_format(), standardize_dtype(None).name, **fields)
 
@@ -163,7 +163,11 @@ def stack(
 
 
 def strides(blocks: Sequence[Block]) -> list[int]:
-    """The stride of each unit of each block, checked."""
+    """Returns the stride of each unit of each block.
+
+    Raises:
+        ValueError: if these are no blocks, or two have one scope.
+    """
     if not isinstance(blocks, Sequence) or not blocks or not all(isinstance(block, Block) for block in blocks):
         raise ValueError(
             f"`blocks` must be a list of Block, such as resnet_v1_block('block1', 64, 3, 2); received {blocks!r}."
@@ -188,7 +192,7 @@ def strides(blocks: Sequence[Block]) -> list[int]:
 
 @contextmanager
 def _at(place: _Place) -> Iterator[None]:
-    """Units called inside belong to this place."""
+    """Gives this place to the units called inside."""
     token = _PLACE.set(place)
     try:
         yield
@@ -197,7 +201,7 @@ def _at(place: _Place) -> Iterator[None]:
 
 
 def _name(unit_fn: Callable[..., Tensor]) -> str:
-    """What a unit of this function is called in end points, unless it says so itself."""
+    """Returns what a unit of this function is called in end points, unless it says so itself."""
     inner = getattr(unit_fn, "func", unit_fn)  # a partial's
     return getattr(inner, "__name__", type(inner).__name__)
 
@@ -212,7 +216,7 @@ def _bottleneck(
     outputs_collections: None,
     scope: str | None,
 ) -> Tensor:
-    """One unit of the plan, at its place in the network that is being built, or on its own."""
+    """Builds one unit of the plan, at its place in the network that is being built, or on its own."""
     check_tensor("inputs", inputs)
     for argument, value in {
         "depth": depth,
@@ -232,7 +236,12 @@ def _bottleneck(
     own = default if scope is None else scope
     check_name("scope", own)
     place = _PLACE.get() or _Place(slim_kit(version), {}, "", "")
-    name = own if not place.name else place.name if own == default else f"{place.name}_{own}"
+    if not place.name:
+        name = own
+    elif own == default:
+        name = place.name
+    else:
+        name = f"{place.name}_{own}"
     outer = place.kit.lineage
     lineage = replace(LINEAGES["slim", version], momentum=outer.momentum, epsilon=outer.epsilon)
     kit = replace(place.kit, lineage=lineage)
@@ -249,7 +258,7 @@ def _bottleneck(
 
 
 def _block(unit_fn: Callable[..., Tensor], scope: str, base_depth: int, num_units: int, stride: int) -> Block:
-    """Bottlenecks of one width; the last one strides."""
+    """Describes bottlenecks of one width; the last one strides."""
     for argument, value in {"base_depth": base_depth, "num_units": num_units, "stride": stride}.items():
         check_positive(argument, value)
     args = [{"depth": 4 * base_depth, "depth_bottleneck": base_depth, "stride": 1} for _ in range(num_units)]

@@ -1,6 +1,6 @@
 """TF-Slim's functions, with its parameters and positions, over Keras tensors.
 
-    from keras_resnet.models.slim.functions import resnet_v1
+    from keras_resnet.slim import resnet_v1
 
     images = keras.Input((321, 321, 3))
     net, end_points = resnet_v1.resnet_v1_50(images, 21, global_pool=False, output_stride=16, spatial_squeeze=False)
@@ -13,7 +13,7 @@ default that differs is `is_training=None`. Source: tensorflow/models, research/
 import inspect
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import SLIM_NETWORKS
@@ -28,7 +28,7 @@ from keras_resnet.models.slim.blocks import (
     resnet_v1_block,
     resnet_v2_block,
 )
-from keras_resnet.models.slim.network import resnet
+from keras_resnet.models.slim.network import Settings, resnet
 from keras_resnet.utils.errors import check_positive
 
 __all__ = [
@@ -113,9 +113,21 @@ def resnet_v1(
         ValueError: if an argument is none of these; if the output stride is not a multiple of 4 (with a root block) or
             can't be reached; if `spatial_squeeze` would have to squeeze more than a 1x1 map.
     """
-    how = (num_classes, is_training, global_pool, output_stride, include_root_block, spatial_squeeze)
-    more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
-    return resnet(1, "resnet_v1", inputs, blocks, *how, *more)
+    settings = Settings(
+        num_classes=num_classes,
+        is_training=is_training,
+        global_pool=global_pool,
+        output_stride=output_stride,
+        include_root_block=include_root_block,
+        spatial_squeeze=spatial_squeeze,
+        store_non_strided_activations=store_non_strided_activations,
+        reuse=reuse,
+        scope=scope,
+        weight_decay=weight_decay,
+        batch_norm_decay=batch_norm_decay,
+        batch_norm_epsilon=batch_norm_epsilon,
+    )
+    return resnet(1, "resnet_v1", inputs, blocks, settings)
 
 
 def resnet_v2(
@@ -136,9 +148,21 @@ def resnet_v2(
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
     """Builds a v2 network, pre-activation, of any blocks; otherwise as `resnet_v1`."""
-    how = (num_classes, is_training, global_pool, output_stride, include_root_block, spatial_squeeze)
-    more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
-    return resnet(2, "resnet_v2", inputs, blocks, *how, *more)
+    settings = Settings(
+        num_classes=num_classes,
+        is_training=is_training,
+        global_pool=global_pool,
+        output_stride=output_stride,
+        include_root_block=include_root_block,
+        spatial_squeeze=spatial_squeeze,
+        store_non_strided_activations=store_non_strided_activations,
+        reuse=reuse,
+        scope=scope,
+        weight_decay=weight_decay,
+        batch_norm_decay=batch_norm_decay,
+        batch_norm_epsilon=batch_norm_epsilon,
+    )
+    return resnet(2, "resnet_v2", inputs, blocks, settings)
 
 
 def _v1(
@@ -159,10 +183,23 @@ def _v1(
     batch_norm_decay: float = 0.997,
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
+    """Builds a v1 network of so many layers; its parameters come in the order of TF-Slim's 50 and 101."""
     blocks = _blocks(1, depth, min_base_depth, depth_multiplier)
-    how = (num_classes, is_training, global_pool, output_stride, True, spatial_squeeze)
-    more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
-    return resnet(1, f"resnet_v1_{depth}", inputs, blocks, *how, *more)
+    settings = Settings(
+        num_classes=num_classes,
+        is_training=is_training,
+        global_pool=global_pool,
+        output_stride=output_stride,
+        include_root_block=True,
+        spatial_squeeze=spatial_squeeze,
+        store_non_strided_activations=store_non_strided_activations,
+        reuse=reuse,
+        scope=scope,
+        weight_decay=weight_decay,
+        batch_norm_decay=batch_norm_decay,
+        batch_norm_epsilon=batch_norm_epsilon,
+    )
+    return resnet(1, f"resnet_v1_{depth}", inputs, blocks, settings)
 
 
 def _v1_deep(
@@ -183,10 +220,23 @@ def _v1_deep(
     batch_norm_decay: float = 0.997,
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
+    """Builds a v1 network of so many layers; its parameters come in the order of TF-Slim's 152 and 200."""
     blocks = _blocks(1, depth, min_base_depth, depth_multiplier)
-    how = (num_classes, is_training, global_pool, output_stride, True, spatial_squeeze)
-    more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
-    return resnet(1, f"resnet_v1_{depth}", inputs, blocks, *how, *more)
+    settings = Settings(
+        num_classes=num_classes,
+        is_training=is_training,
+        global_pool=global_pool,
+        output_stride=output_stride,
+        include_root_block=True,
+        spatial_squeeze=spatial_squeeze,
+        store_non_strided_activations=store_non_strided_activations,
+        reuse=reuse,
+        scope=scope,
+        weight_decay=weight_decay,
+        batch_norm_decay=batch_norm_decay,
+        batch_norm_epsilon=batch_norm_epsilon,
+    )
+    return resnet(1, f"resnet_v1_{depth}", inputs, blocks, settings)
 
 
 def _v2(
@@ -207,10 +257,23 @@ def _v2(
     batch_norm_decay: float = 0.997,
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
+    """Builds a v2 network of so many layers."""
     blocks = _blocks(2, depth, min_base_depth, depth_multiplier)
-    how = (num_classes, is_training, global_pool, output_stride, True, spatial_squeeze)
-    more = (store_non_strided_activations, reuse, scope, weight_decay, batch_norm_decay, batch_norm_epsilon)
-    return resnet(2, f"resnet_v2_{depth}", inputs, blocks, *how, *more)
+    settings = Settings(
+        num_classes=num_classes,
+        is_training=is_training,
+        global_pool=global_pool,
+        output_stride=output_stride,
+        include_root_block=True,
+        spatial_squeeze=spatial_squeeze,
+        store_non_strided_activations=store_non_strided_activations,
+        reuse=reuse,
+        scope=scope,
+        weight_decay=weight_decay,
+        batch_norm_decay=batch_norm_decay,
+        batch_norm_epsilon=batch_norm_epsilon,
+    )
+    return resnet(2, f"resnet_v2_{depth}", inputs, blocks, settings)
 
 
 def _bind(build: Callable[Concatenate[int, P], T], version: Version, depth: int) -> Callable[P, T]:
@@ -263,14 +326,15 @@ resnet_v1_152, resnet_v1_200 = _bind(_v1_deep, 1, 152), _bind(_v1_deep, 1, 200)
 resnet_v2_50, resnet_v2_101 = _bind(_v2, 2, 50), _bind(_v2, 2, 101)
 resnet_v2_152, resnet_v2_200 = _bind(_v2, 2, 152), _bind(_v2, 2, 200)
 
+_V1 = (resnet_v1, resnet_v1_50, resnet_v1_101, resnet_v1_152, resnet_v1_200)
+_V2 = (resnet_v2, resnet_v2_50, resnet_v2_101, resnet_v2_152, resnet_v2_200)
+
 # In TF-Slim `resnet_v1` is also the module that holds the others.
-_HELD: dict[Callable[..., Any], tuple[Callable[..., Any], ...]] = {
-    resnet_v1: (resnet_v1, resnet_v1_50, resnet_v1_101, resnet_v1_152, resnet_v1_200, resnet_v1_block),
-    resnet_v2: (resnet_v2, resnet_v2_50, resnet_v2_101, resnet_v2_152, resnet_v2_200, resnet_v2_block),
-}
-for _function, _named in _HELD.items():
-    for _each in _named:
-        vars(_function)[_each.__name__] = _each
-    for _each in _named[:-1]:
-        vars(_each)["default_image_size"] = 224
-vars(resnet_v1)["bottleneck"], vars(resnet_v2)["bottleneck"] = bottleneck_v1, bottleneck_v2
+for _function, _name, _value in (
+    *((each, "default_image_size", 224) for each in (*_V1, *_V2)),
+    *((resnet_v1, each.__name__, each) for each in (*_V1, resnet_v1_block)),
+    *((resnet_v2, each.__name__, each) for each in (*_V2, resnet_v2_block)),
+    (resnet_v1, "bottleneck", bottleneck_v1),
+    (resnet_v2, "bottleneck", bottleneck_v2),
+):
+    setattr(_function, _name, _value)

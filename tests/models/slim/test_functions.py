@@ -1,4 +1,4 @@
-"""TF-Slim's functions: its signatures, its own tests restated, and what users of Keras add to them."""
+"""TF-Slim's functions: their signatures, its own tests restated, and what users of Keras add to them."""
 
 import inspect
 import itertools

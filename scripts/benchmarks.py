@@ -3,7 +3,7 @@
 
 Example:
 
-    scripts/benchmarks inference-torch training-jax
+    scripts/benchmarks.py inference-torch training-jax
 """
 
 import json
@@ -33,8 +33,8 @@ TensorFlow, where it is installed, when it copies or saves a model on any backen
 glibc may give freed memory back and fetch it again in every call, more or less as it happens: the sections on kept
 memory show all contenders without that.
 
-`scripts/benchmarks` makes this file again, `scripts/benchmarks SECTION` a section of it. torchvision and timm take part
-where they can be imported; here torchvision's compiled operators could not be, which these nets do not use.
+`scripts/benchmarks.py` makes this file again, `scripts/benchmarks.py SECTION` a section of it. torchvision and timm
+take part where they can be imported; here torchvision's compiled operators could not be, which these nets do not use.
 """
 PEERS = "--against keras.applications,torchvision"
 

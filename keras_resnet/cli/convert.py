@@ -2,7 +2,7 @@
 
 import argparse
 
-from keras_resnet.export.convert import check_target, convert, recognize, verify
+from keras_resnet.export.convert_weights import check_target, convert, recognize, verify
 from keras_resnet.utils.errors import enumerate_some
 
 _RAW = "raw RGB in [0, 255]"

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_resnet.cli.models import Crop, load_classifier
+from keras_resnet.cli.load_model import Crop, load_classifier
 from keras_resnet.cli.table import print_table
 from keras_resnet.data import datasets, scan
 from keras_resnet.data.decode import Size

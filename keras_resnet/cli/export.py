@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from keras_resnet.cli.models import load_model
+from keras_resnet.cli.load_model import load_model
 from keras_resnet.export.runtimes import FORMATS, check_export, export
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.cli.models import Crop, load_classifier
+from keras_resnet.cli.load_model import Crop, load_classifier
 from keras_resnet.cli.table import print_table
 from keras_resnet.data import scan
 from keras_resnet.data.decode import Size, read_picture

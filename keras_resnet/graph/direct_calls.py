@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_resnet.graph.replace import has_methods, replace_method
+from keras_resnet.graph.replace_calls import has_methods, replace_method
 from keras_resnet.models.functional import Graph, read_graph
 
 # Whose `call`, in inference, on float32, is all that their calls do; and the signature of that.

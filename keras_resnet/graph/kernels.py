@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from keras_resnet.graph.replace import is_replaced, replace_method, retrace
+from keras_resnet.graph.replace_calls import is_replaced, replace_method, retrace
 from keras_resnet.models.inspection import models
 
 _STRIDES = "_strides_before_packing"  # an attribute of variables that are packed

@@ -6,7 +6,7 @@ from keras_resnet.graph.data_format import to_data_format
 from keras_resnet.graph.direct_calls import call_layers_directly
 from keras_resnet.graph.fold import fold_batch_norm
 from keras_resnet.graph.kernels import pack_kernels, unpack_kernels, use_fast_kernels
-from keras_resnet.graph.replace import restore_methods, retrace
+from keras_resnet.graph.replace_calls import restore_methods, retrace
 from keras_resnet.models.inspection import models
 
 __all__ = ["optimize_for_inference", "optimize_for_training", "restore"]

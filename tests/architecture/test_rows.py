@@ -18,7 +18,7 @@ from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.rows import BUILDERS, NETWORKS, SLIM_NETWORKS, TIMM_NAMES, builder_call, find_row
 from keras_resnet.architecture.variant import Stem, Variant
 from keras_resnet.cli.benchmarking.contenders import Setting, variant_of
-from keras_resnet.export.convert import recognize
+from keras_resnet.export.convert_weights import recognize
 from keras_resnet.models.networks import builder_of
 from keras_resnet.models.weights.find import find_weights
 from tests.helpers.nets import randomise

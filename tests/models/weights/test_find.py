@@ -24,7 +24,7 @@ from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints import contents
 from keras_resnet.checkpoints import open as open_module
 from keras_resnet.checkpoints.formats.tensorflow.bundle import Bundle
-from keras_resnet.export.convert import convert, recognize
+from keras_resnet.export.convert_weights import convert, recognize
 from keras_resnet.models.weights import find, load
 from tests.helpers.nets import assert_same_weights, randomise, thin, with_style
 from tests.helpers.tf_writer import write_v1

@@ -13,7 +13,7 @@ import pytest
 import keras_resnet
 from keras_resnet import cli
 from keras_resnet.checkpoints.open import open_source
-from keras_resnet.export.convert import convert, recognize, verify
+from keras_resnet.export.convert_weights import convert, recognize, verify
 from keras_resnet.models.preprocessing import preprocess_input
 from tests.helpers.nets import assert_close, randomise, run
 from tests.helpers.torch_nets import golden, image, state_dict, write

@@ -87,7 +87,11 @@ def test_few_modules_lie_outside_of_the_packages() -> None:
         ("architecture/plans.py", "from keras_resnet import slim", "plans imports keras_resnet.slim"),
         ("models/layers.py", "def f():\n    from keras_resnet.graph import fold", "layers imports .*graph.fold"),
         ("training/run.py", "import keras_resnet.cli.app", "run imports keras_resnet.cli.app"),
-        ("export/convert_weights.py", "from keras_resnet.data.decode import decode", "convert_weights imports .*data.decode"),
+        (
+            "export/convert_weights.py",
+            "from keras_resnet.data.decode import decode",
+            "convert_weights imports .*data.decode",
+        ),
         ("graph/fold.py", "import keras_resnet", "fold imports keras_resnet$"),
         ("utils/errors.py", "from keras_resnet.utils.files import write_text", "a circle: .*utils.errors"),
     ],

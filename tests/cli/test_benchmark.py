@@ -16,7 +16,7 @@ import pytest
 from keras_resnet import cli
 from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.planner import plan
-from keras_resnet.architecture.rows import NETWORKS, RESNET20
+from keras_resnet.architecture.rows import RESNET20, find_row
 from keras_resnet.cli import benchmark
 from keras_resnet.cli.benchmarking import contenders
 from keras_resnet.cli.benchmarking.contenders import CLASSES, Setting
@@ -166,7 +166,7 @@ def test_keras_hubs_networks_have_as_many_weights_as_ours() -> None:
     pytest.importorskip("keras_hub")
     for name in ("ResNet18", "ResNet50V2"):
         theirs = contenders._keras_hub(Setting(name, None, 1, 32, train=False, dtype="float32"))()
-        ours = replace(NETWORKS[name], lineage=LINEAGES["torch", NETWORKS[name].version])
+        ours = replace(find_row(name), lineage=LINEAGES["torch", find_row(name).version])
         assert theirs.count_params() == plan(ours).parameters(), name
 
 
@@ -201,7 +201,7 @@ def test_what_cannot_be_run_is_refused_before_anything_runs(
     monkeypatch.setattr(benchmark, "race", run)
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     for arguments, said in {
-        "--model resnet50": "Did you mean 'ResNet50'",
+        "--model resnet51": "Did you mean 'ResNet56' or 'ResNet50'",
         "--model ResNet18 ResNet51": "received 'ResNet51'",
         "--style tf": "`--style` must be one of 'keras', 'torch', 'torch_1x1', 'slim'",
         "--model ResNet50V2 --style torch_1x1": "received 'torch_1x1'",

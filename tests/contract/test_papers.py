@@ -15,7 +15,7 @@ from keras import ops
 import keras_resnet
 from keras_resnet.architecture.lineages import LINEAGES, TORCH_V2
 from keras_resnet.architecture.planner import plan
-from keras_resnet.architecture.rows import NETWORKS, RESNET18, RESNET18V2, RESNET34, RESNET50, RESNET50V2, RESNET101
+from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET34, RESNET50, RESNET50V2, RESNET101, find_row
 from keras_resnet.architecture.variant import Variant
 from tests.helpers.nets import assert_close, images, randomise, run, thin, with_style
 from tests.project.test_tutorials import load
@@ -67,7 +67,7 @@ def test_with_its_last_norm_at_zero_a_unit_is_the_identity(variant: Variant) -> 
 @pytest.mark.parametrize("network", ["ResNet18", "ResNet50", "ResNet18V2", "ResNet50V2"])
 def test_a_deeper_net_can_do_what_a_shallower_one_does(network: str) -> None:
     """The argument by construction of arXiv:1512.03385 section 1: the units in addition are identities."""
-    row = thin(with_style(NETWORKS[network], "torch"))
+    row = thin(with_style(find_row(network), "torch"))
     fields: dict[str, Any] = {"weights": None, "input_shape": (33, 40, 3), "classes": 5, "classifier_activation": None}
     shallow = randomise(keras_resnet.ResNet(dataclasses.replace(row, units=(1, 1, 2, 1)), **fields))
     deep = randomise(keras_resnet.ResNet(dataclasses.replace(row, units=(2, 1, 4, 3)), **fields), seed=1)
@@ -121,7 +121,7 @@ def test_at_256_channels_a_bottleneck_has_a_seventeenth_of_the_weights_of_a_basi
     """arXiv:1512.03385 Figure 5, at equal channels."""
     counts = {}
     for name, width in (("ResNet34", 256), ("ResNet50", 64)):
-        row = dataclasses.replace(with_style(NETWORKS[name], "torch"), units=(2,), widths=(width,), stem=None)
+        row = dataclasses.replace(with_style(find_row(name), "torch"), units=(2,), widths=(width,), stem=None)
         unit = plan(row, channels=256).units[1]
         assert (unit.inputs, unit.filters) == (256, 256)
         counts[name] = sum(prod(conv.kernel_shape) for conv in unit.convs)

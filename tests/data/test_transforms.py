@@ -203,7 +203,7 @@ def test_the_network_of_a_key_takes_a_cropped_picture_or_a_preprocessed_one(
     row = list_weights()[key]
     assert row.preprocessing == mode
     slender = thin(RESNET50V2 if row.network.endswith("V2") else RESNET50)
-    monkeypatch.setitem(rows.NETWORKS, row.network, slender)
+    monkeypatch.setitem(rows.NETWORKS, slender.name, slender)
     top: dict[str, Any] = {"include_top": row.classes is not None, "classifier_activation": None, "pooling": "avg"}
     path = tmp_path / "thin.weights.h5"
     randomise(keras_resnet.ResNet(with_style(slender, row.style), **top)).save_weights(path)

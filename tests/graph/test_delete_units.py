@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.architecture.rows import find_row
 from keras_resnet.architecture.variant import Variant
 from tests.contract.test_papers import silence
 from tests.helpers.nets import assert_close, images, randomise, run, thin, with_style
@@ -23,7 +23,7 @@ def logits(row: Variant) -> keras.Model:
 
 
 def build(network: str, style: str = "torch", **fields: Any) -> keras.Model:
-    row = thin(with_style(NETWORKS[network], style), units=(2, 3), widths=(8, 16), **fields)
+    row = thin(with_style(find_row(network), style), units=(2, 3), widths=(8, 16), **fields)
     return randomise(logits(row))
 
 
@@ -75,7 +75,7 @@ def test_other_shortcuts_stay_too(shortcut: str) -> None:
 def test_a_deleted_unit_of_a_plain_net_passes_on_its_input(network: str) -> None:
     model, x = build(network, shortcut=None), images(33, 40)
     lesioned = keras_resnet.delete_units(model, "conv3_block2")
-    shorter = thin(with_style(NETWORKS[network], "torch"), units=(2, 2), widths=(8, 16), shortcut=None)
+    shorter = thin(with_style(find_row(network), "torch"), units=(2, 2), widths=(8, 16), shortcut=None)
     expected = logits(shorter)
     for layer in expected.layers[1:]:
         layer.set_weights(model.get_layer(layer.name.replace("conv3_block2", "conv3_block3")).get_weights())
@@ -89,7 +89,7 @@ def test_a_deleted_unit_of_a_plain_net_passes_on_its_input(network: str) -> None
 @once
 def test_a_plain_unit_that_strides_is_refused_at_unknown_sizes_too() -> None:
     """In style slim the channels stay as they are."""
-    row = thin(with_style(NETWORKS["ResNet18"], "slim"), units=(2, 3), widths=(8, 16), shortcut=None)
+    row = thin(with_style(find_row("ResNet18"), "slim"), units=(2, 3), widths=(8, 16), shortcut=None)
     model = keras_resnet.ResNet(row, weights=None, input_shape=(None, None, 3))
     with pytest.raises(ValueError, match="'conv2_block2' has no shortcut and changes the shape"):
         keras_resnet.delete_units(model, "conv2_block2")

@@ -11,7 +11,7 @@ from keras import layers
 
 import keras_resnet
 from keras_resnet import fold_batch_norm
-from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.architecture.rows import find_row
 from tests.helpers.nets import assert_close, images, randomise, run, thin, with_style
 
 one_backend = pytest.mark.one_backend
@@ -50,8 +50,8 @@ def norm(x: Tensor, **options: Any) -> Tensor:
 @pytest.mark.parametrize("style", ["keras", "torch", "slim"])
 @one_backend
 def test_networks_keep_their_outputs_and_names(name: str, style: str) -> None:
-    fields = {"widths": (16, 32, 64)} if NETWORKS[name].shortcut == "A" else {}
-    variant = with_style(thin(NETWORKS[name], **fields), style)
+    fields = {"widths": (16, 32, 64)} if find_row(name).shortcut == "A" else {}
+    variant = with_style(thin(find_row(name), **fields), style)
     side = 32 if fields else 64
     shape = (side, side, 3)
     model = keras_resnet.ResNet(variant, weights=None, input_shape=shape, classes=5, classifier_activation=None)
@@ -66,7 +66,7 @@ def test_networks_keep_their_outputs_and_names(name: str, style: str) -> None:
 
 def test_a_network_folds_on_every_backend(tmp_path: Path) -> None:
     """Also one of several outputs that comes from a file; and what is folded can be saved."""
-    variant = thin(NETWORKS["ResNet50"])
+    variant = thin(find_row("ResNet50"))
     whole = keras_resnet.ResNet(variant, weights=None, include_top=False, input_shape=(64, 64, 3))
     ends = {stage: whole.get_layer(f"{stage}_block2_out").output for stage in ("conv2", "conv3", "conv5")}
     keras.Model(whole.input, ends).save(tmp_path / "net.keras")

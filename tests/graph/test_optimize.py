@@ -11,7 +11,7 @@ from keras import layers
 
 import keras_resnet
 from keras_resnet import optimize_for_inference, optimize_for_training
-from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.architecture.rows import find_row
 from keras_resnet.graph.data_format import to_data_format
 from tests.helpers.nets import assert_close, assert_same_weights, images, randomise, run, thin, with_style
 
@@ -22,9 +22,9 @@ STOCK = "keras.src.layers"
 
 
 def tiny(name: str = "ResNet50", style: str = "keras", **arguments: Any) -> keras.Model:
-    widths = {"widths": (16, 32, 64)} if NETWORKS[name].shortcut == "A" else {}
+    widths = {"widths": (16, 32, 64)} if find_row(name).shortcut == "A" else {}
     given = {"weights": None, "classes": 5, "classifier_activation": None, "input_shape": (64, 64, 3)} | arguments
-    return randomise(keras_resnet.ResNet(with_style(thin(NETWORKS[name], **widths), style), **given))
+    return randomise(keras_resnet.ResNet(with_style(thin(find_row(name), **widths), style), **given))
 
 
 def quickened(model: keras.Model) -> list[str]:
@@ -95,7 +95,7 @@ def test_every_kind_of_network_keeps_its_outputs(arguments: dict[str, Any]) -> N
 @one_backend
 def test_shortcuts_of_every_option_keep_their_outputs() -> None:
     for shortcut in ("A", "B", "C", None):
-        variant = dataclasses.replace(thin(NETWORKS["ResNet20"], widths=(16, 32, 64)), shortcut=shortcut)
+        variant = dataclasses.replace(thin(find_row("ResNet20"), widths=(16, 32, 64)), shortcut=shortcut)
         model = randomise(keras_resnet.ResNet(variant, weights=None, classes=5))
         assert_close(run(optimize_for_inference(model), images(32, 32)), run(model, images(32, 32)), 1e-5)
 
@@ -221,7 +221,7 @@ def fitted_pair(name: str, **arguments: Any) -> tuple[keras.Model, keras.Model]:
 
 def shallow(**arguments: Any) -> keras.Model:
     """What is quickened, and not so deep that rounding grows."""
-    variant = dataclasses.replace(thin(NETWORKS["ResNet50"]), units=(1, 1), widths=(8, 16))
+    variant = dataclasses.replace(thin(find_row("ResNet50")), units=(1, 1), widths=(8, 16))
     return randomise(keras_resnet.ResNet(variant, weights=None, classes=5, input_shape=(64, 64, 3), **arguments))
 
 

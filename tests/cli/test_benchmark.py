@@ -255,7 +255,7 @@ def test_the_chart_is_a_png(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 def test_a_section_of_the_report_is_replaced_and_the_others_stay(printed: Any) -> None:
-    script = runpy.run_path(str(ROOT / "scripts" / "benchmarks"))
+    script = runpy.run_path(str(ROOT / "scripts" / "benchmarks.py"))
     replaced, names = script["replaced"], list(script["SECTIONS"])
     table = script["markdown"](printed)
     assert table.count("\n| ") == 4

@@ -8,8 +8,10 @@ A name is imported from its module when it is first used, so that `keras_resnet.
 line can choose a backend before Keras does.
 """
 
+import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from keras_resnet.version import __version__ as __version__
 
@@ -81,14 +83,31 @@ _MODULES = (
 _WHERE = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = [*_WHERE]
 
-if not TYPE_CHECKING:
 
-    def __getattr__(name):
-        if name in _WHERE:
-            return getattr(import_module(_WHERE[name]), name)
-        if name in _MODULES:
-            return import_module(f"{__name__}.{name}")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+class _Package(ModuleType):
+    """This module: its names are properties, which `dir` and completion list without importing what they mean."""
 
-    def __dir__():
-        return sorted({*globals(), *__all__, *_MODULES})
+    def __dir__(self) -> list[str]:
+        return sorted({*vars(self), *__all__, *_MODULES})
+
+
+def _lazy(name: str) -> property:
+    """Returns what imports a name's module when the name is used, until somebody sets the name to something else."""
+
+    def get(package: ModuleType) -> Any:
+        if name in vars(package):
+            return vars(package)[name]
+        return getattr(import_module(_WHERE[name]), name) if name in _WHERE else import_module(f"{__name__}.{name}")
+
+    def put(package: ModuleType, value: Any) -> None:
+        vars(package)[name] = value
+
+    def delete(package: ModuleType) -> None:
+        del vars(package)[name]
+
+    return property(get, put, delete)
+
+
+for _name in (*__all__, *_MODULES):
+    setattr(_Package, _name, _lazy(_name))
+sys.modules[__name__].__class__ = _Package

@@ -178,15 +178,23 @@ def find_row(name: str, argument: str = "network", note: str = "") -> Variant:
     Raises:
         ValueError: if there is none; `argument` and `note` are what its message begins and ends with.
     """
-    spelled = _names(BUILDERS) | _names(TIMM_NAMES) | {row.lower(): row for row in NETWORKS}
+    rows = {row.lower(): row for row in NETWORKS if isinstance(row, str)}
+    spelled = _names(BUILDERS) | _names(TIMM_NAMES) | rows
     if isinstance(name, str) and name.lower() in spelled:
-        return NETWORKS[spelled[name.lower()]]
-    near = get_close_matches(str(name).lower(), spelled, 9)
+        own = name if name in NETWORKS else spelled[name.lower()]
+        row = NETWORKS[own]
+        if not isinstance(row, Variant) or row.name != own:
+            raise ValueError(
+                f"`keras_resnet.NETWORKS[{own!r}]` must be a Variant of this name; it is {row!r:.99}. Pass "
+                f"name={own!r} to dataclasses.replace."
+            )
+        return row
+    near = get_close_matches(f"{name!s:.99}".lower(), spelled, 9)
     meant = list(dict.fromkeys(builder_name(spelled[each]) for each in near))[:3]
     hint = f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
     raise ValueError(
-        f"`{argument}` must be the name of a network in keras_resnet.NETWORKS, such as 'ResNet50' or 'resnetv2_50'; "
-        f"received {name!r}.{hint}{note}"
+        f"`{argument}` must be the name of a network, its function's or timm's, such as 'resnet50', 'ResNet50' or "
+        f"'resnetv2_50'; keras_resnet.NETWORKS has all of them. Received {name!r:.99}.{hint}{note}"
     )
 
 

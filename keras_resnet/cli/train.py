@@ -19,6 +19,7 @@ from keras_resnet.training import run_folder, transfer
 from keras_resnet.training.recipe import Recipe, fine_tuning
 from keras_resnet.training.run import train
 from keras_resnet.utils.errors import check_choice
+from keras_resnet.utils.progress import say
 
 _SMALL = 48  # pixels; below, the CIFAR nets' three halvings do better than ImageNet's five
 
@@ -92,7 +93,7 @@ def _pictures(args: argparse.Namespace) -> tuple[datasets.Splits, int]:
         level = args.augment or "none"  # a mirrored digit is none
         sides = datasets.digits(16, batch, one_hot=True).split(split, seed, level)
         pictures, shorter = datasets.Splits(*sides, None, []), 16
-        print(f"scikit-learn's digits: {pictures}")
+        say(f"scikit-learn's digits: {pictures}")
     else:
         level = args.augment or "light"
         pictures = datasets.splits(args.data, 64, batch, split, seed, level, one_hot=True)

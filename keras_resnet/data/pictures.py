@@ -14,7 +14,7 @@ import numpy as np
 from keras_resnet.data.augment import LEVELS, augment, mix
 from keras_resnet.data.decode import Size, decode, read_picture
 from keras_resnet.data.scan import Inventory, fingerprint
-from keras_resnet.utils.errors import check_choice, import_optional
+from keras_resnet.utils.errors import check_choice, check_positive, import_optional
 
 
 class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
@@ -40,7 +40,8 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         crop: where nothing is augmented, what makes a picture an array; None: it is stretched to `image_size`.
 
     Raises:
-        ValueError: if there is no such augmentation, or the labels can't tell what it mixes.
+        ValueError: if there is no such augmentation, the labels can't tell what it mixes, `batch_size` is not positive,
+            or there are more or fewer labels than pictures.
     """
 
     def __init__(
@@ -59,6 +60,11 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         check_augment(augment, one_hot)
+        check_positive("batch_size", batch_size)
+        if len(pictures) != len(labels):
+            raise ValueError(
+                f"`labels` must have one for each picture; received {len(pictures)} pictures and {len(labels)} labels."
+            )
         self.pictures, self.labels, self.class_names = pictures, np.asarray(labels, "int32"), tuple(class_names)
         self.image_size, self.batch_size, self.seed = image_size, batch_size, seed
         self.augment, self.one_hot, self.balance = augment, one_hot, balance

@@ -113,7 +113,7 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None,
 
     Raises:
         ValueError: if there is no such folder, fewer than two classes, one that is not among `class_names`, or one
-            without a picture that can be used.
+            without a picture that can be used, or no folder of a class.
     """
     root = Path(path)
     if not root.is_dir():
@@ -166,6 +166,11 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None,
                 f"{str(folders[name])!r} holds no picture that can be used; fill the folder or remove it."
                 + (f" Of no use: {enumerate_some(bad)}." if bad else "")
             )
+    if not files:
+        raise ValueError(
+            f"{str(path)!r} must hold a folder of pictures for each class, called as the class, such as {names[0]!r}; "
+            "it holds none that is."
+        )
     return Inventory(root, names, tuple(files), tuple(labels), tuple(sizes), tuple(hashes), skipped, hidden)
 
 

@@ -71,4 +71,5 @@ def retrace(models: Iterable[keras.Model]) -> None:
                 continue
             if keras.backend.backend() == "jax":  # which knows a compiled step again as long as anybody holds it
                 import_module("jax").jit(getattr(model, f"{act}_step")).clear_cache()
-            getattr(model, f"make_{act}_function")(force=True)  # not None: a callback may ask for it inside `fit`
+            setattr(model, f"{act}_function", None)
+            getattr(model, f"make_{act}_function")()  # at once: a callback may ask for it inside `fit`

@@ -14,3 +14,6 @@ else:
             if name == "__all__" or name in networks.__all__:
                 return getattr(networks, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *__getattr__("__all__")})

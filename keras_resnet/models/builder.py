@@ -62,7 +62,8 @@ def ResNet(
 
     Args:
         variant: the network: its name in `keras_resnet.NETWORKS`, its builder's or timm's, in any case, such as
-            "resnet50" or "resnetv2_50"; or a row, such as `keras_resnet.RESNET50` or one of your own.
+            "resnet50" or "resnetv2_50"; or a row, such as `keras_resnet.RESNET50` or one of your own. The defaults
+            below are `ResNet`'s, whatever the network: `ResNet20()` has ten classes, `ResNet("resnet20")` 1000.
         include_top: whether the model ends in global average pooling and a classifier.
         weights: None (random), "imagenet", a key of `keras_resnet.list_weights()`, such as
             "timm/resnet18.a1_in1k", or the path of a file of the same network, which its content tells: of Keras

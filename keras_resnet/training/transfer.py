@@ -3,19 +3,21 @@
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
 
+from keras_resnet.architecture.variant import Variant
 from keras_resnet.data.decode import Size, as_pair
-from keras_resnet.models.builder import check_top, with_classifier
+from keras_resnet.models.builder import ResNet, check_top, with_classifier
 from keras_resnet.utils.errors import choice_error
 
 _STAGE = re.compile(r"conv(\d+)_")
 
 
 def classifier(
-    build: Callable[..., keras.Model],
+    build: Callable[..., keras.Model] | Variant | str,
     classes: int,
     image_size: Size,
     weights: str | os.PathLike[str] | None = None,
@@ -28,7 +30,7 @@ def classifier(
         model = keras_resnet.transfer.classifier(keras_resnet.ResNet50V2, 3, 224, weights="imagenet")
 
     Args:
-        build: a builder, such as `keras_resnet.ResNet50V2`, or `functools.partial(keras_resnet.ResNet, variant)`.
+        build: a builder, such as `keras_resnet.ResNet50V2`, or a row or a name that `keras_resnet.ResNet` takes.
         classes: how many.
         image_size: (height, width) in pixels, or one int for both.
         weights: None (random), "imagenet", a key of `keras_resnet.list_weights()`, or the path of a file of the same
@@ -39,6 +41,8 @@ def classifier(
         ValueError: if the weights do not fit.
         OSError: if published weights are not in the cache and cannot be downloaded.
     """
+    if not callable(build):
+        build = partial(ResNet, build)
     first = (arguments.get("data_format") or keras.config.image_data_format()) == "channels_first"
     shape = (3, *as_pair(image_size)) if first else (*as_pair(image_size), 3)
     shared: dict[str, Any] = {"input_shape": shape, "include_preprocessing": True} | arguments

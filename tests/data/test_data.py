@@ -25,6 +25,12 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @once
+def test_a_folder_without_a_folder_of_the_classes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loose.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="a folder of pictures for each class, .* such as 'a'; it holds none"):
+        data.folder(tmp_path, class_names=["a", "b"])
+
+
 def test_a_folder_becomes_batches_of_rgb_with_class_names(shapes: Path) -> None:
     pictures = keras_resnet.data.folder(shapes, image_size=(20, 30), batch_size=4)
     assert pictures.class_names == SHAPES

@@ -17,22 +17,26 @@ ROOT = Path(__file__).parents[2]
 NAMED = [name for name in models.__all__ if name != "ResNet"]
 
 
-def mypy(path: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--no-incremental", path]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def errors() -> set[tuple[str, int]]:
+    """What mypy rejects: file and line."""
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--no-incremental"]
+    files = [f"tests/models/typing/{name}.py" for name in ("accepted", "rejected")]
+    result = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, check=False)
+    found = [line.split(":") for line in result.stdout.splitlines() if ": error:" in line]
+    assert found, result.stderr
+    return {(Path(file).stem, int(line)) for file, line, *_ in found}
 
 
-def test_mypy_accepts_what_works() -> None:
-    result = mypy("tests/models/typing/accepted.py")
-    assert result.returncode == 0, result.stdout
+def test_mypy_accepts_what_works(errors: set[tuple[str, int]]) -> None:
+    assert {file for file, _ in errors} == {"rejected"}
 
 
-def test_mypy_rejects_every_wrong_call() -> None:
+def test_mypy_rejects_every_wrong_call(errors: set[tuple[str, int]]) -> None:
     lines = (ROOT / "tests/models/typing/rejected.py").read_text().splitlines()
-    wrong = {number for number, line in enumerate(lines, 1) if line.endswith(")")}
+    wrong = {("rejected", number) for number, line in enumerate(lines, 1) if line.endswith(")")}
     assert len(wrong) == 6
-    output = mypy("tests/models/typing/rejected.py").stdout.splitlines()
-    assert {int(line.split(":")[1]) for line in output if ": error:" in line} == wrong, output
+    assert errors == wrong
 
 
 def test_help_shows_each_networks_own_defaults() -> None:

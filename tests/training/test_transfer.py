@@ -11,7 +11,7 @@ from PIL import Image
 
 import keras_resnet
 from keras_resnet import data, evaluation, labels, training
-from keras_resnet.architecture.rows import RESNET20, RESNET20V2, RESNET50
+from keras_resnet.architecture.rows import RESNET18V2, RESNET20, RESNET20V2, RESNET50
 from keras_resnet.architecture.variant import Stem
 from keras_resnet.training import transfer
 from keras_resnet.training.recipe import Recipe
@@ -188,3 +188,9 @@ def test_transfer_from_digits_0_to_4_to_5_to_9_beats_training_from_scratch(tmp_p
         assert not np.array_equal(now["conv4_block1_2_conv/kernel"], pretrained["conv4_block1_2_conv/kernel"])
     print(f"{transferred=} {scratch=}")
     assert np.mean(transferred) >= np.mean(scratch) + 0.15
+
+
+def test_a_network_for_new_classes_goes_by_its_name_or_row() -> None:
+    for what in ("resnetv2_18", RESNET18V2):
+        model = transfer.classifier(what, 3, 32)
+        assert (model.name, model.output_shape) == ("resnet18v2", (None, 3))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.planner import plan
-from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.architecture.rows import NETWORKS, find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.families import FAMILIES
 from keras_resnet.checkpoints.families.family import Family, Shape
@@ -33,7 +33,7 @@ def fitting(family: Family, held: Mapping[str, Shape]) -> list[Variant]:
     found: list[Variant] = []
     rows = [
         replace(row, lineage=LINEAGES[style, row.version])
-        for row in NETWORKS.values()
+        for row in map(find_row, NETWORKS)
         for style in family.styles
         if row.version == version and (style, version) in LINEAGES
     ]

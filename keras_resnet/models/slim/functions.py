@@ -22,7 +22,6 @@ from keras_resnet.models.arguments import Tensor
 from keras_resnet.models.slim.blocks import (
     Block,
     Ends,
-    Version,
     bottleneck_v1,
     bottleneck_v2,
     resnet_v1_block,
@@ -166,7 +165,7 @@ def resnet_v2(
 
 
 def _v1(
-    depth: int,
+    name: str,
     inputs: Tensor,
     num_classes: int | None = None,
     is_training: bool | None = None,
@@ -184,7 +183,7 @@ def _v1(
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
     """Builds a v1 network of so many layers; its parameters come in the order of TF-Slim's 50 and 101."""
-    blocks = _blocks(1, depth, min_base_depth, depth_multiplier)
+    blocks = _blocks(name, min_base_depth, depth_multiplier)
     settings = Settings(
         num_classes=num_classes,
         is_training=is_training,
@@ -199,11 +198,11 @@ def _v1(
         batch_norm_decay=batch_norm_decay,
         batch_norm_epsilon=batch_norm_epsilon,
     )
-    return resnet(1, f"resnet_v1_{depth}", inputs, blocks, settings)
+    return resnet(1, name, inputs, blocks, settings)
 
 
 def _v1_deep(
-    depth: int,
+    name: str,
     inputs: Tensor,
     num_classes: int | None = None,
     is_training: bool | None = None,
@@ -221,7 +220,7 @@ def _v1_deep(
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
     """Builds a v1 network of so many layers; its parameters come in the order of TF-Slim's 152 and 200."""
-    blocks = _blocks(1, depth, min_base_depth, depth_multiplier)
+    blocks = _blocks(name, min_base_depth, depth_multiplier)
     settings = Settings(
         num_classes=num_classes,
         is_training=is_training,
@@ -236,11 +235,11 @@ def _v1_deep(
         batch_norm_decay=batch_norm_decay,
         batch_norm_epsilon=batch_norm_epsilon,
     )
-    return resnet(1, f"resnet_v1_{depth}", inputs, blocks, settings)
+    return resnet(1, name, inputs, blocks, settings)
 
 
 def _v2(
-    depth: int,
+    name: str,
     inputs: Tensor,
     num_classes: int | None = None,
     is_training: bool | None = None,
@@ -258,7 +257,7 @@ def _v2(
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
     """Builds a v2 network of so many layers."""
-    blocks = _blocks(2, depth, min_base_depth, depth_multiplier)
+    blocks = _blocks(name, min_base_depth, depth_multiplier)
     settings = Settings(
         num_classes=num_classes,
         is_training=is_training,
@@ -273,23 +272,23 @@ def _v2(
         batch_norm_decay=batch_norm_decay,
         batch_norm_epsilon=batch_norm_epsilon,
     )
-    return resnet(2, f"resnet_v2_{depth}", inputs, blocks, settings)
+    return resnet(2, name, inputs, blocks, settings)
 
 
-def _bind(build: Callable[Concatenate[int, P], T], version: Version, depth: int) -> Callable[P, T]:
-    """Fixes the depth: a function with signature, defaults, docstring and pickle of its own."""
-    name, generic = f"resnet_v{version}_{depth}", inspect.signature(build)
+def _bind(build: Callable[Concatenate[str, P], T], name: str) -> Callable[P, T]:
+    """Fixes the name: a function with signature, defaults, docstring and pickle of its own."""
+    row, generic = SLIM_NETWORKS[name], inspect.signature(build)
     parameters = list(generic.parameters.values())[1:]
     signature = generic.replace(
         parameters=[each.replace(default=name) if each.name == "scope" else each for each in parameters]
     )
 
     def network(*args: P.args, **kwargs: P.kwargs) -> T:
-        return build(depth, *args, **kwargs)
+        return build(name, *args, **kwargs)
 
-    units = ", ".join(map(str, SLIM_NETWORKS[f"resnet_v{version}_{depth}"].units))
+    units = ", ".join(map(str, row.units))
     network.__name__ = network.__qualname__ = name
-    network.__annotations__ = {key: type_ for key, type_ in build.__annotations__.items() if key != "depth"}
+    network.__annotations__ = {key: type_ for key, type_ in build.__annotations__.items() if key != "name"}
     network.__signature__ = signature  # type: ignore[attr-defined]
     network.__doc__ = f"""Builds {name}: blocks of {units} bottlenecks.
 
@@ -299,7 +298,7 @@ def _bind(build: Callable[Concatenate[int, P], T], version: Version, depth: int)
         net, end_points = {name}(images, num_classes=1000)
         model = keras.Model(images, net)  # logits (N, 1000); end_points["predictions"] are probabilities
 
-    Arguments, results and errors are those of `resnet_v{version}`, with a root block, and
+    Arguments, results and errors are those of `resnet_v{row.version}`, with a root block, and
 
     Args:
         min_base_depth: the least channels of a block's inner convolutions.
@@ -309,22 +308,23 @@ def _bind(build: Callable[Concatenate[int, P], T], version: Version, depth: int)
     return network
 
 
-def _blocks(version: Version, depth: int, min_base_depth: int, depth_multiplier: float) -> list[Block]:
+def _blocks(name: str, min_base_depth: int, depth_multiplier: float) -> list[Block]:
     """The four blocks of a network of TF-Slim's, as its plan has them."""
     check_positive("min_base_depth", min_base_depth)
     if type(depth_multiplier) not in (int, float) or not 0 <= depth_multiplier < inf:
         raise ValueError(f"`depth_multiplier` must be a number from 0 up; received {depth_multiplier!r}.")
-    block, blocks = (resnet_v1_block if version == 1 else resnet_v2_block), []
-    for stage in plan(SLIM_NETWORKS[f"resnet_v{version}_{depth}"]).stages:
+    row, blocks = SLIM_NETWORKS[name], []
+    block = resnet_v1_block if row.version == 1 else resnet_v2_block
+    for stage in plan(row).stages:
         width = max(int(stage[0].convs[0].filters * depth_multiplier), min_base_depth)
         blocks.append(block(slim_block(stage[0].stage), width, len(stage), stage[-1].stride))
     return blocks
 
 
-resnet_v1_50, resnet_v1_101 = _bind(_v1, 1, 50), _bind(_v1, 1, 101)
-resnet_v1_152, resnet_v1_200 = _bind(_v1_deep, 1, 152), _bind(_v1_deep, 1, 200)
-resnet_v2_50, resnet_v2_101 = _bind(_v2, 2, 50), _bind(_v2, 2, 101)
-resnet_v2_152, resnet_v2_200 = _bind(_v2, 2, 152), _bind(_v2, 2, 200)
+resnet_v1_50, resnet_v1_101 = _bind(_v1, "resnet_v1_50"), _bind(_v1, "resnet_v1_101")
+resnet_v1_152, resnet_v1_200 = _bind(_v1_deep, "resnet_v1_152"), _bind(_v1_deep, "resnet_v1_200")
+resnet_v2_50, resnet_v2_101 = _bind(_v2, "resnet_v2_50"), _bind(_v2, "resnet_v2_101")
+resnet_v2_152, resnet_v2_200 = _bind(_v2, "resnet_v2_152"), _bind(_v2, "resnet_v2_200")
 
 _V1 = (resnet_v1, resnet_v1_50, resnet_v1_101, resnet_v1_152, resnet_v1_200)
 _V2 = (resnet_v2, resnet_v2_50, resnet_v2_101, resnet_v2_152, resnet_v2_200)

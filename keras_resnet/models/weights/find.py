@@ -37,7 +37,7 @@ def find_weights(
     row = list_weights().get(weights) if isinstance(weights, str) else None
     if row:
         _check_network(row, variant)
-    elif weights == "imagenet":
+    elif isinstance(weights, str) and weights == "imagenet":  # an array is no string either
         row = imagenet(variant, style, include_top)
     if row:
         _check_classes(row, str(weights), include_top, classes)

@@ -183,6 +183,20 @@ def test_a_callback_may_optimize_and_restore(calls: Counter[type]) -> None:
     assert_same_weights(model, usual, 1e-3)
 
 
+def test_a_model_that_makes_its_functions_in_its_own_way_is_optimized_and_restored() -> None:
+    class Own(keras.Model):  # type: ignore[misc]
+        def make_train_function(self) -> Any:
+            return super().make_train_function()
+
+    inner = plain()
+    model = Own(inner.input, inner.output)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(*data(model), verbose=0)
+    for change in (optimize_for_training, restore):
+        change(model)
+        model.fit(*data(model), verbose=0)
+
+
 def test_where_nothing_is_set_nothing_is_done() -> None:
     model = compiled(plain())
     use(model)

@@ -194,7 +194,7 @@ def find_row(name: str, argument: str = "network", note: str = "") -> Variant:
     hint = f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
     raise ValueError(
         f"`{argument}` must be the name of a network, its function's or timm's, such as 'resnet50', 'ResNet50' or "
-        f"'resnetv2_50'; keras_resnet.NETWORKS has all of them. Received {name!r:.99}.{hint}{note}"
+        f"'resnetv2_50' (keras_resnet.NETWORKS has all); received {name!r:.99}.{hint}{note}"
     )
 
 

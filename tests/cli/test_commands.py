@@ -136,7 +136,7 @@ def test_a_missing_backend_is_a_sentence(monkeypatch: pytest.MonkeyPatch, refuse
     [
         (
             ("train", "digits", "--model", "ResNet51"),
-            "`--model` must be the name of a network in",
+            "`--model` must be the name of a network",
         ),
         (("train", "digits", "--model", "resnet51", "--image-size", "16"), "'ResNet50'"),
         (("train", "digits", "--model", "ResNet50", "--image-size", "16"), "at least 32x32"),

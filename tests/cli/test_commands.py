@@ -526,11 +526,11 @@ def test_a_run_that_is_interrupted_and_killed_goes_on_to_the_same_weights(
     tmp_path: Path, said: Said, printed: Printed, refused: Refused
 ) -> None:
     draw_folder(tmp_path / "shapes", 8)
-    typed = ["train", "shapes", "--image-size", "16", "--model", "ResNet20", "--epochs", "9", "--dropout", "0.2"]
+    typed = ["train", "shapes", "--image-size", "16", "--model", "ResNet20", "--epochs", "6", "--dropout", "0.2"]
     typed += ["--augment", "strong", "--batch-size", "4", "--out", "run"]
     assert stop(signal.SIGINT, tmp_path, 1, *typed).endswith(
         "stopped: the best model so far is run/model.keras. To go on:\n  KERAS_BACKEND=torch keras-resnet train shapes "
-        "--image-size 16 --model ResNet20 --epochs 9 --dropout 0.2 --augment strong --batch-size 4 --out run --resume\n"
+        "--image-size 16 --model ResNet20 --epochs 6 --dropout 0.2 --augment strong --batch-size 4 --out run --resume\n"
     )
     assert "is not empty. Resume its run (--resume)" in refused(*typed)
     assert "recipe learning_rate was 0.001 and is 0.5." in refused(*typed, "--resume", "--learning-rate", "0.5")

@@ -15,7 +15,7 @@ import json, time
 start = time.perf_counter()
 import keras
 between = time.perf_counter()
-import keras_resnet.models
+import keras_resnet.models.networks
 end = time.perf_counter()
 
 

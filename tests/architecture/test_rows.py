@@ -15,7 +15,6 @@ import pytest
 
 import keras_resnet
 from keras_resnet import cli
-from keras_resnet.architecture import rows
 from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.rows import BUILDERS, NETWORKS, SLIM_NETWORKS, TIMM_NAMES, builder_call, find_row
 from keras_resnet.architecture.variant import Stem, Variant
@@ -37,7 +36,9 @@ def test_networks_are_keyed_by_their_names() -> None:
     assert set(BUILDERS) <= set(NETWORKS)
     assert set(TIMM_NAMES) <= set(NETWORKS)
     assert all(getattr(keras_resnet, builder).__name__ == builder for builder in BUILDERS.values())
-    assert {rows.NETWORKS[row.name].units for row in SLIM_NETWORKS.values()} <= {row.units for row in NETWORKS.values()}
+    for name, row in SLIM_NETWORKS.items():
+        assert row == dataclasses.replace(NETWORKS[row.name], lineage=LINEAGES["slim", row.version])
+        assert name.startswith(f"resnet_v{row.version}_")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ with include_preprocessing=True. Runs on each backend; needs the extra `train` f
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import numpy as np
 from keras import ops
 
 import keras_resnet
+from keras_resnet.models.inspection import find_network, find_networks, walk_layers
+from keras_resnet.models.outputs import outputs_of
 
 
 def gradient(function: Callable[[Any], Any], x: Any) -> Any:
@@ -39,33 +42,107 @@ def gradient(function: Callable[[Any], Any], x: Any) -> Any:
             return torch.autograd.grad(function(x), x)[0]
 
 
+@contextmanager
+def replaced(layer: Any, **attributes: Any) -> Iterator[None]:
+    """Gives a layer, wherever it lies in a model, other attributes for a while."""
+    before = {name: vars(layer)[name] for name in attributes if name in vars(layer)}
+    for name, value in attributes.items():
+        setattr(layer, name, value)
+    try:
+        yield
+    finally:
+        for name in attributes:
+            delattr(layer, name)
+        for name, value in before.items():
+            setattr(layer, name, value)
+
+
+def last_map(model: keras.Model) -> tuple[Any, bool]:
+    """The layer that puts out a network's last feature map, at any depth, and whether its channels come first."""
+    if len(found := find_networks(model)) > 1:
+        raise ValueError(
+            f"`model` must hold one network; {model.name!r} holds {', '.join(each.scope for each in found)}."
+        )
+    network = find_network(model, None)
+    names = ("post_relu", f"{network.plan.units[-1].name}_out")
+    layer = next(network.layers[name] for name in names if name in network.layers)
+    return layer, network.layers["conv2_block1_1_conv"].data_format == "channels_first"
+
+
+def run(model: keras.Model, images: Any, last: Any) -> tuple[Any, Any]:
+    """Returns the last feature map, and the layer whose softmax or sigmoid makes the model's outputs, or None."""
+    functions = (keras.activations.softmax, keras.activations.sigmoid)
+    layers = [last]
+    for layer in walk_layers(model).values():
+        if isinstance(layer, keras.layers.Softmax) or getattr(layer, "activation", None) in functions:
+            layers.append(layer)
+    calls = []
+
+    def recorded(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+        def record(*args: Any, **options: Any) -> Any:
+            y = call(*args, **options)
+            calls.append((layer, y))
+            return y
+
+        return record
+
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.enter_context(replaced(layer, call=recorded(layer, layer.call)))
+        outputs = model(images, training=False)
+    maps = [y for layer, y in calls if layer is last]
+    if len(maps) != 1:
+        raise ValueError(f"`model` must call its network once; {model.name!r} calls it {len(maps)} times.")
+    kind, (end, y) = outputs_of(model), calls[-1]  # of what ends in the `call` of an own class, None
+    if y.shape == outputs.shape:
+        ends = np.allclose(ops.convert_to_numpy(y), ops.convert_to_numpy(outputs))
+    else:
+        ends = end is not last and kind is not None  # and a mean over positions, or another order of axes, follows
+    if not ends and kind in ("softmax", "sigmoid"):
+        raise ValueError(f"`model` must have a layer for its {kind}; that of {model.name!r} is an operation.")
+    return maps[0], end if ends and kind != "logits" else None
+
+
 def grad_cam(model: keras.Model, images: Any, classes: Any = None) -> tuple[Any, Any]:
     """Weighs the channels of the last feature map by how much the score of a class grows with them.
 
+    A score is what stands before the softmax or sigmoid; of a map, the mean over its positions. One sigmoid tells class
+    1, which its score speaks for, from class 0, which it speaks against.
+
     Args:
-        model: a classifier of keras_resnet, pooled or fully convolutional.
+        model: a classifier on a network of keras_resnet, pooled or fully convolutional, with a top of its own or any
+            other; the network may be nested in other models.
         images: (N, height, width, channels), or channels first, as the model takes them.
         classes: (N,), the class to explain for each image; None is the one that the model gives the highest score.
 
     Returns:
         Heat maps in [0, 1], as large as the last feature map, (N, H, W), and the classes they are of, (N,).
     """
-    *_, last = keras_resnet.feature_pyramid(model).output.values()
-    classifier = model.get_layer("predictions")
-    spatial = (1, 2) if model.get_layer("conv2_block1_1_conv").data_format == "channels_last" else (2, 3)
-    pool = (lambda maps: maps) if classifier.input is last else keras.Model(last, classifier.input)
-    maps = keras.Model(model.input, last)(images, training=False)
+    images = ops.convert_to_tensor(images)
+    last, first = last_map(model)
+    spatial = (2, 3) if first else (1, 2)
+    maps, end = run(model, images, last)
+    linear = (
+        {"call": lambda x, mask=None: x}
+        if isinstance(end, keras.layers.Softmax)
+        else {"activation": keras.activations.linear}
+    )
 
-    def scores(maps: Any) -> Any:
-        """The classifier before its activation; of a map, the mean over its positions."""
-        logits = ops.matmul(pool(maps), classifier.kernel) + classifier.bias
-        return logits if len(logits.shape) == 2 else ops.mean(logits, axis=(1, 2))
+    def scores(change: Any) -> Any:
+        """The scores that the model would give if its last feature map were another by so much."""
+        call = last.call
+        with replaced(last, call=lambda x: call(x) + change), replaced(end, **linear) if end else nullcontext():
+            y = model(images, training=False)
+        y = y if len(y.shape) == 2 else ops.mean(y, axis=spatial)
+        return y if y.shape[1] > 1 else ops.concatenate([-y, y], axis=1)
 
-    classes = ops.argmax(scores(maps), axis=-1) if classes is None else ops.convert_to_tensor(classes, "int32")
-    chosen = ops.one_hot(classes, classifier.units)
-    growth = gradient(lambda maps: ops.sum(scores(maps) * chosen), maps)
+    unchanged = ops.zeros_like(maps)
+    found = scores(unchanged)
+    classes = ops.argmax(found, axis=-1) if classes is None else ops.convert_to_tensor(classes, "int32")
+    chosen = ops.one_hot(classes, found.shape[1])
+    growth = gradient(lambda change: ops.sum(scores(change) * chosen), unchanged)
     weights = ops.mean(growth, axis=spatial, keepdims=True)
-    heat = ops.relu(ops.sum(weights * maps, axis=6 - sum(spatial)))
+    heat = ops.relu(ops.sum(weights * maps, axis=1 if first else 3))
     heat = heat / ops.maximum(ops.max(heat, axis=(1, 2), keepdims=True), keras.config.epsilon())
     return ops.convert_to_numpy(heat), ops.convert_to_numpy(classes)
 
@@ -95,8 +172,9 @@ def main() -> None:
         model = keras.models.load_model(arguments.model, compile=False)
     else:
         model = keras_resnet.ResNet50(include_preprocessing=True)
-    first = model.get_layer("conv2_block1_1_conv").data_format == "channels_first"
-    sides = model.input_shape[2:] if first else model.input_shape[1:3]
+    shape = model.inputs[0].shape[1:]
+    first = shape[-1] != 3
+    sides = shape[1:] if first else shape[:2]
     picture = keras_resnet.data.read_picture(arguments.picture)
     height, width = (side or own for side, own in zip(sides, picture.shape, strict=False))
     x = keras_resnet.data.read_picture(arguments.picture, (height, width))[np.newaxis].astype("float32")

@@ -3,18 +3,34 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from keras_resnet.architecture.lineages import LINEAGES, Lineage
-from keras_resnet.architecture.plans import Conv, Plan, Unit
+from keras_resnet.architecture.plans import PADS, Conv, Plan, Shortcut, Unit
 
 UNIT_CONV = re.compile(r"(.+)_block(\d+)_(\d+)_conv")
+_ACTIVATION = re.compile(r"(conv1|post|.+_block\d+_(\d+|preact))_relu|.+_block\d+_out")
+UNIT_PAD = re.compile(r"(.+_block\d+)_0_pad")
 _DEEPEST = 16  # how deep models lie in each other in a file
 _LARGEST = 1 << 16  # of the numbers in a convolution's config
 
 
-def plans_of_config(config: Any) -> dict[str, tuple[Plan, str | None]]:
-    """Reads plan and stem pool of each network, by scope, from a `.keras` file's config; channels in are unknown.
+class ConfiguredNetwork(NamedTuple):
+    """A network as the config of a model has it.
+
+    Attributes:
+        plan: of it; channels in are unknown.
+        stem_pool: what the stem's pool sees beyond the border, as `Lineage.stem_pool` says it; None without pool.
+        settings: epsilons of norms and activations, by layer and name.
+    """
+
+    plan: Plan
+    stem_pool: str | None
+    settings: dict[str, Any]
+
+
+def networks_of_config(config: Any) -> dict[str, ConfiguredNetwork]:
+    """Reads each network, by scope, from a `.keras` file's config.
 
     A scope is what the names of the file's tensors begin with.
     """
@@ -39,9 +55,13 @@ def plans_of_config(config: Any) -> dict[str, tuple[Plan, str | None]]:
                 for name, (kind, conv) in layers.items()
                 if kind == "Conv2D" and (name == "conv1_conv" or UNIT_CONV.fullmatch(name))
             }
-            if read := read_plan(layers, convs):
+            pads = {
+                name: layer["padding"][1] for name, (_, layer) in layers.items() if UNIT_PAD.fullmatch(name) and layer
+            }
+            if read := read_plan(layers, convs, pads):
                 pool = layers.get("pool1_pool", ("", {}))[1]
-                found[scope] = read, stem_pool(layers, pool.get("pool_size"), pool.get("padding"))
+                sees = stem_pool(layers, pool.get("pool_size"), pool.get("padding"))
+                found[scope] = ConfiguredNetwork(read, sees, _settings(layers))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError):  # of no functional model
         return {}
     return found
@@ -56,6 +76,18 @@ def _conv(name: str, config: dict[str, Any], layers: Mapping[str, tuple[str, dic
     if any(type(each) is not int or not 0 <= each < _LARGEST for each in (*numbers, pad)):
         raise TypeError(f"{name!r} is of no sizes")
     return Conv(plain, *numbers, bool(config["use_bias"]), pad)
+
+
+def _settings(layers: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Reads epsilons and activations of the layers that a network of ours has."""
+    found = {}
+    for name, (kind, config) in layers.items():
+        if kind == "BatchNormalization":
+            found[f"{name}.epsilon"] = config["epsilon"]
+        elif _ACTIVATION.fullmatch(name) and kind != "Add":
+            plain = not any(config.get(each) for each in ("max_value", "negative_slope", "threshold"))
+            found[f"{name}.activation"] = config["activation"] if kind == "Activation" else kind if plain else config
+    return found
 
 
 def _snake_case(name: str) -> str:
@@ -83,7 +115,7 @@ def styles_of(plan: Plan, stem_pool: str | None) -> tuple[str, ...]:
 
 
 def _follows(plan: Plan, lineage: Lineage) -> bool:
-    """Whether strides, biases and padding sit where a lineage has them."""
+    """Whether strides, biases and padding, of maps and of channels, sit where a lineage has them."""
     striding = striding_convs(plan)
     for stage in plan.stages:
         for unit in stage:
@@ -98,6 +130,9 @@ def _follows(plan: Plan, lineage: Lineage) -> bool:
     normed = {conv.name for unit in plan.units for conv in unit.convs[: len(unit.convs) - (plan.version == 2)]}
     if plan.version == 1:
         normed = {conv.name for conv in plan.convs()}
+    padded = {unit.shortcut for unit in plan.units if unit.shortcut in PADS.values()}
+    if padded != {PADS[lineage.pad_channels]} and (padded or lineage.pad_channels != "after"):
+        return False
     return all(
         conv.bias is (lineage.bias == "all" or (lineage.bias == "no_norm" and conv.name not in normed))
         for conv in plan.convs()
@@ -128,8 +163,14 @@ def stem_pool(layers: Collection[str], size: Any, padding: Any) -> str | None:
     return "-inf" if "pool1_max" in layers else "zeros"
 
 
-def read_plan(layers: Collection[str], convs: Mapping[str, Conv]) -> Plan | None:
-    """Returns the plan of the network that has these layers; None if there is no unit."""
+def read_plan(layers: Collection[str], convs: Mapping[str, Conv], pads: Mapping[str, tuple[int, int]]) -> Plan | None:
+    """Returns the plan of the network that has these layers; None if there is no unit.
+
+    Args:
+        layers: their names.
+        convs: the convolutions of the plan, by name.
+        pads: how many zero channels the layers that `UNIT_PAD` names put in front and behind, by name.
+    """
     stages: dict[str, dict[int, dict[int, Conv]]] = {}
     for name, conv in convs.items():
         if match := UNIT_CONV.fullmatch(name):
@@ -143,13 +184,15 @@ def read_plan(layers: Collection[str], convs: Mapping[str, Conv]) -> Plan | None
         convs.get("conv1_conv"),
         "pool1_pool" in layers,
         tuple(
-            tuple(_unit(f"{stage}_block{index}", convs) for index, convs in sorted(units.items()))
+            tuple(_unit(f"{stage}_block{index}", convs, pads) for index, convs in sorted(units.items()))
             for stage, units in stages.items()
         ),
     )
 
 
-def _unit(name: str, convs: dict[int, Conv]) -> Unit:
+def _unit(name: str, convs: dict[int, Conv], pads: Mapping[str, tuple[int, int]]) -> Unit:
     """A unit of these convolutions, by number; 0 is the projection."""
-    shortcut: Any = convs.get(0, "identity")
+    shortcut: Shortcut = convs.get(0, "identity")
+    if shortcut == "identity" and (pad := pads.get(f"{name}_0_pad")):
+        shortcut = PADS["both" if pad[0] else "after"]
     return Unit(name, tuple(convs[i] for i in sorted(convs.keys() - {0})), shortcut, 0 in convs)

@@ -34,6 +34,8 @@ class Lineage:
     momentum: float
     # What the published weights expect of an image.
     preprocessing: Literal["caffe", "tf", "torch", "rgb_means", "swav"]
+    # Where option A puts its zero channels: behind the input's, or half of them in front and half behind.
+    pad_channels: Literal["after", "both"] = "after"
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -117,6 +119,8 @@ TORCH_V2 = Lineage(
 )
 # transformers' `downsample_in_bottleneck`: the stride of the paper's v1
 TORCH_1X1 = replace(TORCH_V1, style="torch_1x1", stride_at="first_conv")
+# The published CIFAR nets of PyTorch, with the names of torchvision's modules but for the classifier, `linear`
+TORCH_CIFAR = replace(TORCH_V1, style="torch_cifar", pad_channels="both")
 # TF-Slim (v1 of 2016_08_28, v2 of 2017_04_14)
 SLIM_V1 = Lineage(
     style="slim",
@@ -146,5 +150,6 @@ SLIM_V2 = Lineage(
 )
 
 LINEAGES = {
-    (row.style, row.version): row for row in (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, TORCH_1X1, SLIM_V1, SLIM_V2)
+    (row.style, row.version): row
+    for row in (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, TORCH_1X1, TORCH_CIFAR, SLIM_V1, SLIM_V2)
 }

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from keras_resnet.architecture.lineages import Lineage
-from keras_resnet.architecture.plans import Conv, Plan, Unit
+from keras_resnet.architecture.plans import PADS, Conv, Plan, Shortcut, Unit
 from keras_resnet.architecture.variant import Stem, Variant
 from keras_resnet.utils.errors import check_positive
 
@@ -106,13 +106,13 @@ def residual_unit(
             projects = changes or (first and (stride > 1 or len(filters) == 3))
         case "strided":
             projects = changes or stride > 1
-    branch: Conv | Literal["identity", "pad", None]
+    branch: Shortcut
     if shortcut == "C" or (shortcut == "B" and projects):
         branch = _conv(lineage, f"{name}_0", inputs, out, 1, stride)
     elif shortcut is None:
         branch = None
     else:
-        branch = "pad" if changes else "identity"
+        branch = PADS[lineage.pad_channels] if changes else "identity"
     return Unit(name, tuple(convs), branch, reads_activation=splits or isinstance(branch, Conv))
 
 

@@ -35,13 +35,19 @@ class Conv:
         return prod(self.kernel_shape) + (self.filters if self.bias else 0)
 
 
+# A projection; the input as it is, or with zero channels behind it, or half of them in front; or nothing.
+Shortcut = Conv | Literal["identity", "pad_after", "pad_both", None]
+# Those of option A, by `Lineage.pad_channels`.
+PADS: dict[str, Literal["pad_after", "pad_both"]] = {"after": "pad_after", "both": "pad_both"}
+
+
 @dataclass(frozen=True)
 class Unit:
     """One residual unit, such as `conv4_block6`."""
 
     name: str
     convs: tuple[Conv, ...]
-    shortcut: Conv | Literal["identity", "pad", None]
+    shortcut: Shortcut
     reads_activation: bool  # v2: the shortcut reads norm and ReLU of the input
 
     @property

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from keras_resnet.architecture.lineages import Lineage
+from keras_resnet.architecture.lineages import LINEAGES, Lineage
 from keras_resnet.utils.errors import check_choices, check_positive
 
 __all__ = ["Stem", "Variant"]
@@ -46,8 +46,8 @@ class Variant:
         stem: what stands before the units; None for a rootless net.
         lineage: whose published weights the layout follows. A builder's `style` replaces it.
         shortcut: what a unit adds where channels change (arXiv:1512.03385 section 3.3): "A", the input with zero
-            channels at the end; "B", a projection; "C", a projection in every unit; None adds nothing anywhere: the
-            plain net of the degradation experiment.
+            channels behind, or half of them in front, as `Lineage.pad_channels` says; "B", a projection; "C", a
+            projection in every unit; None adds nothing anywhere: the plain net of the degradation experiment.
         groups: groups of a bottleneck's 3x3 (ResNeXt).
         base_width: channels of a bottleneck's 3x3 per group, where `widths` says 64 (ResNeXt, wide ResNet).
         first_activation: "split": in v2 the net's very first unit takes its activation before the branches part
@@ -113,6 +113,15 @@ class Variant:
         if self.first_activation == "split" and self.version == 1:
             raise ValueError("`Variant.first_activation` must be 'unit' in version 1; received 'split'.")
         self.check_padding(self.stem.width if self.stem else 0)
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Those that it can be built in: of its version, and none about shortcuts that it lacks."""
+        return tuple(
+            style
+            for (style, version), lineage in LINEAGES.items()
+            if version == self.version and (self.shortcut == "A" or lineage.pad_channels == "after")
+        )
 
     @property
     def image_side(self) -> int:

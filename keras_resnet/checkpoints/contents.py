@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from keras_resnet.architecture.detect import plans_of_config, styles_of
+from keras_resnet.architecture.detect import networks_of_config, styles_of
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import Checkpoint
@@ -12,12 +12,13 @@ from keras_resnet.checkpoints.families.family import LONGEST, Family, Shape
 from keras_resnet.checkpoints.families.fit import family_of, fitting, version_of
 from keras_resnet.checkpoints.formats.tensors import Array
 from keras_resnet.checkpoints.open import Source, neighbour
-from keras_resnet.utils.errors import choice_error
+from keras_resnet.checkpoints.statements import Scaling, Statement, of_config, of_words, scaling_of
+from keras_resnet.utils.errors import choice_error, enumerate_some
 
 _MOST = 100  # networks in a file
 _COPY = re.compile(r"(encoder_k|momentum_encoder)\.$")  # MoCo's slow copy of the network that learns
-_ENCODER = re.compile(r"encoder(_[qk])?\.$")  # MoCo's networks, whose `fc` projects and does not classify
-_BLURRED = re.compile(r"aa|blur")  # timm's names of networks with the tensors of a plain one
+_NOTHING = Plan(1, None, pool=False, stages=())
+_ENCODER = re.compile(r"encoder_[qk]\.$")  # MoCo's networks, whose classifier's place is a projection's
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class NetworkInFile:
         version: 1 or 2; None where the file does not tell.
         tensors: the shapes of its own tensors, by name below its scope.
         checkpoint: the catalogue's row of the file, if it is a published one.
+        statements: what the file, or the config.json beside it, states of the network besides its tensors.
+        scaling: means and deviations of pixels in [0, 1], RGB, that the config.json beside the file states.
     """
 
     source: Source
@@ -41,11 +44,18 @@ class NetworkInFile:
     version: int | None
     tensors: Mapping[str, Shape]
     checkpoint: Checkpoint | None = None
+    statements: tuple[Statement, ...] = ()
+    scaling: Scaling | None = None
 
     @property
     def label(self) -> str:
         """The scope as people write it, without the separator at its end."""
         return self.scope.rstrip("./").removesuffix("__")
+
+    @property
+    def projects(self) -> bool:
+        """Whether a projection has its classifier's place, as in MoCo's networks."""
+        return _ENCODER.search(self.scope) is not None
 
     @property
     def path(self) -> str:
@@ -82,8 +92,7 @@ def read_networks(source: Source, checkpoint: Checkpoint | None = None) -> tuple
         checkpoint: the catalogue's row of the file, if it is a published one.
 
     Raises:
-        ValueError: if there is no network of ours in it, or more than any file of weights has, or the file's config
-            tells that no builder makes its network.
+        ValueError: if there is no network of ours in it, or more than any file of weights has.
     """
     family = family_of(source.shapes)
     if family is None:
@@ -93,29 +102,46 @@ def read_networks(source: Source, checkpoint: Checkpoint | None = None) -> tuple
     if len(scopes) > _MOST:
         raise ValueError(f"{str(source.path)!r} holds {len(scopes)} networks, more than any file of weights.")
     config = getattr(source, "config", None)  # of a `.keras` file
-    plans = plans_of_config(config) if config else {}
+    configured = networks_of_config(config) if config else {}
+    around = of_words(getattr(source, "words", {}))
+    beside = {} if config or checkpoint else neighbour(source.path)
+    around += of_config(beside)
     networks = []
     for scope in scopes:
         tensors = _own_tensors(source, family, scope, scopes)
-        told = plans.get(scope)
+        own = configured.get(scope)
+        settings = own.settings.items() if own else ()
+        statements = (*around, *(Statement(key, value, "its own config") for key, value in settings))
+        if own:
+            styles = styles_of(own.plan, own.stem_pool)
+        else:
+            styles = (checkpoint.style,) if checkpoint else _styles(family, tensors, statements)
         networks.append(
             NetworkInFile(
                 source,
                 family,
                 scope,
-                styles_of(*told) if told else (checkpoint.style,) if checkpoint else _styles_beside(source, family),
-                told[0].version if told else version_of(family, tensors),
+                styles,
+                own.plan.version if own else version_of(family, tensors),
                 tensors,
                 checkpoint,
+                statements,
+                scaling_of(beside),
             )
         )
     return tuple(networks)
 
 
 def choose_network(
-    networks: Sequence[NetworkInFile], wanted: str | None = None, built: str | None = None
+    networks: Sequence[NetworkInFile], wanted: str | None = None, built: str | None = None, argument: str = "scope"
 ) -> NetworkInFile:
     """Returns a file's network: of several the one that is wanted, or of the model's scope, or the one that learns.
+
+    Args:
+        networks: of the file.
+        wanted: the scope of one.
+        built: the scope of the model's.
+        argument: what the caller passed; not all take a scope.
 
     Raises:
         ValueError: if the file does not hold what is wanted, or several and nothing tells which.
@@ -130,6 +156,12 @@ def choose_network(
     learning = [network for network in scopes.values() if not _COPY.search(network.scope)]
     if len(learning) == 1:
         return learning[0]
+    if argument != "scope":
+        some = enumerate_some(list(map(repr, scopes)), 3)
+        raise ValueError(
+            f"`{argument}`: {path!r} holds several networks, {some}. Pass {argument}=None, and take one with "
+            f"keras_resnet.load_weights(model, {path!r}, scope={next(iter(scopes))!r})."
+        )
     raise choice_error("scope", wanted, tuple(scopes), f" {path!r} holds several networks.")
 
 
@@ -145,20 +177,20 @@ def _own_tensors(source: Source, family: Family, scope: str, scopes: Sequence[st
         and not (inner and name.startswith(inner))
         and own.fullmatch(name, len(scope))
     }
-    if _ENCODER.search(scope):
-        found = {name: shape for name, shape in found.items() if not name.startswith("fc.")}
-    return found
+    if not family.names:
+        return found
+    top, others = family.names(_NOTHING)["predictions"], set(family.others.values())
+    spare = others if family.tensor(top, "kernel") in found else set()  # one is the classifier, and no other
+    spare = {top, *others} if _ENCODER.search(scope) else spare
+    return {name: shape for name, shape in found.items() if name.rpartition(family.separator)[0] not in spare}
 
 
-def _styles_beside(source: Source, family: Family) -> tuple[str, ...]:
-    """The styles of a family, or the one that the `config.json` beside a file of PyTorch's tells."""
-    if family.transposed:
-        beside = neighbour(source.path)
-        network = str(beside.get("architecture", ""))
-        if _BLURRED.search(network) or beside.get("downsample_in_first_stage"):
-            what = f"{network!r:.99}, which blurs" if network else "downsample_in_first_stage"
-            raise ValueError(f"{str(source.path)!r}: the config.json beside it says {what}: no builder makes that.")
-        if "torch_1x1" in family.styles and "downsample_in_bottleneck" in beside:
-            first = beside["downsample_in_bottleneck"] and beside.get("layer_type") != "basic"
-            return ("torch_1x1" if first else "torch",)
-    return family.styles
+def _styles(family: Family, tensors: Mapping[str, Shape], statements: Sequence[Statement]) -> tuple[str, ...]:
+    """The styles of a family, the likeliest first, or the one that is stated."""
+    if "torch_1x1" in family.styles:
+        for statement in statements:
+            if statement.rule == "first conv":
+                basic = any(each.rule == "block" and "basic" in str(each.value).lower() for each in statements)
+                return ("torch_1x1" if statement.value and not basic else "torch",)
+    likely = [style for module, style in family.tells.items() if family.tensor(module, "kernel") in tensors]
+    return tuple(dict.fromkeys((*likely, *family.styles)))

@@ -17,7 +17,7 @@ from keras_resnet.checkpoints.formats.tensors import Array
 from keras_resnet.checkpoints.formats.torch.file import TorchFile, is_torch_file
 from keras_resnet.utils.errors import import_optional
 
-_LARGEST_CONFIG = 1 << 20  # bytes
+_LARGEST_CONFIG = 1 << 24  # bytes; with the names of 21 000 classes, 1 << 21
 
 
 class Source(Protocol):
@@ -106,12 +106,23 @@ def exists(path: object) -> bool:
 
 
 def neighbour(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads the `config.json` beside a file of Hugging Face's hub; {} where there is none, or another one."""
+    """Reads the `config.json` beside a file of Hugging Face's hub; {} where there is none.
+
+    Raises:
+        ValueError: if there is one that can't be read: it may say of the network what its tensors don't show.
+    """
     config = Path(os.fsdecode(path)).with_name("config.json")
     try:
-        if not config.is_file() or config.stat().st_size > _LARGEST_CONFIG:
+        if not config.is_file():
             return {}
+        if (size := config.stat().st_size) > _LARGEST_CONFIG:
+            raise ValueError(f"it is of {size} bytes, more than any network's")
         found = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            raise ValueError("it holds no object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{os.fsdecode(path)!r}: the config.json beside it can't be read ({error}), and it may say of the network "
+            "what tensors do not show. If it is about something else, move it away."
+        ) from error
+    return found

@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.rows import builder_name, find_row
 from keras_resnet.cli.benchmarking.contenders import PEERS, Setting
 from keras_resnet.cli.benchmarking.race import Race, Result, contenders, machine, race
@@ -129,7 +128,7 @@ def _settings(args: argparse.Namespace) -> Iterable[Setting]:
     for network in args.model:
         variant = find_row(network, "--model")
         if args.style is not None:
-            check_choice("--style", args.style, tuple(style for style, of in LINEAGES if of == variant.version))
+            check_choice("--style", args.style, variant.styles)
         cifar = variant.image_side < _SIDE
         usual_side, usual_batch = (_TRAINING_SIDE, _TRAINING_BATCH) if args.train else (_SIDE, _BATCH)
         sides = args.image_size or [variant.image_side if cifar else usual_side]

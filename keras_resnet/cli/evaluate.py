@@ -4,15 +4,15 @@ import argparse
 import json
 from collections import Counter
 from difflib import get_close_matches
-from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
 
-from keras_resnet.cli.load_model import Crop, load_classifier
+from keras_resnet.cli.load_model import Classifier, Crop, load_classifier
 from keras_resnet.cli.table import print_table
 from keras_resnet.data import datasets, scan
 from keras_resnet.data.decode import Size
+from keras_resnet.data.layout import find_layout
 from keras_resnet.data.pictures import Pictures
 from keras_resnet.models import labels
 from keras_resnet.training import figures, run_folder
@@ -24,15 +24,14 @@ _BATCH = 32  # pictures taken at once
 
 def run(args: argparse.Namespace) -> None:
     """Says how well a trained model does on pictures whose classes are known."""
-    model, size, crop = load_classifier(args.model)
-    if size and args.image_size:
-        raise ValueError(f"{str(args.model)!r} takes pictures of {size[0]}x{size[1]} alone; leave --image-size out.")
-    size = size or args.image_size
-    if size is None:
-        raise ValueError(f"{str(args.model)!r} takes pictures of any size; say which with --image-size.")
-    pictures = datasets.digits(size, _BATCH) if args.data == "digits" else _folder(args.data, model, size, crop)
-    result = evaluate(model, pictures)
-    shown = _met(result) if crop else result
+    found = load_classifier(args.model, args.image_size, args.style, args.scope)
+    if found.image_size is None:
+        raise ValueError(f"{args.model!r} takes pictures of any size; say which with --image-size.")
+    pictures = datasets.digits(found.image_size, _BATCH) if args.data == "digits" else _folder(args.data, found)
+    if not (found.class_names or found.imagenet):
+        say(f"note: {args.model} holds no class names; those of the pictures are taken, in alphabetical order")
+    result = evaluate(found.model, pictures)
+    shown = _met(result) if found.imagenet else result
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         figures.draw_confusion(shown, args.out / run_folder.CONFUSION)
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         [
             [row["class"], f"{row['precision']:.1%}", f"{row['recall']:.1%}", str(row["pictures"])]
             for row in summary["classes"]
-            if row["pictures"] or not crop  # of ImageNet's thousand only those that there are
+            if row["pictures"] or not found.imagenet  # of ImageNet's thousand only those that there are
         ],
     )
     confused = shown.confusion * (1 - np.eye(len(shown.class_names), dtype=int))
@@ -59,25 +58,30 @@ def run(args: argparse.Namespace) -> None:
     print(f"accuracy: {summary['accuracy']:.1%} of {summary['pictures']} pictures")
 
 
-def _folder(data: str, model: keras.Model, size: Size, crop: Crop | None) -> Pictures:
+def _folder(data: str, model: Classifier) -> Pictures:
     """The pictures to test with, else to validate with, else all of a folder; says what was found."""
-    sides = scan.find_sides(data) or {}
-    path = next((sides[side] for side in ("test", "validation", "training") if side in sides), Path(data))
-    if crop is None:
-        found = datasets.folder(path, size, _BATCH, class_names=labels.class_names(model), verbose=False)
+    size: Any = model.image_size
+    if model.imagenet:
+        pictures = _imagenet_pictures(data, size, model.model.outputs[0].shape[1], model.crop)
     else:
-        found = _imagenet_pictures(path, size, model.output_shape[1], crop)
-    say(str(found.inventory))
-    return found
+        layout = find_layout(data, model.class_names)
+        found = scan.scan(layout.to_measure(), model.class_names, progress=False, left_out=layout.left_out)
+        pictures = Pictures(
+            found.files, found.labels, found.class_names, size, _BATCH, inventory=found, crop=model.crop
+        )
+    say(str(pictures.inventory))
+    return pictures
 
 
-def _imagenet_pictures(path: Path, size: Size, outputs: int, crop: Crop) -> Pictures:
+def _imagenet_pictures(data: str, size: Size, outputs: int, crop: Crop | None) -> Pictures:
     """The pictures of a folder whose folders are called as classes of ImageNet, by id or by name."""
     classes = [("background", "background")] * (outputs - 1000) + labels.imagenet_classes()
     alike = Counter(name for _, name in classes)  # there are two cranes and two maillots
     names = [name if alike[name] == 1 else f"{name} {identity}" for identity, name in classes]
     known = {name: label for label, (identity, _) in enumerate(classes) for name in (identity, names[label])}
-    present = sorted(entry.name for entry in path.glob("[!.]*/"))
+    layout = find_layout(data, known)
+    path = layout.to_measure()
+    present = [folder.name for folder in scan.folders(path)]
     for folder in present:
         if folder not in known:
             meant = [identity for identity, name in classes if name == folder] or get_close_matches(folder, known, 1)
@@ -85,7 +89,7 @@ def _imagenet_pictures(path: Path, size: Size, outputs: int, crop: Crop) -> Pict
                 f"{folder!r} in {str(path)!r} must be the id or the name of a class of ImageNet, such as "
                 f"{' or '.join(classes[-1])}." + (f" Did you mean {' or '.join(map(repr, meant))}?" if meant else "")
             )
-    found = scan.scan(path, present or None, progress=False)
+    found = scan.scan(path, present or None, progress=False, left_out=layout.left_out)
     own = [known[found.class_names[label]] for label in found.labels]
     return Pictures(found.files, own, names, size, _BATCH, inventory=found, crop=crop)
 

@@ -1,15 +1,28 @@
-"""The model that a command is given: of a `.keras` file, or of a key of the catalogue."""
+"""The model that a command is given: of a Keras file, of a weights file, or of a key of the catalogue."""
 
+import os
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import h5py
 import keras
+import numpy as np
 
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
+from keras_resnet.checkpoints.families.tf_slim import SLIM
+from keras_resnet.checkpoints.open import exists
 from keras_resnet.data.transforms import preprocessing_for
+from keras_resnet.export.convert_weights import Recognized, recognize
+from keras_resnet.graph.data_format import to_data_format
+from keras_resnet.models import labels
+from keras_resnet.models.functional import has_graph
+from keras_resnet.models.inspection import models, walk_layers
 from keras_resnet.models.networks import builder_of
+from keras_resnet.models.outputs import outputs_of, probabilities
 from keras_resnet.utils.errors import damage_as_value_error
 from keras_resnet.utils.progress import say
 
@@ -17,21 +30,54 @@ Crop = Callable[[Any], Any]
 
 
 class Classifier(NamedTuple):
-    """A classifier of RGB pictures, the size that it takes (None: any) and how pictures get it (None: stretched)."""
+    """A classifier of RGB pictures.
+
+    Attributes:
+        model: takes raw RGB (N, height, width, 3), and returns what `probabilities` understands.
+        image_size: height and width of what it takes; None: any.
+        crop: what makes a picture one of this size; None: it is stretched.
+        class_names: those that it carries; None: it carries none.
+        imagenet: whether its classes are ImageNet's, maybe behind a background.
+    """
 
     model: keras.Model
     image_size: tuple[int, int] | None
-    crop: Crop | None
+    crop: Crop | None = None
+    class_names: tuple[str, ...] | None = None
+    imagenet: bool = False
 
 
-def load_classifier(model: str) -> Classifier:
-    """Loads a classifier of RGB pictures, of a file or a key.
+def load_classifier(
+    model: str, image_size: int | None = None, style: str | None = None, scope: str | None = None
+) -> Classifier:
+    """Loads a classifier of RGB pictures, of a file or a key; says what of it is a guess.
+
+    Args:
+        model: a file of Keras that holds a model, a weights file of a published network, or a key.
+        image_size: height and width in pixels, for a model that takes any.
+        style: of a weights file, as for `recognize`.
+        scope: of a weights file, as for `recognize`.
 
     Raises:
-        ValueError: if there is no such file or key, or it is no classifier of RGB pictures.
+        ValueError: if there is no such file or key, it is no classifier of RGB pictures, or an argument is not for it.
+        OSError: if a file can't be read or downloaded.
     """
-    rows = list_weights()
-    return _load_published(rows[model]) if model in rows else _load_file(Path(model))
+    row = list_weights().get(model)
+    if not row and not os.path.lexists(model) and not exists(model):
+        near = get_close_matches(model, list_weights(), 1)
+        raise ValueError(
+            f"There is no model file {model!r}, nor a key of this name in `keras-resnet list`."
+            + (f" Did you mean {near[0]!r}?" if near else "")
+        )
+    if not row and not _holds_model(Path(model)):
+        return _load_weights(model, image_size, recognize(model, style, scope))
+    if style or scope:
+        raise ValueError(f"--style and --scope are for files of weights alone; leave them out with {model!r}.")
+    found = _load_published(row) if row else _load_file(Path(model))
+    if found.image_size and image_size:
+        height, width = found.image_size
+        raise ValueError(f"{model!r} takes pictures of {height}x{width} alone; leave --image-size out.")
+    return found._replace(image_size=(image_size, image_size)) if image_size else found
 
 
 def load_model(model: str) -> keras.Model:
@@ -62,28 +108,109 @@ def _load_published(row: Checkpoint) -> Classifier:
         include_preprocessing=True,
         data_format="channels_last",
     )
-    return Classifier(found, (side, side), preprocess.crop)
+    return Classifier(found, (side, side), preprocess.crop, imagenet=True)
+
+
+def _load_weights(source: str, image_size: int | None, found: Recognized) -> Classifier:
+    """A classifier of a file of weights alone; pictures reach it as they reach published ones of its kind."""
+    variant, classes = found.variant, found.classes
+    if classes is None or found.channels != 3:
+        what = f"images of {found.channels} channels" if classes else "features, without a classifier"
+        raise ValueError(f"{source!r} must hold a classifier of RGB pictures; it holds {variant.name} for {what}.")
+    model, report = found.build("softmax" if classes > 1 else None, include_preprocessing=True)
+    probabilities(model, np.zeros((0, classes)))  # refuses one class
+    report.announce(source)
+    told = found.network.scaling
+    what = "how large pictures are" if told else "pictures"
+    style, scaling = variant.lineage.style, variant.lineage.preprocessing
+    known = [row for row in list_weights().values() if row.classes and row.variant.version == variant.version]
+    rows = [row for row in known if row.style == style]
+    rows = rows or [row for row in known if row.variant.lineage.preprocessing == scaling]
+    same = [row for row in rows if row.url.endswith(f"/{Path(source).name}")]
+    side, scaled = (
+        image_size or variant.image_side,
+        f"scaled as {'the config.json beside it says' if told else f'in style {style!r}'}",
+    )
+    if variant.image_side == 32 or not rows:
+        say(f"note: {source} says nothing of {what}: they are stretched to {side}x{side} and {scaled}")
+        return Classifier(model, (side, side))
+    row = (same or rows)[0]
+    published = preprocessing_for(row.key)
+    side = image_size or published.image_size
+    preprocess = replace(published, image_size=side, resize=published.resize * side // published.image_size)
+    imagenet = classes == 1000 or (classes == 1001 and found.network.family is SLIM)
+    named = f", and its {classes} classes are taken for ImageNet's" if imagenet else ""
+    say(f"note: {source} says nothing of {what}: they are cropped as for {row.key} and {scaled}{named}")
+    return Classifier(model, (side, side), preprocess.crop, imagenet=imagenet)
+
+
+def _holds_model(path: Path) -> bool:
+    """Whether a file is one that Keras loads as a model, not weights alone."""
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return path.suffix == ".keras"
+    with damage_as_value_error("a file of Keras", path), h5py.File(path) as file:
+        return "model_config" in file.attrs
 
 
 def _load_file(path: Path) -> Classifier:
-    """A classifier from a file."""
-    if not path.is_file():
-        near = get_close_matches(str(path), list_weights(), 1)
-        raise ValueError(
-            f"There is no model file {str(path)!r}, nor a key of this name in `keras-resnet list`."
-            + (f" Did you mean {near[0]!r}?" if near else "")
-        )
+    """A classifier of a file of Keras."""
     try:
         model = keras.models.load_model(path, compile=False)
-        height, width, channels = model.input_shape[1:]
     except Exception as error:  # whatever a file that is no model makes Keras and zipfile raise
-        raise ValueError(f"{str(path)!r} is no Keras model of pictures: {error}") from error
-    if channels != 3 or len(model.output_shape) != 2:
+        raise ValueError(f"{str(path)!r} is no Keras model that can be loaded here: {_reason(error)}") from error
+    inputs, outputs = (getattr(model, each, None) or [] for each in ("inputs", "outputs"))
+    if not inputs:
         raise ValueError(
-            f"{str(path)!r} must take RGB pictures (N, height, width, 3) and return (N, classes); "
-            f"it takes {model.input_shape} and returns {model.output_shape}."
+            f"{str(path)!r} is a model of the class {type(model).__name__} without a graph, which does not tell what "
+            "it takes: load it in Python, and call it there."
         )
-    scaling = (keras.Model, keras.layers.Rescaling, keras.layers.Normalization)
-    if not any(isinstance(layer, scaling) for layer in model.layers):
-        say(f"note: {path} has no layer that scales pixels, and gets raw RGB in [0, 255]")
-    return Classifier(model, (height, width) if height and width else None, crop=None)
+    taken, returned = ([tuple(tensor.shape) for tensor in each] for each in (inputs, outputs))
+    first = taken[0][1:2] == (3,) and taken[0][-1] != 3  # channels_first
+    rgb = len(taken) == 1 and len(taken[0]) == 4 and (first or taken[0][3] == 3)
+    if not rgb or [len(each) for each in returned] != [2]:
+        raise ValueError(
+            f"{str(path)!r} must take RGB pictures, (N, height, width, 3) or (N, 3, height, width), and return (N, "
+            f"classes); it takes {' and '.join(map(str, taken))} and returns {' and '.join(map(str, returned))}."
+        )
+    names = labels.class_names(model)
+    if has_graph(model):  # a plain one, of the tensors alone, however they were nested
+        model = keras.Model(inputs[0], outputs[0], name=model.name)
+    _say_scaling(model, path)
+    height, width = taken[0][2:] if first else taken[0][1:3]
+    if first:
+        image = keras.Input((height, width, 3))
+        inner = to_data_format(model, "channels_last") if has_graph(model) else model  # which every CPU computes
+        model = keras.Model(image, inner(keras.layers.Permute((3, 1, 2))(image)), name=model.name)
+    if returned[0][1] is not None:
+        probabilities(model, np.zeros((0, returned[0][1])))  # refuses one output that is no sigmoid
+    if outputs_of(model) == "logits":
+        say(f"note: {path} ends without activation: what it puts out is taken for logits, and their softmax is shown")
+    sides = (height or width, width or height)
+    return Classifier(model, sides if height or width else None, class_names=names)
+
+
+def _reason(error: Exception) -> str:
+    """Why Keras did not load a model, in few words."""
+    text = " ".join(str(error).split())
+    if own := re.search(r"Could not locate (?:class|function) '(.+?)'", text):
+        return f"it needs {own[1]!r}, which is not of Keras. Load it in Python, where that is imported."
+    if "Lambda" in text and "safe" in text:
+        return "it holds code, in a Lambda layer, which is not run. Load it in Python, with safe_mode=False."
+    return text if len(text) < 500 else f"{text:.499}…"
+
+
+def _say_scaling(model: keras.Model, path: Path) -> None:
+    """Says that a model gets raw RGB, unless one of its layers scales it; and whether that is sure."""
+    layers = list(walk_layers(model).values())
+    if any(isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization)) for layer in layers):
+        return
+    operations = [each for inner in models(model).values() for each in getattr(inner, "operations", ())]
+    unknown = any(
+        isinstance(each, keras.layers.Lambda)
+        or not isinstance(each, keras.Layer)  # of keras.ops, such as x / 255
+        or not type(each).__module__.startswith("keras.src.")
+        or (isinstance(each, keras.layers.BatchNormalization) and each.moving_mean.shape == (3,))
+        for each in (*layers, *operations)
+    )
+    how = "may have no layer" if unknown else "has no layer"
+    say(f"note: {path} {how} that scales pixels, and gets raw RGB in [0, 255]")

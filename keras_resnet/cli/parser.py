@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
 
     _train_parser(add("train", "train a network on pictures"))
     predict = add("predict", "classify pictures with a trained model")
-    predict.add_argument("model", metavar="MODEL", help=_MODEL)
+    _add_model(predict)
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="a picture, or a folder of pictures")
     predict.add_argument("--top", type=_positive, default=5, help="how many classes to name, at most")
     printed = predict.add_mutually_exclusive_group()
@@ -25,13 +25,12 @@ def parser() -> argparse.ArgumentParser:
     printed.add_argument("--csv", action="store_true", help="print comma-separated values, a line per class")
 
     evaluate = add("evaluate", "measure a trained model on pictures of known classes")
-    evaluate.add_argument("model", metavar="MODEL", help=_MODEL)
+    _add_model(evaluate)
     evaluate.add_argument(
         "data",
         metavar="DATA",
         help="a folder with one folder of pictures per class (of test or val, if it has them), or `digits`",
     )
-    evaluate.add_argument("--image-size", type=_positive, help="height and width, for a model that takes any size")
     evaluate.add_argument("--out", type=Path, help="folder for confusion.png and predictions.png")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -48,8 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "target", type=Path, metavar="TARGET", help="ends in .keras, .weights.h5, .safetensors, .pth, .pt or .bin"
     )
     convert.add_argument("--to", choices=("torchvision", "timm", "keras"), help="if not given, as TARGET's ending says")
-    convert.add_argument("--style", help="keras, torch, torch_1x1 or slim, where SOURCE does not tell")
-    convert.add_argument("--scope", help="what names of tensors begin with, where SOURCE holds several networks")
+    _add_network(convert, "SOURCE")
     convert.add_argument(
         "--include-preprocessing",
         action="store_true",
@@ -81,7 +79,22 @@ def parser() -> argparse.ArgumentParser:
     return keras_resnet
 
 
-_MODEL = "a .keras file that takes raw RGB, as train leaves it, or a key of `list`"
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds the model of `predict` and `evaluate`, and what it may leave open."""
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a .keras file that takes raw RGB, as train leaves it, a weights file that convert takes, or a key of "
+        "`list`",
+    )
+    parser.add_argument("--image-size", type=_positive, help="height and width, for a model that takes any size")
+    _add_network(parser, "MODEL")
+
+
+def _add_network(parser: argparse.ArgumentParser, file: str) -> None:
+    """Adds what a weights file may leave open."""
+    parser.add_argument("--style", help=f"keras, torch, torch_1x1, torch_cifar or slim, where {file} does not tell")
+    parser.add_argument("--scope", help=f"what names of tensors begin with, where {file} holds several networks")
 
 
 def _benchmark_parser(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +107,7 @@ def _benchmark_parser(parser: argparse.ArgumentParser) -> None:
         metavar="NETWORK",
         help=f"by its name, such as ResNet50 or resnetv2_50{several}",
     )
-    parser.add_argument("--style", help="of our own nets; if not given, the builder's default")
+    parser.add_argument("--style", help="of our own nets, as the builders take it; if not given, their default")
     parser.add_argument(
         "--batch",
         "--batch-size",

@@ -16,6 +16,7 @@ from keras_resnet.cli.table import print_table
 from keras_resnet.data import scan
 from keras_resnet.data.decode import Size, read_picture
 from keras_resnet.models import labels
+from keras_resnet.models.outputs import probabilities
 from keras_resnet.utils.progress import say
 
 _BATCH = 32  # pictures taken at once
@@ -23,12 +24,13 @@ _BATCH = 32  # pictures taken at once
 
 def run(args: argparse.Namespace) -> None:
     """Classifies pictures with a trained model."""
-    model, size, crop = load_classifier(args.model)
-    names = None if crop else labels.class_names(model) or [str(index) for index in range(model.output_shape[1])]
+    model, size, crop, names, imagenet = load_classifier(args.model, args.image_size, args.style, args.scope)
     paths = [path for given in args.images for path in (scan.files(given) if given.is_dir() else [given])]
     results: list[tuple[Path, list[tuple[str, float]]]] = []
     for chunk, images in _batches(paths, size, crop):
-        best = labels.decode_predictions(model.predict_on_batch(images), args.top, names)
+        scores = probabilities(model, model.predict_on_batch(images))
+        own = None if imagenet else names or [str(index) for index in range(scores.shape[1])]
+        best = labels.decode_predictions(scores, args.top, own)
         rows = [[(name, float(score)) for _, name, score in row] for row in best]
         results += zip(chunk, rows, strict=True)
     if not results:

@@ -1,14 +1,18 @@
 """Datasets of images and labels: a folder with one sub-folder per class, its splits, scikit-learn's digits."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import keras
+
 from keras_resnet.data.decode import Size
 from keras_resnet.data.decode import read_picture as read_picture
+from keras_resnet.data.layout import find_layout, side_of
 from keras_resnet.data.pictures import Pictures as Pictures
 from keras_resnet.data.pictures import check_augment
-from keras_resnet.data.scan import duplicates, find_sides, scan
+from keras_resnet.data.scan import duplicates, scan
 from keras_resnet.utils.errors import enumerate_some, import_optional
 from keras_resnet.utils.progress import say
 
@@ -37,6 +41,10 @@ class Splits(NamedTuple):
         """Returns the same sides with other settings, as `Pictures.with_` does each; these stay as they are."""
         return self._replace(**{side: part.with_(**changes) for side, part in self.sides().items()})
 
+    def for_model(self, model: keras.Model) -> "Splits":
+        """Returns the same sides with the axes in the order that a model takes, as `Pictures.for_model` does each."""
+        return self._replace(**{side: part.for_model(model) for side, part in self.sides().items()})
+
 
 def folder(
     path: str | Path,
@@ -60,31 +68,52 @@ def folder(
         model.fit(training, validation_data=validation, shuffle=False)
 
     Args:
-        path: the folder. Names of its sub-folders are the names of the classes; what begins with a dot is left out.
+        path: the folder, or one that holds nothing else. Names of its sub-folders are the names of the classes; further
+            folders in these are followed. What begins with a dot, or is a system's (`__MACOSX`), is left out.
         image_size: (height, width) in pixels, or one int for both; pictures are stretched to it.
         batch_size: pictures in a batch.
         seed: what determines the order of each epoch; None keeps the order of the names.
         augment: "none", "light" or "strong", as for `Pictures`.
         one_hot: whether labels come as (N, classes), as for `Pictures`.
-        class_names: the classes that there are, in their order; None: those that have a sub-folder here.
+        class_names: the classes that there are, in their order: folders called so are classes, whatever lies in them.
+            None: those that have a sub-folder here.
         verbose: whether to show a progress bar, and what was found and skipped, on standard error.
 
     Raises:
-        ValueError: if there is no such folder, fewer than two classes, or a class without a picture that can be used.
+        ValueError: if there is no such folder, fewer than two classes, a class without a picture that can be used, or
+            if its folders are sides of a split, as `splits` reads them, or may be.
     """
     check_augment(augment, one_hot)
-    sides = find_sides(path)
-    if sides and class_names is None:
+    layout = find_layout(path, class_names)
+    if layout.sides:
         raise ValueError(
-            f"{str(path)!r} holds {enumerate_some([side.name for side in sides.values()])}, which are sides of a "
-            "split, not classes; read them with keras_resnet.data.splits, or one of them with folder."
+            f"{str(path)!r} holds {layout.found(path)}, which are sides of a split, not classes; read them with "
+            "keras_resnet.data.splits, or one of them with folder."
         )
-    found = scan(path, class_names, verbose)
+    return _read(
+        layout.root,
+        class_names,
+        layout.left_out,
+        verbose,
+        image_size=image_size,
+        batch_size=batch_size,
+        seed=seed,
+        augment=augment,
+        one_hot=one_hot,
+    )
+
+
+def _read(
+    path: Path, class_names: Sequence[str] | None, left_out: Mapping[Path, str], verbose: bool, **settings: Any
+) -> Pictures:
+    """The pictures of a folder that has one sub-folder per class; says what was found and skipped."""
+    found = scan(path, class_names, verbose, left_out)
     if verbose:
         say(str(found))
-    return Pictures(
-        found.files, found.labels, found.class_names, image_size, batch_size, seed, augment, one_hot, inventory=found
-    )
+        told = [name for name in found.class_names if class_names is None and side_of(name)]
+        if told:
+            say(f"note: taken for classes, and not for sides of a split: {enumerate_some(told)}")
+    return Pictures(found.files, found.labels, found.class_names, inventory=found, **settings)
 
 
 def splits(
@@ -96,11 +125,14 @@ def splits(
     augment: str = "none",
     one_hot: bool = False,
     verbose: bool = True,
+    class_names: Sequence[str] | None = None,
 ) -> Splits:
     """Reads a folder of pictures as what trains and what validates.
 
     Where `path` holds the folders `train` and `val` (and `test`), they are the sides; else each class is divided, of
-    `train` if there is only that, or that and `test`.
+    `train` if there is only that, or that and `test`. Names may say more (`seg_train`, `TestSet`, `val2017`), and a
+    folder that alone holds all is looked into. Folders that may be sides as well as classes are refused: those that
+    hold the same folders, under names that do not say which is which.
 
     Example:
 
@@ -109,7 +141,8 @@ def splits(
 
     Args:
         path: a folder with one sub-folder of pictures per class, or with two or three of such folders, called `train`
-            or `training`, `val`, `valid` or `validation`, and `test` or `testing`. Classes are those to train with.
+            or `training`, `val`, `valid`, `validation`, `dev` or `eval`, and `test` or `testing`, in any case. Classes
+            are those to train with. What is neither is left out, and named with what is skipped.
         image_size: (height, width) in pixels, or one int for both; pictures are stretched to it.
         batch_size: pictures in a batch.
         validation_split: the share of each class that validates, in (0, 1), if `path` does not say.
@@ -117,25 +150,36 @@ def splits(
         augment: "none", "light" or "strong", as for `Pictures`; of the training pictures alone.
         one_hot: whether labels come as (N, classes), as for `Pictures`.
         verbose: whether to say what was found, what was skipped, and what lies on two sides, on standard error.
+        class_names: the classes that there are, in their order: folders called so are classes, whatever lies in them.
+            None: those that have a sub-folder to train with.
 
     Raises:
-        ValueError: as for `folder` and `Pictures.split`.
+        ValueError: as for `folder` and `Pictures.split`, or if nothing is to train with.
     """
     check_augment(augment, one_hot)
-    sides = find_sides(path) or {"training": Path(path)}
-
-    def read(side: str, **arguments: Any) -> Pictures:
-        return folder(sides[side], image_size, batch_size, one_hot=one_hot, verbose=verbose, **arguments)
-
+    layout = find_layout(path, class_names)
+    sides = layout.sides or {"training": layout.root}
     if "training" not in sides:
-        raise ValueError(f"{str(path)!r} holds {enumerate_some([side.name for side in sides.values()])}, but no train.")
+        raise ValueError(
+            f"{str(path)!r} holds {layout.found(path)}, but no train; to learn from one of them, pass its path."
+        )
+
+    if verbose and layout.sides:
+        say(f"{path}: {', '.join(f'{side} in {os.path.relpath(sides[side], path)}' for side in sides)}")
+    settings: dict[str, Any] = {"image_size": image_size, "batch_size": batch_size, "one_hot": one_hot}
+    learns: dict[str, Any] = {"seed": seed, "augment": augment}
+
+    def read(side: str, names: Sequence[str] | None, **more: Any) -> Pictures:
+        left_out = layout.left_out if side == "training" else {}
+        return _read(sides[side], names, left_out, verbose, **settings, **more)
+
     if "validation" in sides:
-        training = read("training", seed=seed, augment=augment)
-        parts = [training, read("validation", class_names=training.class_names)]
+        training = read("training", class_names, **learns)
+        parts = [training, read("validation", training.class_names)]
     else:
-        parts = list(read("training").split(validation_split, seed, augment))
+        parts = list(read("training", class_names).split(validation_split, **learns))
     if "test" in sides:
-        parts.append(read("test", class_names=parts[0].class_names))
+        parts.append(read("test", parts[0].class_names))
     hashes = [part.hashes() for part in parts]
     leaks = [tuple(parts[side].pictures[index] for side, index in places) for places in duplicates(hashes)]
     found = Splits(parts[0], parts[1], parts[2] if len(parts) > 2 else None, leaks)

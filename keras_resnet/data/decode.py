@@ -76,6 +76,20 @@ def read_picture(picture: Any, image_size: Size | None = None) -> RGB:
     return np.asarray(decode(picture, (2 * height, 2 * width)).resize((width, height)))
 
 
+def seems_picture(path: str | os.PathLike[str]) -> bool:
+    """Returns whether a file is called as a picture is, or begins as one; nothing is decoded."""
+    Image = import_optional("PIL.Image")
+    if Image.registered_extensions().get(os.path.splitext(path)[1].lower()) in FORMATS:
+        return True
+    if not os.path.isfile(path):
+        return False
+    try:
+        with Image.open(path, formats=FORMATS):
+            return True
+    except Exception:  # as in `decode`
+        return False
+
+
 def as_pair(size: Size) -> tuple[int, int]:
     """Returns height and width."""
     return (size, size) if isinstance(size, int) else size

@@ -14,11 +14,12 @@ import numpy as np
 from keras_resnet.data.augment import LEVELS, augment, mix
 from keras_resnet.data.decode import Size, decode, read_picture
 from keras_resnet.data.scan import Inventory, fingerprint
+from keras_resnet.models.arguments import standardize_data_format
 from keras_resnet.utils.errors import check_choice, check_positive, import_optional
 
 
 class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of pictures (N, height, width, 3), float32 RGB in [0, 255], and their classes.
+    """Batches of pictures, float32 RGB in [0, 255], in Keras' image data format, and their classes.
 
     The order of an epoch, and what augmentation draws, is a function of seed and epoch alone, so pass `shuffle=False`
     to `fit`. `with_` makes a copy with other settings.
@@ -37,11 +38,14 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         balance: whether batches carry weights, (N,), by which every class counts alike: N / (classes * pictures of the
             class), as a mixed picture's classes share them.
         inventory: what a scan found, if the pictures are of a folder.
-        crop: where nothing is augmented, what makes a picture an array; None: it is stretched to `image_size`.
+        crop: where nothing is augmented, what makes a picture an array (height, width, 3); None: it is stretched to
+            `image_size`.
+        data_format: "channels_last", (N, height, width, 3), or "channels_first", (N, 3, height, width); None is Keras'
+            own setting as it is now. `evaluate` and `train` follow the model, whatever this is.
 
     Raises:
-        ValueError: if there is no such augmentation, the labels can't tell what it mixes, `batch_size` is not positive,
-            or there are more or fewer labels than pictures.
+        ValueError: if there is no such augmentation or data format, the labels can't tell what it mixes, `batch_size`
+            is not positive, or there are more or fewer labels than pictures.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         balance: bool = False,
         inventory: Inventory | None = None,
         crop: Callable[[Any], Any] | None = None,
+        data_format: str | None = None,
     ) -> None:
         super().__init__()
         check_augment(augment, one_hot)
@@ -69,6 +74,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         self.image_size, self.batch_size, self.seed = image_size, batch_size, seed
         self.augment, self.one_hot, self.balance = augment, one_hot, balance
         self.inventory, self.crop = inventory, crop
+        self.data_format = standardize_data_format(data_format)
         self.epoch = 0
 
     def with_(self, **changes: Any) -> "Pictures":
@@ -91,6 +97,15 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         for name in changes:
             setattr(changed, name, getattr(checked, name))
         return changed
+
+    def for_model(self, model: keras.Model) -> "Pictures":
+        """Returns a copy with the axes in the order that a model's input tells, or as they are if it tells none."""
+        match getattr(model, "input_shape", None):
+            case (_, 3, _, int() | None as last) if last != 3:
+                return self.with_(data_format="channels_first")
+            case (_, int() | None as first, _, 3) if first != 3:
+                return self.with_(data_format="channels_last")
+        return self.with_()
 
     def _rng(self, *of: int) -> np.random.Generator:
         """A generator for this epoch's draws of one kind."""
@@ -122,6 +137,8 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         labels = np.eye(len(self.class_names), dtype="float32")[self.labels[chosen]]
         if self.augment == "strong":
             images, labels = mix(images, labels, self._rng(1, index))
+        if self.data_format == "channels_first":
+            images = np.ascontiguousarray(np.moveaxis(images, -1, 1))
         weights = (labels @ self._class_weights(),) if self.balance else ()
         return images, labels if self.one_hot else self.labels[chosen], *weights
 

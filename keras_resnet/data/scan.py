@@ -1,9 +1,9 @@
-"""Scans a folder of images: usable files, skipped files with reasons, duplicates, sides of a split."""
+"""Scans a folder of images: usable files, skipped files with reasons, duplicates."""
 
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,15 @@ from typing import Any
 from keras_resnet.data.decode import decode
 from keras_resnet.utils.errors import choice_error, enumerate_some, import_optional
 
-_SIDES = {"training": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
+IN_NO_CLASS = "in no class's folder"
+SYSTEM = {  # folders that systems put beside pictures
+    "__MACOSX": "macOS' notes on the files of an archive",
+    "@eaDir": "thumbnails of a Synology",
+    "#recycle": "what was deleted",
+    "$RECYCLE.BIN": "what was deleted",
+    "System Volume Information": "what Windows notes",
+    "lost+found": "what the file system recovered",
+}
 _NAMED = 10  # how many files a summary names
 
 
@@ -29,7 +37,7 @@ class Inventory:
         sizes: for each picture (width, height) in pixels, upright.
         hashes: for each picture a hash of its decoded pixels.
         skipped: what can't be used, with the reason.
-        hidden: how many files were left out because their name, or a folder's, begins with a dot.
+        hidden: how many files were left out because their name, or a folder's, begins with a dot or is a system's.
     """
 
     root: Path
@@ -61,6 +69,10 @@ class Inventory:
             f"  {', '.join(f'{count} {suffix}' for suffix, count in suffixes.most_common())}; "
             f"{'x'.join(map(str, sides[0]))} to {'x'.join(map(str, sides[-1]))} pixels",
         ]
+        below = [file.parent for file in self.files if file.parents[1] != self.root]
+        further = sorted({str(folder.relative_to(self.root)) for folder in below})
+        if further:
+            lines.append(f"  with those in further folders of the classes: {enumerate_some(further, _NAMED)}")
         if self.skipped or self.hidden:
             lines.append(f"  skipped: {len(self.skipped)}, and {self.hidden} hidden")
             skipped = [f"    {file}: {reason}" for file, reason in self.skipped.items()]
@@ -70,46 +82,19 @@ class Inventory:
         return "\n".join(lines)
 
 
-def find_sides(path: str | os.PathLike[str]) -> dict[str, Path] | None:
-    """Finds the folders "training", "validation" and "test" in a folder, by any of their names; None: none is there.
-
-    A folder of pictures called `train` is a class; to be a side, it must hold folders, and lie beside another side or
-    alone.
-
-    Raises:
-        ValueError: if a side lies there twice, or has no folders in it.
-    """
-    root = Path(path)
-    folders = _folders(root)
-    found = {
-        side: [folder for folder in folders if folder.name.lower() in names and _folders(folder)]
-        for side, names in _SIDES.items()
-    }
-    several = [folder for same in found.values() for folder in same]
-    named = [folder for folder in folders if any(folder.name.lower() in names for names in _SIDES.values())]
-    if not several or len(named) < min(2, len(folders)):
-        return None
-    for same in found.values():
-        if len(same) > 1:
-            raise ValueError(
-                f"{str(root)!r} must hold one of {enumerate_some([folder.name for folder in same])}; it holds all."
-            )
-    flat = [folder.name for folder in named if folder not in several]
-    if flat:
-        raise ValueError(
-            f"{str(root)!r} holds {enumerate_some(flat)} beside {enumerate_some([folder.name for folder in several])}, "
-            "but without one folder per class in it; sort its pictures into such, or move it elsewhere."
-        )
-    return {side: same[0] for side, same in found.items() if same}
-
-
-def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None, progress: bool = True) -> Inventory:
+def scan(
+    path: str | os.PathLike[str],
+    class_names: Sequence[str] | None = None,
+    progress: bool = True,
+    left_out: Mapping[Path, str] | None = None,
+) -> Inventory:
     """Decodes every file of a folder once, in threads.
 
     Args:
         path: a folder with one sub-folder of pictures per class. Further folders in these, and links, are followed.
         class_names: the classes that there are; None: those that have a sub-folder here.
         progress: whether to show a bar, on standard error.
+        left_out: what lies around the folder and is not used, with the reason, to be named with what is skipped.
 
     Raises:
         ValueError: if there is no such folder, fewer than two classes, one that is not among `class_names`, or one
@@ -118,26 +103,28 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None,
     root = Path(path)
     if not root.is_dir():
         raise ValueError(f"There is no folder {str(path)!r}.")
-    folders = {folder.name: folder for folder in _folders(root)}
+    sorted_in = {folder.name: folder for folder in folders(root)}
     if class_names is None:
-        names = tuple(folders)
+        names = tuple(sorted_in)
         if len(names) < 2:
             raise ValueError(
                 f"{str(path)!r} must hold two or more folders of pictures, one per class; it holds {len(names)}."
             )
     else:
         names = tuple(class_names)
-        for name in folders:
+        for name in sorted_in:
             if name not in names:
                 raise choice_error(f"a class in {str(path)!r}", name, names)
-    skipped = {file: "in no class's folder" for file in root.iterdir() if file.is_file() and not _hidden(file)}
-    hidden = sum(map(_hidden, root.iterdir()))
+    skipped = dict(left_out or {})
+    skipped |= {file: IN_NO_CLASS for file in root.iterdir() if not (file.is_dir() or hidden(file))}
+    skipped |= {each: SYSTEM[each.name] for each in root.iterdir() if each.name in SYSTEM}
+    count_hidden = sum(map(hidden, root.iterdir()))
     found = []
     for label, name in enumerate(names):
-        if name in folders:
-            for file, left_out in _walk(folders[name], skipped, {root, *folders.values()}):
-                if left_out:
-                    hidden += 1
+        if name in sorted_in:
+            for file, out in walk(sorted_in[name], skipped, {root, *sorted_in.values()}):
+                if out:
+                    count_hidden += 1
                 else:
                     found.append((label, file))
     track, console = import_optional("rich.progress").track, import_optional("rich.console").Console(stderr=True)
@@ -160,10 +147,10 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None,
             hashes.append(pixels)
     for label in sorted(set(range(len(names))) - set(labels)):
         name = names[label]
-        if name in folders:
-            bad = [f"{file.name}: {why}" for file, why in skipped.items() if file.is_relative_to(folders[name])]
+        if name in sorted_in:
+            bad = [f"{file.name}: {why}" for file, why in skipped.items() if file.is_relative_to(sorted_in[name])]
             raise ValueError(
-                f"{str(folders[name])!r} holds no picture that can be used; fill the folder or remove it."
+                f"{str(sorted_in[name])!r} holds no picture that can be used; fill the folder or remove it."
                 + (f" Of no use: {enumerate_some(bad)}." if bad else "")
             )
     if not files:
@@ -171,12 +158,12 @@ def scan(path: str | os.PathLike[str], class_names: Sequence[str] | None = None,
             f"{str(path)!r} must hold a folder of pictures for each class, called as the class, such as {names[0]!r}; "
             "it holds none that is."
         )
-    return Inventory(root, names, tuple(files), tuple(labels), tuple(sizes), tuple(hashes), skipped, hidden)
+    return Inventory(root, names, tuple(files), tuple(labels), tuple(sizes), tuple(hashes), skipped, count_hidden)
 
 
 def files(root: Path) -> list[Path]:
     """Returns all files below a folder, sorted, without those that are hidden."""
-    return sorted(path for path, hidden in _walk(root, {}) if not hidden)
+    return sorted(path for path, out in walk(root) if not out)
 
 
 def duplicates(hashes: Sequence[Sequence[str]]) -> list[tuple[tuple[int, int], ...]]:
@@ -188,36 +175,41 @@ def duplicates(hashes: Sequence[Sequence[str]]) -> list[tuple[tuple[int, int], .
     return [tuple(found) for found in places.values() if len({side for side, _ in found}) > 1]
 
 
-def _hidden(path: Path) -> bool:
-    """Whether a name begins with a dot."""
+def hidden(path: Path) -> bool:
+    """Returns whether a name begins with a dot."""
     return path.name.startswith(".")
 
 
-def _folders(path: Path) -> list[Path]:
-    """The folders in a folder, sorted, without those that are hidden."""
-    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not _hidden(entry)) if path.is_dir() else []
+def folders(path: Path) -> list[Path]:
+    """Returns the folders in a folder, sorted, without those that are hidden or a system's."""
+    if not path.is_dir():
+        return []
+    return sorted(each for each in path.iterdir() if each.is_dir() and not hidden(each) and each.name not in SYSTEM)
 
 
-def _walk(root: Path, unreadable: dict[Path, str], others: Iterable[Path] = ()) -> Iterator[tuple[Path, bool]]:
-    """All files below a folder, sorted, and whether their name or that of a folder of theirs begins with a dot.
+def walk(
+    root: Path, unreadable: dict[Path, str] | None = None, others: Iterable[Path] = ()
+) -> Iterator[tuple[Path, bool]]:
+    """Yields all files below a folder, sorted, and whether their name or that of a folder of theirs is hidden.
 
     Links that lead back, or to others of some folders, are not followed; notes the folders that can't be read.
     """
 
     def note(error: OSError) -> None:
-        unreadable[Path(error.filename)] = str(error.strerror).lower()
+        if unreadable is not None:
+            unreadable[Path(error.filename)] = str(error.strerror).lower()
 
     seen = set(map(os.path.realpath, others)) - {os.path.realpath(root)}
-    for name, folders, files in os.walk(root, onerror=note, followlinks=True):
+    for name, inner, files in os.walk(root, onerror=note, followlinks=True):
         real = os.path.realpath(name)
         if real in seen:
-            folders.clear()
+            inner.clear()
             continue
         seen.add(real)
-        folders.sort()
+        inner.sort()
         for file in sorted(files):
             path = Path(name, file)
-            yield path, any(part.startswith(".") for part in path.relative_to(root).parts)
+            yield path, any(part.startswith(".") or part in SYSTEM for part in path.relative_to(root).parts)
 
 
 def _look(file: Path) -> tuple[str, tuple[int, int], str]:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import list_weights
@@ -18,6 +19,7 @@ from keras_resnet.checkpoints.open import open_named
 from keras_resnet.export.peers import logits, peer
 from keras_resnet.models.builder import ResNet
 from keras_resnet.models.inspection import find_network
+from keras_resnet.models.preprocessing import mode_of
 from keras_resnet.models.weights.load import LoadReport, load_network
 from keras_resnet.models.weights.save import PYTORCH, save_weights
 from keras_resnet.utils.errors import check_choice
@@ -29,12 +31,13 @@ _CLOSE = 1e-4  # of the largest logit
 
 @dataclass(frozen=True)
 class Recognized:
-    """A published network in a file, as what it can be built."""
+    """A published network in a file, as what it can be built; `asked`: the caller said of which style."""
 
     network: NetworkInFile
     variant: Variant
     classes: int | None
     channels: int
+    asked: bool = False
 
     def build(
         self, activation: str | None = "softmax", include_preprocessing: bool = False
@@ -42,6 +45,8 @@ class Recognized:
         """Builds the network with the file's weights."""
         lineage = self.variant.lineage
         own: Any = self.network.preprocessing or lineage.preprocessing  # a published file has one of its own
+        if include_preprocessing and self.network.scaling:
+            own = mode_of(self.network.scaling)
         model = ResNet(
             replace(self.variant, lineage=replace(lineage, preprocessing=own)),
             include_top=self.classes is not None,
@@ -51,7 +56,7 @@ class Recognized:
             data_format="channels_last",
             include_preprocessing=include_preprocessing,
         )
-        return model, load_network(model, find_network(model, None), self.network, whole=True)
+        return model, load_network(model, find_network(model, None), self.network, whole=True, asked=self.asked)
 
 
 def recognize(source: str | os.PathLike[str], style: str | None = None, scope: str | None = None) -> Recognized:
@@ -73,6 +78,11 @@ def recognize(source: str | os.PathLike[str], style: str | None = None, scope: s
     fits = {each: fits[each] for each in found.styles if each in fits}
     if not fits:
         raise ValueError(f"`source`: {found.path!r}, a file of {family.origin}. {advice(found)}")
+    if style in found.styles and style not in fits:  # which lays some networks out as another one does
+        for each in list(fits.values()):
+            same = replace(each, lineage=LINEAGES.get((style, each.version), each.lineage))
+            if (plan(same), same.lineage.stem_pool) == (plan(each), each.lineage.stem_pool):
+                fits[same.lineage.style] = same
     if style or (family is KERAS and len(fits) > 1):
         told_not = " can be of these, and does not tell which." if style is None else " can be of no other."
         check_choice("style", style, tuple(fits), f" {found.path!r}{told_not}")
@@ -80,7 +90,8 @@ def recognize(source: str | os.PathLike[str], style: str | None = None, scope: s
     modules = found.modules(plan(variant))
     top = held.get(family.tensor(modules.get("predictions", ""), "bias"))
     stem = held.get(family.tensor(modules["conv1_conv"], "kernel"), (1, 3, 3, 1))
-    return Recognized(found, variant, top[0] if top else None, stem[1 if family.transposed else 2])
+    channels = stem[1 if family.transposed else 2]
+    return Recognized(found, variant, top[0] if top else None, channels, style is not None)
 
 
 def check_target(target: str | os.PathLike[str], to: str | None = None, include_preprocessing: bool = False) -> None:

@@ -13,7 +13,7 @@ import keras
 from keras import layers, ops
 
 from keras_resnet.graph.replace_calls import is_replaced, replace_method, retrace
-from keras_resnet.models.inspection import models
+from keras_resnet.models.inspection import models, walk_layers
 
 _STRIDES = "_strides_before_packing"  # an attribute of variables that are packed
 
@@ -37,18 +37,18 @@ class Kernel:
     packs: bool = False
 
 
-def use_fast_kernels(model: keras.Model) -> None:
-    """Lets the layers of a model, and of those in it, compute the same as fast as the backend can."""
-    around, replaced = models(model).values(), False
-    for layer in (layer for each in around for layer in each.layers if layer.built):
+def use_fast_kernels(model: keras.Model, source: keras.Model | None = None) -> None:
+    """Lets a model's layers, at any depth, compute the same as fast as the backend can; what a source shares stays."""
+    replaced, shared = False, set(map(id, walk_layers(source).values())) if source else ()
+    for layer in walk_layers(model).values():
         kernel = KERNELS.get((keras.backend.backend(), type(layer)))
-        if kernel is None or not kernel.fits(layer):
+        if kernel is None or not layer.built or id(layer) in shared or not kernel.fits(layer):
             continue
         replaced |= replace_method(layer, kernel.method, kernel.function, kernel.written_for)
         if kernel.packs and is_replaced(layer, kernel.method):
             pack_kernels(layer.weights)
     if replaced:
-        retrace(around)
+        retrace(models(model).values())
 
 
 def pack_kernels(variables: Iterable[Any]) -> None:

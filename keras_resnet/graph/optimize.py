@@ -7,7 +7,7 @@ from keras_resnet.graph.direct_calls import call_layers_directly
 from keras_resnet.graph.fold import fold_batch_norm
 from keras_resnet.graph.kernels import pack_kernels, unpack_kernels, use_fast_kernels
 from keras_resnet.graph.replace_calls import restore_methods, retrace
-from keras_resnet.models.inspection import models
+from keras_resnet.models.inspection import models, walk_layers
 
 __all__ = ["optimize_for_inference", "optimize_for_training", "restore"]
 
@@ -33,10 +33,10 @@ def optimize_for_inference(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: if the model has no graph.
     """
-    model = fold_batch_norm(model)
+    source, model = model, fold_batch_norm(model)
     if keras.backend.backend() == "torch":
         model = to_data_format(model, "channels_first")
-    use_fast_kernels(model)
+    use_fast_kernels(model, source)
     if keras.backend.backend() == "torch":
         call_layers_directly(model)
     return model
@@ -109,7 +109,7 @@ def restore(model: keras.Model) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a keras.Model; received {type(model).__name__}.")
     around = models(model).values()
-    restored = [restore_methods(owner) for each in around for owner in (each, *each.layers)]
+    restored = [restore_methods(owner) for owner in (model, *walk_layers(model).values())]
     if keras.backend.backend() == "torch":
         for each in around:
             unpack_kernels([*each.variables, *getattr(getattr(each, "optimizer", None), "variables", ())])

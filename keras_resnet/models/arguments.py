@@ -1,10 +1,12 @@
 """Checks of a builder's arguments: shapes, tensors, dtype policies, regularizers, activations."""
 
+import os
 from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_resnet.utils.errors import check_choice, check_positive
 
@@ -17,6 +19,28 @@ def standardize_data_format(data_format: str | None) -> str:
         return str(keras.config.image_data_format())
     check_choice("data_format", data_format, (None, "channels_last", "channels_first"))
     return data_format
+
+
+def standardize_include_top(include_top: Any) -> bool:
+    """Returns whether there is a top; 0, 1 and None mean what they mean to keras.applications."""
+    if include_top is None or (isinstance(include_top, (bool, np.bool_, int, np.integer)) and include_top in (0, 1)):
+        return bool(include_top)
+    received, hint = repr(include_top), ""
+    if keras.backend.is_keras_tensor(include_top):
+        hint = (
+            " A tensor is passed as input_tensor=... (The older package of this import name took it first; its "
+            "`blocks`, `freeze_bn` and `numerical_names` are not taken.)"
+        )
+    elif isinstance(include_top, str) and include_top.lower() in ("true", "false"):
+        hint = f" Did you mean {include_top.capitalize()}, without quotes?"
+    elif isinstance(include_top, (str, os.PathLike)):
+        hint = f" Weights are passed as weights={received}."
+    elif isinstance(include_top, (tuple, list)):
+        hint = f" A shape is passed as input_shape={received}."
+    elif hasattr(include_top, "shape"):
+        received = f"{type(include_top).__name__} of shape {tuple(include_top.shape)}"
+        hint = " To run on data, build the model and call it."
+    raise ValueError(f"`include_top` must be True or False; received {received}.{hint}")
 
 
 def standardize_shape(

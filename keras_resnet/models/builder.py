@@ -10,18 +10,20 @@ from keras_resnet.architecture.lineages import LINEAGES, TORCH_V1
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import find_row
 from keras_resnet.architecture.variant import Variant
+from keras_resnet.checkpoints.contents import NetworkInFile
 from keras_resnet.models.arguments import (
     Tensor,
     check_activation,
     check_tensor,
     standardize_data_format,
     standardize_dtype,
+    standardize_include_top,
     standardize_regularizer,
     standardize_shape,
 )
 from keras_resnet.models.blocks import body
 from keras_resnet.models.layers import Kit
-from keras_resnet.models.preprocessing import preprocessing_layers
+from keras_resnet.models.preprocessing import mode_of, preprocessing_layers
 from keras_resnet.models.weights.find import Weights, find_weights, styles_for
 from keras_resnet.models.weights.load import load_found
 from keras_resnet.utils.errors import check_bool, check_choice, check_positive, check_rate
@@ -88,10 +90,12 @@ def ResNet(
         global_pool: False, with top: fully convolutional, the classifier is applied at each position of the last
             feature map.
         style: whose layout to follow, "keras" (keras.applications), "torch" (torchvision, timm, transformers), "slim"
-            (TF-Slim) or, in v1, "torch_1x1" (transformers' `downsample_in_bottleneck`: strides as in the paper):
-            where strides, biases and padding sit, epsilon, momentum and initialisation. None: what the weights are of;
-            without weights, or where a file does not tell (`.weights.h5`, `.h5`), the network's own: "torch" for the
-            CIFAR nets, "keras" for the others.
+            (TF-Slim) or, in v1, "torch_1x1" (Caffe's and MSRA's weights in PyTorch, transformers'
+            `downsample_in_bottleneck`: strides as in the paper) or, with shortcuts of option A, "torch_cifar" (the
+            published CIFAR nets of PyTorch: half of the zero channels in front): where strides, biases and padding
+            sit, epsilon, momentum and initialisation. None: what the weights are of; without weights, or where a file
+            does not tell (`.weights.h5`, `.h5`), the network's own: "torch" for the CIFAR nets, "keras" for the
+            others. What no file tells is said, see `keras_resnet.LoadReport`.
         include_preprocessing: whether the graph begins with what the weights expect, those of a key or of the style,
             so that raw RGB in [0, 255] goes in. False: preprocess images yourself, see `preprocessing_for`.
         data_format: "channels_last", (N, H, W, C), or "channels_first", (N, C, H, W), for images, `input_shape` and
@@ -116,19 +120,19 @@ def ResNet(
     """
     if not isinstance(variant, Variant):
         variant = find_row(variant, "variant", " A Variant of your own is taken as well.")
-    styles = tuple(known for known, version in LINEAGES if version == variant.version)
+    include_top = standardize_include_top(include_top)
+    asked = style is not None or LINEAGES.get((variant.lineage.style, variant.version)) != variant.lineage
     if style is not None:
-        check_choice("style", style, (None, *styles))
+        check_choice("style", style, (None, *variant.styles))
     name = variant.name if name is None else name
     found = find_weights(weights, variant, style, include_top, classes, name)
     if found:
-        told = styles_for(found, variant.version)
+        told = styles_for(found, variant)
         check_choice("style", style, (None, *told), " The weights are of no other.")
-        published = LINEAGES.get((variant.lineage.style, variant.version)) == variant.lineage
-        if style is None and published and variant.lineage.style not in told:
+        if not asked:
             style = next(iter(told), None)
     if style is not None:
-        check_choice("style", style, styles, " The weights are of another version.")
+        check_choice("style", style, variant.styles, " The weights are of another version.")
         variant = replace(variant, lineage=LINEAGES[style, variant.version])
     check_choice("pooling", pooling, (None, "avg", "max"))
     check_bool("global_pool", global_pool)
@@ -169,9 +173,12 @@ def ResNet(
         image = input_tensor
     channels = image.shape[kit.channel_axis]
     layout = plan(variant, output_stride, channels)
-    own = found.preprocessing if found else None
-    preprocessing = own or variant.lineage.preprocessing
-    x = preprocessing_layers(image, preprocessing, data_format) if include_preprocessing else image
+    x = image
+    if include_preprocessing:
+        own = found.preprocessing if found else None
+        scaling = found.scaling if isinstance(found, NetworkInFile) else None
+        mode = mode_of(scaling) if scaling else own or variant.lineage.preprocessing
+        x = preprocessing_layers(image, mode, data_format)
     x = body(x, layout, kit)
     if include_top:
         x = _top(x, kit, classes, classifier_activation, dropout, global_pool)
@@ -181,7 +188,7 @@ def ResNet(
     with recursion_limit(len(kit.outputs)):
         model = keras.Model(inputs, x, name=name)
     if found:
-        load_found(model, found)
+        load_found(model, found, asked=asked)
     return model
 
 

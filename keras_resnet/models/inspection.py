@@ -1,10 +1,12 @@
 """Finds our networks in a model, built or loaded, and reads their plan from its layers."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import keras
 
-from keras_resnet.architecture.detect import UNIT_CONV, read_plan, stem_pool, striding_convs, styles_of
+from keras_resnet.architecture.detect import UNIT_CONV, UNIT_PAD, read_plan, stem_pool, striding_convs, styles_of
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Conv, Plan, Unit
 from keras_resnet.architecture.rows import SLIM_NETWORKS
@@ -59,25 +61,45 @@ def find_networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
             convs = {
                 name: _conv(name, layers)
                 for name, layer in layers.items()
-                if isinstance(layer, keras.layers.Conv2D) and (UNIT_CONV.fullmatch(name) or name == "conv1_conv")
+                if (UNIT_CONV.fullmatch(name) or name == "conv1_conv")
+                and isinstance(layer, keras.layers.Conv2D)
+                and layer.built
             }
-            if read := read_plan(layers, convs):
+            pads = {name: layer.padding[1] for name, layer in layers.items() if UNIT_PAD.fullmatch(name)}
+            if read := read_plan(layers, convs, pads):
                 name = around.name if around is not model else slim_name(read) or model.name
                 found.append(Network(prefix.replace("__", "/") or name, prefix, read, layers))
     return found
 
 
-def models(model: keras.Model, path: str = "") -> dict[str, keras.Model]:
-    """Returns a model and those that it is made of, each once, by path."""
-    found = {path: model}
-    for layer in model.layers:
-        inner = getattr(layer, "layer", layer)  # a wrapper's, such as TimeDistributed's
-        if isinstance(inner, keras.Model):
-            more = models(inner, f"{path}{layer.name}/")
-            found |= {
-                deeper: each for deeper, each in more.items() if not any(each is known for known in found.values())
-            }
+def walk_layers(model: keras.Layer) -> dict[str, keras.Layer]:
+    """Returns every layer that a model is made of, at any depth, each once, by path; the model itself is not among.
+
+    What lies in nested models, in wrappers such as TimeDistributed and in layers and models of own classes is found,
+    and where a layer stands in several places, the first one names it. Of two layers of one name in one place, the
+    second is "name#2".
+    """
+    found: dict[str, keras.Layer] = {}
+    seen, alike = {id(model)}, Counter[str]()
+    waiting = [("", model)]
+    while waiting:
+        path, around = waiting.pop()
+        if path:
+            alike[path] += 1
+            path = path if alike[path] == 1 else f"{path}#{alike[path]}"
+            found[path] = around
+        # of a layer that is no model, there is no public list
+        inner = around.layers if isinstance(around, keras.Model) else around._flatten_layers(False, recursive=False)
+        new = [layer for layer in inner if id(layer) not in seen]
+        seen.update(map(id, new))
+        waiting += reversed([(f"{path}/{layer.name}" if path else layer.name, layer) for layer in new])
     return found
+
+
+def models(model: keras.Model) -> dict[str, keras.Model]:
+    """Returns a model and those that it is made of, at any depth, each once, by path."""
+    inner = {f"{path}/": layer for path, layer in walk_layers(model).items() if isinstance(layer, keras.Model)}
+    return {"": model} | inner
 
 
 def find_network(model: keras.Model, scope: str | None, *, nested: bool = True) -> Network:
@@ -99,9 +121,33 @@ def find_network(model: keras.Model, scope: str | None, *, nested: bool = True) 
 
 def no_network(model: keras.Model) -> ValueError:
     """Returns the error for a model without any."""
-    inner = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
-    hint = f" Is it model.get_layer({inner[0]!r})?" if inner else ""
-    return ValueError(f"`model` must be one of our networks; received {model.name!r}, which has no such units.{hint}")
+    inner = [
+        path
+        for path, each in models(model).items()
+        if path and getattr(each, "inputs", None) and find_networks(each, nested=False)
+    ]
+    way = _way(model, min(inner, key=lambda path: path.count("/"))) if inner else None
+    return ValueError(
+        f"`model` must be one of our networks; received {model.name!r}, which has no such units."
+        + (f" Is it {way}?" if way else "")
+    )
+
+
+def _way(model: keras.Model, path: str) -> str | None:
+    """Returns the expression for the layer at a path in a model; None if one of the layers between has it in a list."""
+    way, around, found = "model", model, walk_layers(model)
+    for names in accumulate(path.removesuffix("/").split("/"), "{}/{}".format):
+        layer = found[names]
+        if isinstance(around, keras.Model):
+            way += f".get_layer({layer.name!r})"
+        else:
+            held = vars(around) | vars(around).get("_modules", {})  # where PyTorch has what is a module
+            attribute = next((name for name, value in held.items() if value is layer and name[0] != "_"), None)
+            if attribute is None:
+                return None
+            way += f".{attribute}"
+        around = layer
+    return way
 
 
 def slim_name(network: Plan) -> str | None:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_resnet.checkpoints.download.fetch import fetch
+from keras_resnet.models.functional import as_functional, has_graph
 from keras_resnet.utils.errors import check_positive
 from keras_resnet.utils.recursion import recursion_limit
 
@@ -74,22 +75,43 @@ def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
 
     A layer's name is the only text that stock layers keep. TensorFlow allows few characters in it, and so others are
     written as `\\uXXXX`.
+
+    Args:
+        model: functional or Sequential, of one output, whatever it is made of. It stays as it is.
+        names: one for each class, in their order.
+
+    Returns:
+        A functional model of the same layers.
+
+    Raises:
+        ValueError: if the model has no graph, or several outputs.
     """
 
     def escape(character: re.Match[str]) -> str:
         code = ord(character[0])
         return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
+    model = as_functional(model)
+    if len(model.outputs) != 1:
+        raise ValueError(f"`model` must have one output, of the classes; {model.name!r} has {len(model.outputs)}.")
     name = _PREFIX + ">".join(re.sub(r"[^A-Za-z0-9_-]", escape, name) for name in names)
-    scores = model.layers[-1].input if class_names(model) else model.output
+    scores = model.outputs[0]
+    last, call, _ = scores._keras_history
+    if last.name.startswith(_PREFIX):
+        scores = last._inbound_nodes[call].input_tensors[0]
     output = keras.layers.Identity(dtype="float32", name=name)(scores)
     with recursion_limit(len(model.layers)):
         return keras.Model(model.input, output, name=model.name)
 
 
 def class_names(model: keras.Model) -> tuple[str, ...] | None:
-    """The names of a model's outputs, if `with_class_names` left them in it or the file it came from; or None."""
-    last = model.layers[-1].name
-    if not last.startswith(_PREFIX):
+    """The names of a model's outputs, if `with_class_names` left them in it or the file it came from; or None.
+
+    It may be the last part of another model.
+    """
+    last = model
+    while (has_graph(last) or isinstance(last, keras.Sequential)) and last.layers:
+        last = last.layers[-1]
+    if not last.name.startswith(_PREFIX):
         return None
-    return tuple(name.encode("ascii").decode("unicode_escape") for name in last.removeprefix(_PREFIX).split(">"))
+    return tuple(name.encode("ascii").decode("unicode_escape") for name in last.name.removeprefix(_PREFIX).split(">"))

@@ -109,14 +109,16 @@ class Kit:
             return None
         if unit.stride > 1:
             x = self.pool(x, 1, unit.stride, f"{unit.name}_0_pool")
-        return self.pad_channels(x, unit) if unit.shortcut == "pad" else x
+        return x if unit.shortcut == "identity" else self.pad_channels(x, unit)
 
     def pad_channels(self, x: Tensor, unit: Unit) -> Tensor:
-        """Appends zero channels (option A): to a padding layer of the other data_format, channels are the width."""
+        """Adds zero channels (option A): to a padding layer of the other data_format, channels are the width."""
         name, first = f"{unit.name}_0", self.data_format == "channels_first"
+        new = unit.filters - unit.inputs
+        before = new // 2 if unit.shortcut == "pad_both" else 0
         if first:
             x = self.put(layers.Permute, x, f"{name}_last", (2, 3, 1))
-        zeros = ((0, 0), (0, unit.filters - unit.inputs))
+        zeros = ((0, 0), (before, new - before))
         x = self.put(layers.ZeroPadding2D, x, f"{name}_pad", zeros, "channels_first")
         return self.put(layers.Permute, x, f"{name}_first", (3, 1, 2)) if first else x
 

@@ -10,7 +10,7 @@ import keras
 from keras_resnet.architecture import rows
 from keras_resnet.architecture.rows import BUILDERS, find_row
 from keras_resnet.architecture.variant import Stem, Variant
-from keras_resnet.models.arguments import standardize_data_format, standardize_shape
+from keras_resnet.models.arguments import standardize_data_format, standardize_include_top, standardize_shape
 from keras_resnet.models.builder import ResNet
 
 __all__ = [
@@ -63,6 +63,8 @@ def _bind(
     )
 
     def builder(*args: P.args, **kwargs: P.kwargs) -> T:
+        if args:
+            standardize_include_top(args[0])  # before `bind` refuses what else the older package took
         bound = signature.bind(*args, **kwargs)
         data_format = standardize_data_format(bound.arguments.get("data_format"))
         shape = defaults.get("input_shape")

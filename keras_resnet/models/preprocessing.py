@@ -1,5 +1,7 @@
 """Preprocessing of images (caffe, tf, torch, means), as a function and as layers."""
 
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -21,12 +23,30 @@ _SCALES = {
 }
 
 
+def mode_of(scaling: tuple[Sequence[float], Sequence[float]]) -> str:
+    """Returns the mode that scales by means and deviations of pixels in [0, 1], RGB.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    half = (127.5,) * 3
+    for mode, scale in (_SCALES | {"tf": (half, half)}).items():
+        if mode != "caffe" and np.allclose(np.multiply(scaling, 255), scale, rtol=1e-3):  # which is of BGR
+            return mode
+    mean, deviation = scaling
+    raise ValueError(
+        f"`include_preprocessing=True`: the config.json beside the weights says that pixels are scaled by the means "
+        f"{list(mean)} and the deviations {list(deviation)}, and no layers here do that. Scale them before the model."
+    )
+
+
 def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
     """Turns RGB images in [0, 255] into what weights of this mode expect.
 
     Args:
-        x: images (..., height, width, 3), or (..., 3, height, width): a NumPy array, a backend's tensor or a Keras
-            tensor. It is not changed. Integers become Keras' default float.
+        x: images (..., height, width, 3), or (..., 3, height, width): a NumPy array, a Keras tensor, or a tensor of
+            TensorFlow, JAX or PyTorch, whichever the backend, as in `dataset.map(preprocess_input)` of a `tf.data`
+            pipeline. It is not changed. Integers become Keras' default float.
         mode: "tf", RGB in [-1, 1]; "caffe", BGR less the means of ImageNet; "rgb_means", RGB less them; "torch", in
             standard deviations from them; "swav", in SwAV's deviations.
         data_format: "channels_last" or "channels_first"; None is Keras' own setting.
@@ -39,23 +59,41 @@ def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
     """
     data_format = standardize_data_format(data_format)
     x = x if hasattr(x, "dtype") else np.asarray(x)
-    xp: Any = np if isinstance(x, np.ndarray) else ops  # the two name these functions alike
+    cast, constant, flip = _operations(x)
     if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)):
-        x = x.astype(keras.config.floatx()) if xp is np else ops.cast(x, keras.config.floatx())
+        x = cast(x, keras.config.floatx())
     if mode == "tf":
         return x / 127.5 - 1.0
     first = data_format == "channels_first"
-    if x.shape[-3 if first else -1] != 3:
+    axis = -3 if first else -1
+    if x.shape[axis] not in (3, None):  # a pipeline of TensorFlow may not know
         raise ValueError(
             f"`x` must have 3 channels, RGB, {'before' if first else 'after'} height and width; "
             f"received the shape {tuple(x.shape)}."
         )
-    mean, std = (xp.array(row, dtype=keras.backend.standardize_dtype(x.dtype)) for row in _SCALES[mode])
-    if first:
-        mean, std = xp.reshape(mean, (3, 1, 1)), xp.reshape(std, (3, 1, 1))
+    mean, std = (constant([[[value]] for value in row] if first else row, x.dtype) for row in _SCALES[mode])
     if mode == "caffe":
-        x = xp.flip(x, axis=-3 if first else -1)
-    return xp.divide(xp.subtract(x, mean), std)
+        x = flip(x, axis)
+    return (x - mean) / std
+
+
+def _operations(x: Any) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """`cast`, `constant` and `flip` of the library that an array is of: a pipeline need not be of the backend's."""
+    libraries = {cls.__module__.partition(".")[0] for cls in type(x).__mro__}
+    if "keras" in libraries:
+        return ops.cast, ops.array, ops.flip
+    if "tensorflow" in libraries:
+        tf: Any = sys.modules["tensorflow"]  # not imported: AutoGraph warns of what it can't read
+        return tf.cast, tf.constant, lambda x, axis: tf.reverse(x, [axis])
+    if "torch" in libraries:
+        torch: Any = sys.modules["torch"]
+        return (
+            lambda x, dtype: x.to(getattr(torch, dtype)),
+            lambda value, dtype: torch.tensor(value, dtype=dtype, device=x.device),
+            lambda x, axis: torch.flip(x, (axis,)),
+        )
+    xp: Any = sys.modules["jax.numpy"] if libraries & {"jax", "jaxlib"} else np
+    return lambda x, dtype: x.astype(dtype), xp.array, xp.flip
 
 
 def preprocessing_layers(x: Any, mode: str, data_format: str) -> Any:

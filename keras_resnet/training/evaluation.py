@@ -7,8 +7,10 @@ import keras
 import numpy as np
 
 from keras_resnet.data.datasets import Pictures
+from keras_resnet.models.functional import has_graph
 from keras_resnet.models.labels import class_names
-from keras_resnet.utils.errors import import_optional
+from keras_resnet.models.outputs import count_classes, probabilities
+from keras_resnet.utils.errors import enumerate_some, import_optional
 
 Array = np.ndarray[Any, Any]
 
@@ -20,7 +22,7 @@ class Evaluation:
     Attributes:
         class_names: the model's classes.
         labels: (N,), the true class of each picture.
-        scores: (N, classes), the model's output.
+        scores: (N, classes), the probabilities that the model gives.
     """
 
     class_names: tuple[str, ...]
@@ -75,26 +77,65 @@ def evaluate(model: keras.Model, data: Pictures) -> Evaluation:
         result.accuracy(), result.confusion, result.worst()
 
     Args:
-        model: one that takes such batches and returns (N, classes). The names of its classes are those that it carries
-            (`keras_resnet.labels`), else the data's.
+        model: any that takes such batches and returns (N, classes): probabilities, or logits, of which the softmax is
+            taken; or, for two classes, one sigmoid, the second's probability. The names of its classes are those that
+            it carries (`keras_resnet.labels`), else the data's.
         data: pictures in a fixed order, as what validates. They stay as they are, their epoch too.
 
     Raises:
-        ValueError: if the data are shuffled or augmented, or the model's classes are others.
+        ValueError: if the data are shuffled or augmented, the model takes other images, its classes are others, or what
+            it returns are no probabilities.
     """
     if data.seed is not None or data.augment != "none":
         raise ValueError(
             "`data` must keep its order and not be augmented: pass what validates, or seed=None and augment='none'; "
             f"received seed={data.seed!r}, augment={data.augment!r}."
         )
+    copied = data.for_model(model)  # Keras ends an epoch of what it reads
+    check_images(model, copied)
     names = class_names(model) or data.class_names
     strange = [name for name in data.class_names if name not in names]
-    if strange or model.output_shape[1:] != (len(names),):
-        raise ValueError(
-            f"`data` must have classes of the model, {', '.join(names)}, and the model return (N, {len(names)}); "
-            f"it returns {model.output_shape}" + (f", and the data have {', '.join(strange)}." if strange else ".")
-        )
+
+    def check_classes(returns: Any, fit: bool) -> None:
+        if strange or not fit:
+            raise ValueError(
+                f"`data` must have classes of the model, {enumerate_some(names)}, and the model return "
+                f"(N, {len(names)}){' or one sigmoid' * (len(names) == 2)}; it returns {returns}"
+                + (f", and the data have {enumerate_some(strange)}." if strange else ".")
+            )
+
+    if has_graph(model):
+        shapes = [tuple(output.shape) for output in model.outputs]
+        fit = len(shapes) == 1 and len(shapes[0]) == 2 and count_classes(model) in (len(names), None)
+        check_classes(", ".join(map(str, shapes)), fit)
+    scores = model.predict(copied, verbose=0)
+    shape = getattr(scores, "shape", None)
+    check_classes(shape or f"a {type(scores).__name__}", shape is not None and len(shape) == 2)
+    scores = probabilities(model, scores)
+    check_classes(shape, scores.shape[1] == len(names))
     own = np.array([names.index(name) for name in data.class_names])
-    copied = data.with_()  # Keras ends an epoch of what it reads
-    scores = np.asarray(keras.ops.convert_to_numpy(model.predict(copied, verbose=0)), "float32")
     return Evaluation(names, own[data.labels], scores)
+
+
+def check_images(model: keras.Model, data: Pictures) -> None:
+    """Raises a `ValueError` unless a model takes batches of such pictures, as far as its graph says what it takes."""
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"`model` must be a keras.Model; received {type(model).__name__}.")
+    if not has_graph(model):
+        return
+    images, takes = data[0][0].shape, [tuple(each.shape) for each in model.inputs]
+    if len(takes) != 1:
+        raise ValueError(f"`model` must take one image; {model.name!r} has {len(takes)} inputs.")
+    (shape,) = takes
+    if len(shape) == 4 and all(own in (None, side) for own, side in zip(shape[1:], images[1:], strict=True)):
+        return
+    advice, axis = "", 1 if data.data_format == "channels_first" else 3
+    if len(shape) == 4 and shape[axis] == images[axis]:
+        size = tuple(side for each, side in enumerate(shape) if each not in (0, axis))
+        advice = f" Read them in its size, image_size={size}, or build it for theirs."
+    elif len(shape) == 4:
+        advice = f" Build it for {images[axis]} channels."
+    raise ValueError(
+        f"`model` must take what the data give, (N, {', '.join(map(str, images[1:]))}); {model.name!r} takes "
+        f"{shape}.{advice}"
+    )

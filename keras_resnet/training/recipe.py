@@ -7,6 +7,9 @@ from typing import Literal
 import keras
 
 from keras_resnet.graph.optimize import optimize_for_training
+from keras_resnet.models.functional import has_graph
+from keras_resnet.models.inspection import walk_layers
+from keras_resnet.models.outputs import outputs_of
 from keras_resnet.utils.errors import check_choices, check_positive, check_rate
 
 _WARM_UP = 0.05  # of all steps, from a rate of zero
@@ -89,11 +92,20 @@ def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:
         model.fit(training, epochs=20, shuffle=False)
 
     Args:
-        model: returns probabilities (N, classes). It is compiled in place, and its layers compute by quicker operations
-            from now on (`keras_resnet.optimize_for_training`).
+        model: returns probabilities (N, classes), or logits, which its graph tells. It is compiled in place, and its
+            layers compute by quicker operations from now on (`keras_resnet.optimize_for_training`).
         recipe: how to train; its epochs and phases are `fit`'s.
         steps: of the whole training, over which the rate warms up and decays.
+
+    Raises:
+        ValueError: if the model has one output, of which the loss would be zero; it stays as it was.
     """
+    kind = outputs_of(model)
+    if has_graph(model) and any(output.shape[-1] == 1 for output in model.outputs):
+        raise ValueError(
+            f"`model` must return (N, classes), for labels are one-hot; {model.name!r} has one output. For two classes "
+            "end it in Dense(2, activation='softmax')."
+        )
     recipe = recipe.filled(steps)
     rate, warm = recipe.learning_rate, round(_WARM_UP * steps)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -107,8 +119,8 @@ def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:
     )
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay([weight for weight in model.trainable_variables if len(weight.shape) < 2])
-    if any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers):
+    if any(layer.compute_dtype == "float16" for layer in (model, *walk_layers(model).values())):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+    loss = keras.losses.CategoricalCrossentropy(kind == "logits", recipe.label_smoothing)
     model.compile(optimizer, loss, metrics=["accuracy"])
     optimize_for_training(model)

@@ -8,10 +8,13 @@ from typing import Any
 
 import keras
 
-from keras_resnet.data.datasets import Splits
+from keras_resnet.data.datasets import Pictures, Splits
+from keras_resnet.models.functional import as_functional, has_graph
+from keras_resnet.models.inspection import walk_layers
 from keras_resnet.models.labels import with_class_names
+from keras_resnet.models.outputs import count_classes, outputs_of, probabilities
 from keras_resnet.training import figures, run_folder
-from keras_resnet.training.evaluation import Evaluation, evaluate
+from keras_resnet.training.evaluation import Evaluation, check_images, evaluate
 from keras_resnet.training.recipe import Recipe, compile_for, fine_tuning
 from keras_resnet.training.recorder import RunRecorder, best_epoch
 from keras_resnet.training.resume import Resume
@@ -19,6 +22,7 @@ from keras_resnet.training.transfer import freeze, learning_stages, quicken_norm
 from keras_resnet.utils.errors import import_optional
 from keras_resnet.utils.files import write_text
 from keras_resnet.utils.progress import say
+from keras_resnet.utils.recursion import recursion_limit
 
 
 def train(
@@ -46,10 +50,13 @@ def train(
         keras_resnet.training.train(model, data, "runs/flowers", Recipe(unfreeze_from="conv5"))
 
     Args:
-        model: takes float32 RGB in [0, 255] and returns probabilities (N, classes). Its weights are trained in place,
-            and end as the last epoch's; the best epoch's are in `out`. Its layers keep what the run set: `trainable`
-            where the recipe freezes, the momentum of norms, quicker operations (`compile_for`). How it is compiled
-            stays, since what `fit` runs is another model of the same layers.
+        model: takes float32 RGB in [0, 255] and returns (N, classes): probabilities, or logits, which its graph tells;
+            or, for two classes, one sigmoid. What is trained and saved is a functional model of its layers that puts
+            out probabilities of all classes: behind logits stands a softmax, and one sigmoid becomes two. So its
+            weights are trained in place, and end as the last epoch's; the best epoch's are in `out`. Its layers keep
+            what the run set: `trainable` where the recipe freezes, the momentum of norms, quicker operations
+            (`compile_for`). How it is compiled stays. It may be made of other models, and of layers and models of own
+            classes, which what loads `model.keras` must know (`keras.saving.register_keras_serializable`).
         data: what `keras_resnet.data.splits` returns. It stays as it is; the run reads copies, with one-hot labels.
         out: a folder that is empty or new.
         recipe: how to train; None: `Recipe()`.
@@ -61,20 +68,27 @@ def train(
         What the best model does, under "validation" and, where there are such pictures, "test".
 
     Raises:
-        ValueError: if `out` holds something and neither `resume` nor `overwrite` is True, or a run that was another.
+        ValueError: if `out` holds something and neither `resume` nor `overwrite` is True, or a run that was another; if
+            the model takes other images than the data give or tells other classes apart, has nothing that learns, or
+            would not load again. `out` is as it was, and so is the model.
         OSError: if the disk is full.
     """
     for module in ("matplotlib", "sklearn"):
         import_optional(module)  # better missed now than after training
+    data = data.for_model(model)
     out, training = Path(out), data.training
+    model = _with_probabilities(model, training)
     recipe = (recipe or Recipe()).filled(len(training))
     recipe = replace(recipe, balance=recipe.balance or training.balance)
+    if not model.trainable_weights and not recipe.freeze:
+        raise ValueError(f"`model` must have weights that learn; all of {model.name!r} are frozen: set `trainable`.")
     phases = [None, recipe.unfreeze_from] if recipe.unfreeze_from else [None]
     for before in phases if recipe.freeze else ():
         learning_stages(model, before)  # raises before anything is changed
     training = training.with_(one_hot=True, balance=recipe.balance)
     data = data.with_(one_hot=True)._replace(training=training)
     model = with_class_names(model, training.class_names)
+    _check_loads(model)
     asked = {
         "backend": keras.backend.backend(),
         **(arguments or {}),
@@ -106,6 +120,62 @@ def train(
     return found
 
 
+def _with_probabilities(model: keras.Model, data: Pictures) -> keras.Model:
+    """Returns a functional model of the same layers, from pictures to the probabilities of their classes."""
+    check_images(model, data)
+    name, classes = model.name, len(data.class_names)
+    images = data[0][0]
+    if has_graph(model):
+        model = as_functional(model)
+    else:
+        image = keras.Input(images.shape[1:])
+        try:
+            model = keras.Model(image, model(image), name=name)
+        except Exception as error:  # whatever an own `call` raises
+            raise ValueError(
+                f"`model` must take keras.Input({images.shape[1:]}); {name!r}, a {type(model).__name__}, can't be "
+                f"called on it: {error}"
+            ) from error
+    found, kind = count_classes(model), outputs_of(model)
+    if len(model.outputs) != 1 or len(model.outputs[0].shape) != 2 or found != classes:
+        returns = ", ".join(str(tuple(output.shape)) for output in model.outputs)
+        raise ValueError(
+            f"`model` must return (N, {classes}), for the data have {classes} classes; {name!r} returns {returns}. End "
+            f"it in Dense({classes}, activation='softmax'), or build it with classes={classes}, such as "
+            f"keras_resnet.transfer.classifier(..., classes={classes})."
+        )
+    scores = model.outputs[0]
+    with recursion_limit(len(model.layers)):
+        model = keras.Model(model.inputs[0], model.outputs[0], name=name)  # whatever they were nested in
+    if kind is None:
+        probabilities(model, model(images, training=False))  # raises if they are none
+    if kind == "logits":
+        say(f"{name} returns logits; what is trained and saved ends in a softmax")
+        scores = keras.layers.Softmax(dtype="float32", name="probabilities_of_logits")(scores)
+    elif kind == "sigmoid" and scores.shape[1] == 1:
+        say(f"{name} returns one sigmoid; what is trained and saved returns the probabilities of both classes")
+        first = keras.layers.Rescaling(-1.0, 1.0, dtype="float32", name="probability_of_first")(scores)
+        scores = keras.layers.Concatenate(dtype="float32", name="probabilities_of_both")([first, scores])
+    with recursion_limit(len(model.layers)):
+        return keras.Model(model.input, scores, name=name)
+
+
+def _check_loads(model: keras.Model) -> None:
+    """Raises a `ValueError` if a file of a model would not load."""
+    try:
+        shapes = [tuple(weight.shape) for weight in keras.models.model_from_json(model.to_json()).weights]
+        if shapes != [tuple(weight.shape) for weight in model.weights]:
+            raise ValueError("what is made of its config has other weights")
+    except Exception as error:  # whatever own classes raise
+        reason = str(error).rpartition("Exception encountered: ")[2]  # Keras writes pages of configs around it
+        reason = " ".join(reason.partition("Full object config")[0].split())[:300]
+        raise ValueError(
+            f"`model` must load again from what is saved of it, and {model.name!r} would not. Register classes and "
+            "functions of your own (@keras.saving.register_keras_serializable()), give layers that take arguments a "
+            f"get_config, and make a layer of what a Lambda does. Keras says: {reason}"
+        ) from error
+
+
 def _fit(model: keras.Model, data: Splits, recipe: Recipe, recorder: RunRecorder) -> None:
     """Trains one phase, from where it stands to its end."""
     steps, epochs = len(data.training), recipe.epochs or 0
@@ -118,9 +188,10 @@ def _fit(model: keras.Model, data: Splits, recipe: Recipe, recorder: RunRecorder
     if recipe.freeze:
         learning = sum(weight.size for weight in map(keras.ops.convert_to_numpy, model.trainable_weights))
         what = f"{recipe.unfreeze_from} and later" if later else "the classifier"
+        some = ", but for those on top" if any(map(_norm_learns, walk_layers(model).values())) else ""
         say(
             f"phase {recorder.phase}: {what} learns, {learning:,} weights, at a rate of {now.learning_rate:g}; "
-            "batch norms are frozen"
+            f"batch norms are frozen{some}"
         )
     done = recorder.resume.restore(model, optimizer=bool(recorder.of_phase()))
     if done:
@@ -134,6 +205,11 @@ def _fit(model: keras.Model, data: Splits, recipe: Recipe, recorder: RunRecorder
         callbacks=[recorder, recorder.resume],
         verbose=1 if sys.stdout.isatty() else 2,
     )
+
+
+def _norm_learns(layer: keras.Layer) -> bool:
+    """Whether a layer is a batch norm that learns."""
+    return isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
 
 
 def _show(out: Path, recorder: RunRecorder, found: dict[str, Evaluation], data: Splits, recipe: Recipe) -> None:

@@ -11,9 +11,11 @@ import keras
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.data.decode import Size, as_pair
 from keras_resnet.models.builder import ResNet, check_top, with_classifier
+from keras_resnet.models.inspection import walk_layers
 from keras_resnet.utils.errors import choice_error
 
-_STAGE = re.compile(r"conv(\d+)_")
+_STAGE = re.compile(r"conv(\d+)_(?:block\d+_|(?:pad|conv|bn|relu)$)")
+_BODY = re.compile(rf"{_STAGE.pattern}|pool\d+_(?:conv|bn)$|post_bn$")  # of what has weights
 
 
 def classifier(
@@ -57,8 +59,8 @@ def classifier(
 
 
 def stages(model: keras.Model) -> tuple[str, ...]:
-    """Returns the names of a model's stages, its stem's first, as its layers have them."""
-    return tuple(f"conv{stage}" for stage in sorted({_stage(layer) for layer in model.layers} - {0}))
+    """Returns the names of a model's stages, its stem's first, as its layers have them, at any depth."""
+    return tuple(f"conv{stage}" for stage in sorted({_stage(layer) for layer in walk_layers(model).values()} - {0}))
 
 
 def _stage(layer: keras.Layer) -> int:
@@ -68,14 +70,16 @@ def _stage(layer: keras.Layer) -> int:
 
 
 def _name(layer: keras.Layer) -> str:
-    """Its name without the prefix that a scope of `keras_resnet.slim` gives."""
-    return str(layer.name).rpartition("__")[2]
+    """Its name without the prefix that a scope of `keras_resnet.slim` gives; "" of what is made of layers itself."""
+    return "" if isinstance(layer, keras.Model) else str(layer.name).rpartition("__")[2]
 
 
 def freeze(model: keras.Model, before: str | None = None) -> None:
     """Leaves only a model's last layers to train: sets `trainable` of all; compile it afterwards.
 
-    Every batch norm is frozen with its statistics, wherever it stands, and works as in inference.
+    The network may lie at any depth: in another model, in a wrapper, in a layer of an own class. Every batch norm of it
+    is frozen with its statistics, and works as in inference. What is not of the network learns, whatever it is called:
+    a top of one's own, with the batch norms in that.
 
     Example:
 
@@ -83,32 +87,68 @@ def freeze(model: keras.Model, before: str | None = None) -> None:
         keras_resnet.transfer.freeze(model, before="conv5")  # and the last stage
 
     Args:
-        model: one with a classifier on top, of a builder or from a file.
-        before: the first stage that learns, such as "conv5"; None: only the classifier learns.
+        model: a network of a builder or from a file, with a classifier on top, its own or any other.
+        before: the first stage that learns, such as "conv5"; None: only what is on top learns.
 
     Raises:
-        ValueError: if the model has no such stage, or no classifier; it is as it was.
+        ValueError: if the model has no such stage, nothing on top, or several networks; it is as it was.
     """
     learning = learning_stages(model, before)
-    for layer in model.layers:
-        learns = _name(layer) == "predictions" or f"conv{_stage(layer)}" in learning
-        layer.trainable = learns and not isinstance(layer, keras.layers.BatchNormalization)
+    found = list(walk_layers(model).values())
+    norm = keras.layers.BatchNormalization
+    stays = [x for x in found if _is_of_body(x) and (isinstance(x, norm) or f"conv{_stage(x)}" not in learning)]
+    for layer in (model, *found):
+        if not layer.trainable:  # else what lies in it does not learn; setting it would undo what LoRA froze
+            layer.trainable = True
+    for layer in stays:
+        layer.trainable = False
+
+
+def _is_of_body(layer: keras.Layer) -> bool:
+    """Whether a layer with weights is a network's, and not of what is on top of it."""
+    return bool(_BODY.match(_name(layer)))
 
 
 def learning_stages(model: keras.Model, before: str | None) -> tuple[str, ...]:
     """Returns the stages that `freeze` leaves to train, or raises what it does."""
-    known = stages(model)
-    nets = {layer.name.removesuffix(_name(layer)) for layer in model.layers if _stage(layer)}
-    if len(nets) > 1:
-        raise ValueError(f"`model` must be one network; {model.name!r} holds {len(nets)}.")
-    if not known or not any(_name(layer) == "predictions" for layer in model.layers):
+    known, found = stages(model), walk_layers(model)
+    if not known:
         raise ValueError(
-            f"`model` must have stages, of layers such as 'conv2_block1_1_conv', and a classifier, 'predictions'; "
-            f"{model.name!r} has none."
+            f"`model` must have stages, of layers such as 'conv2_block1_1_conv'; {model.name!r} has none, at any depth."
+        )
+    bodies = _bodies(model, found)
+    if len(bodies) > 1:
+        raise ValueError(
+            f"`model` must be one network; {model.name!r} holds {len(bodies)}: {', '.join(map(repr, bodies))}. Set "
+            "`trainable` of each by yourself."
+        )
+    body = [layer for layer in found.values() if _is_of_body(layer) or isinstance(layer, keras.layers.Normalization)]
+    fixed = {id(weight) for layer in body for weight in layer.weights}
+    if all(layer.built for layer in found.values()) and all(id(weight) in fixed for weight in model.weights):
+        raise ValueError(
+            f"`model` must have something behind its stages, {known[0]} to {known[-1]}, that learns, such as a "
+            f"classifier, 'predictions'; {model.name!r} has none. Put one on top, or build it with "
+            "keras_resnet.transfer.classifier."
         )
     if before is not None and before not in known:
         raise choice_error("before", before, known)
     return known[known.index(before) :] if before else ()
+
+
+def _bodies(model: keras.Model, found: dict[str, keras.Layer]) -> list[str]:
+    """Returns the names of the networks in a model: of what holds them, or the prefixes of their layers' names.
+
+    Parts of one network, which share no layer's name, may lie in several places.
+    """
+    names: dict[tuple[str, str], set[str]] = {}
+    for path, layer in found.items():
+        if _stage(layer):
+            around, prefix = path.rpartition("/")[0], str(layer.name).removesuffix(_name(layer))
+            names.setdefault((around, prefix), set()).add(_name(layer))
+    alike = len(set().union(*names.values())) < sum(map(len, names.values()))
+    if not alike and len({prefix for _, prefix in names}) == 1:
+        return [model.name]
+    return [prefix.removesuffix("__").replace("__", "/") or around or model.name for around, prefix in names]
 
 
 def quicken_norms(model: keras.Model, steps: int) -> float | None:
@@ -117,7 +157,7 @@ def quicken_norms(model: keras.Model, steps: int) -> float | None:
     The statistics remember about 1 / (1 - momentum) steps; that should be at most a fifth of an epoch.
 
     Args:
-        model: any model; its layers are changed in place.
+        model: any model; its layers, at any depth, are changed in place.
         steps: steps in an epoch.
 
     Returns:
@@ -126,7 +166,7 @@ def quicken_norms(model: keras.Model, steps: int) -> float | None:
     momentum = max(0.5, 1 - 5 / steps)
     slow = [
         layer
-        for layer in model.layers
+        for layer in walk_layers(model).values()
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and layer.momentum > momentum
     ]
     for layer in slow:

@@ -14,6 +14,7 @@ from keras_resnet.architecture.lineages import (
     SLIM_V1,
     SLIM_V2,
     TORCH_1X1,
+    TORCH_CIFAR,
     TORCH_V1,
     TORCH_V2,
     Lineage,
@@ -264,5 +265,5 @@ def test_lists_are_taken_for_tuples_and_rows_stay_hashable() -> None:
 
 
 def test_a_style_and_version_name_one_lineage() -> None:
-    rows: tuple[Lineage, ...] = (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, TORCH_1X1, SLIM_V1, SLIM_V2)
+    rows: tuple[Lineage, ...] = (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, TORCH_1X1, TORCH_CIFAR, SLIM_V1, SLIM_V2)
     assert list(LINEAGES.values()) == list(rows)

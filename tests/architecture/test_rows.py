@@ -103,7 +103,7 @@ def test_an_added_row_is_recognised_in_a_file_and_converted(tinyfoo: Variant, tm
     images = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
     again = keras.models.load_model(tmp_path / "net.keras")
     np.testing.assert_allclose(again.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-6)
-    with pytest.raises(ValueError, match=r"It fits keras_resnet.ResNet\('tinyfoo'\) in style 'torch'"):
+    with pytest.raises(ValueError, match=r"It fits keras_resnet.ResNet\('tinyfoo', classes=4\) in style 'torch'"):
         keras_resnet.ResNet18(weights=tmp_path / "net.safetensors", classes=4)
 
 

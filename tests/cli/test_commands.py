@@ -372,7 +372,7 @@ def test_predict_refuses_what_is_no_model_or_no_picture(tmp_path: Path, refused:
     for arguments, message in (
         (("missing.keras", "a.png"), "There is no model file 'missing.keras'"),
         (("text.keras", "a.png"), "'text.keras' is no Keras model"),
-        (("a.png", "a.png"), "'a.png' is no Keras model"),
+        (("a.png", "a.png"), "'a.png' is no weights file"),
         (("gray.keras", "a.png"), "must take RGB pictures"),
         (("good.keras", "missing.png"), "missing.png can't be read"),
         (("good.keras", "text.png", "missing.png"), "no picture among these that can be read"),

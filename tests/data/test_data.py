@@ -7,13 +7,17 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 import keras_resnet
-from keras_resnet import data
+from keras_resnet import data, evaluation, figures, training, transfer
+from keras_resnet.architecture.rows import RESNET20
+from keras_resnet.architecture.variant import Stem
 from keras_resnet.data import augment, decode
+from tests.helpers.nets import data_format, thin
 from tests.helpers.pictures import SHAPES, draw_folder
 
 once = pytest.mark.one_backend
@@ -379,7 +383,7 @@ def test_a_split_keeps_how_its_pictures_are_shown() -> None:
 def settings_of(pictures: data.Pictures) -> dict[str, Any]:
     """All that a user can see of pictures, but the pictures."""
     names = ("class_names", "image_size", "batch_size", "seed", "augment", "one_hot", "balance", "inventory", "crop")
-    return {name: getattr(pictures, name) for name in (*names, "epoch", "workers")}
+    return {name: getattr(pictures, name) for name in (*names, "data_format", "epoch", "workers")}
 
 
 @once
@@ -421,6 +425,53 @@ def test_a_setting_that_there_is_not_or_that_cannot_be_is_refused_as_by_the_cons
             pictures.with_(**refused)
     with pytest.raises(ValueError, match="`one_hot` must be True with augment='strong'"):
         pictures.with_(augment="strong", one_hot=True).with_(one_hot=False)
+
+
+@once
+@pytest.mark.parametrize("augment", ["none", "light", "strong"])
+def test_pictures_come_in_keras_image_data_format_as_it_was_when_they_were_made(augment: str) -> None:
+    arguments: dict[str, Any] = {"batch_size": 3, "seed": 0, "augment": augment, "one_hot": True}
+    pictures = [noise(6, 7), noise(7, 9)[..., 0], noise(8, 5)] * 2
+    last = data.Pictures(pictures, [0, 1] * 3, "ab", (4, 6), **arguments)
+    with data_format("channels_first"):
+        first = data.Pictures(pictures, [0, 1] * 3, "ab", (4, 6), **arguments)
+        assert last[0][0].shape == (3, 4, 6, 3)
+    for made in (first, last.with_(data_format="channels_first"), first.split(0.5)[0].with_(), first.with_(seed=0)):
+        assert made.data_format == "channels_first"
+        assert made[0][0].shape == (3, 3, 4, 6)
+    for (images, labels), (others, those) in zip(first, last, strict=True):
+        np.testing.assert_array_equal(np.moveaxis(images, 1, -1), others)
+        np.testing.assert_array_equal(labels, those)
+    assert first.with_(data_format=None).data_format == last.data_format == "channels_last"
+    cut = last.with_(augment="none", crop=lambda picture: noise(4, 6))
+    np.testing.assert_array_equal(cut.with_(data_format="channels_first")[0][0][0], np.moveaxis(noise(4, 6), -1, 0))
+    with pytest.raises(ValueError, match="`data_format` must be one of .*Did you mean 'channels_first'"):
+        last.with_(data_format="channel_first")
+
+
+@once
+def test_channels_first_pictures_train_and_measure_any_model(shapes: Path, tmp_path: Path) -> None:
+    def net(order: str | None = None) -> keras.Model:
+        few = thin(RESNET20, name="few", units=(1,), widths=(8,), stem=Stem(3, 8, stride=1, pool=False))
+        return transfer.classifier(few, 3, 8, data_format=order)
+
+    with data_format("channels_first"):
+        found = data.splits(shapes, 8, 4, validation_split=0.4, one_hot=True)
+        model = net()
+        assert model.input_shape == (None, 3, 8, 8)
+        model.compile("sgd", "categorical_crossentropy")
+        model.fit(found.training, validation_data=found.validation, shuffle=False, verbose=0)
+        scores = evaluation.evaluate(model, found.validation)
+        figures.draw_predictions(scores, found.validation, tmp_path / "predictions.png")
+    other = net("channels_last")  # such as a command made
+    other.set_weights(model.get_weights())
+    np.testing.assert_allclose(
+        evaluation.evaluate(other, found.validation).scores,
+        evaluation.evaluate(model, found.validation).scores,
+        atol=1e-5,
+    )
+    training.train(other, found, tmp_path / "run", training.Recipe(epochs=1))
+    assert {part.data_format for part in found.sides().values()} == {"channels_first"}
 
 
 @once

@@ -208,3 +208,12 @@ def test_list_shows_the_catalogue(capsys: pytest.CaptureFixture[str], monkeypatc
     assert [row["key"] for row in rows] == list(keras_resnet.list_weights())
     assert cli.main(["list", "ResNet51"]) == 1
     assert "Did you mean" in capsys.readouterr().err
+
+
+def test_a_style_of_the_same_layout_is_no_other(tmp_path: Path) -> None:
+    """Basic units have no 1x1 in which their first convolution could stride."""
+    keras_resnet.save_weights(keras_resnet.ResNet20(), tmp_path / "net.pth")
+    for style in ("torch", "torch_1x1", "torch_cifar"):
+        assert recognize(tmp_path / "net.pth", style).variant.lineage.style == style
+    with pytest.raises(ValueError, match="can be of no other"):
+        recognize(tmp_path / "net.pth", "slim")

@@ -1,7 +1,7 @@
 """The tests' tiny networks, their weights, and how two outputs are compared."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -67,6 +67,87 @@ def assert_same_weights(actual: keras.Model, expected: keras.Model, tolerance: f
     assert [w.shape for w in actual.weights] == [w.shape for w in expected.weights]
     for mine, theirs in zip(actual.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance * max(np.abs(theirs).max(), 1e-3))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Around(keras.layers.Layer):  # type: ignore[misc]
+    """A layer of an own class that calls another."""
+
+    def __init__(self, inner: Any, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.inner = inner
+
+    def call(self, x: Any) -> Any:
+        return self.inner(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "inner": keras.saving.serialize_keras_object(self.inner)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        return cls(keras.saving.deserialize_keras_object(config.pop("inner")), **config)
+
+
+@keras.saving.register_keras_serializable("tests")
+class OwnModel(keras.Model):  # type: ignore[misc]
+    """A model of an own class, whose graph nothing tells."""
+
+    def __init__(self, inner: Any, top: Any, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.inner, self.top = inner, top
+
+    def call(self, x: Any, training: Any = None) -> Any:
+        return self.top(self.inner(x, training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        parts = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in ("inner", "top")}
+        return {**super().get_config(), **parts}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        inner, top = (keras.saving.deserialize_keras_object(config.pop(name)) for name in ("inner", "top"))
+        return cls(inner, top, **config)
+
+
+def _frames(inner: Any) -> Any:
+    """Calls a model, or a layer that knows its shapes, on frames, of which there is one."""
+    shape = tuple(inner.inputs[0].shape[1:])
+    wrapped = [
+        keras.layers.Reshape((1, *shape)),
+        keras.layers.TimeDistributed(inner),
+        keras.layers.Reshape(tuple(inner.outputs[0].shape[1:])),
+    ]
+    return keras.Sequential([keras.Input(shape), *wrapped])
+
+
+def _functional(inner: Any) -> Any:
+    image = keras.Input(inner.inputs[0].shape[1:])
+    return keras.Model(image, inner(image))
+
+
+NESTINGS: dict[str, Callable[[Any], Any]] = {
+    "functional": _functional,
+    "sequential": lambda inner: keras.Sequential([keras.Input(inner.inputs[0].shape[1:]), inner]),
+    "frames": _frames,
+    "own": lambda inner: _functional(_Shaped(inner)),
+}
+
+
+class _Shaped:
+    """An own layer around a model, of the same shapes."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inputs, self.outputs, self.layer = inner.inputs, inner.outputs, Around(inner)
+
+    def __call__(self, x: Any) -> Any:
+        return self.layer(x)
+
+
+def nest(body: Any, kinds: Sequence[str]) -> Any:
+    """A body in other models, wrappers and layers, the first kind innermost."""
+    for kind in kinds:
+        body = NESTINGS[kind](body)
+    return body
 
 
 @contextmanager

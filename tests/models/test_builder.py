@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -272,6 +273,50 @@ def test_norms_have_the_epsilon_and_momentum_of_their_style(
 def test_a_wrong_argument_is_named_with_what_is_allowed(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         keras_resnet.ResNet18(**{"weights": None} | arguments)
+
+
+@once
+@pytest.mark.parametrize("builder", ["ResNet", "ResNet50", "ResNet20"])
+def test_include_top_is_true_or_false_or_what_keras_applications_takes_for_it(builder: str, tmp_path: Path) -> None:
+    build = getattr(models, builder)
+    row = ("resnet20",) if builder == "ResNet" else ()
+    for value in (True, 1, np.True_, np.int64(1), False, 0, None, np.False_):
+        model = build(*row, value, weights=None, input_shape=(32, 32, 3), classes=7)
+        assert (model.output_shape == (None, 7)) == bool(value)
+    image = keras.Input((64, 64, 3))
+    tensor = "input_tensor=.*older package of this import name took it first"
+    for wrong, hint in {
+        "False": "received 'False'. Did you mean False, without",
+        "imagenet": "received 'imagenet'. Weights are passed as weights='imagenet'",
+        tmp_path / "w.h5": "Weights are passed as weights=",
+        (64, 64, 3): r"received \(64, 64, 3\). A shape is passed as input_shape=\(64, 64, 3\)",
+        2: "received 2",
+        -1: "received -1",
+        1.0: "received 1.0",
+        image: tensor,
+    }.items():
+        for arguments in ({}, {"weights": tmp_path / "missing.h5"}):
+            with pytest.raises(ValueError, match=f"`include_top` must be True or False; .*{hint}"):
+                build(*row, wrong, **arguments)
+            with pytest.raises(ValueError, match=f"`include_top` must be True or False; .*{hint}"):
+                build(*row, include_top=wrong, **arguments)
+    for data in (np.zeros((1, 64, 64, 3)), np.array(True), keras.ops.zeros((1, 2))):
+        with pytest.raises(ValueError, match="`include_top` must.*received .* of shape .*build the model and call it"):
+            build(*row, data)
+
+
+@once
+def test_a_call_of_the_older_package_of_this_name_is_told_where_its_tensor_goes() -> None:
+    image = keras.Input((64, 64, 3))
+    calls: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
+        ((), {"classes": 10}),
+        ((), {"include_top": True}),
+        (([3, 4, 6, 3],), {"classes": 10}),
+        ((), {"blocks": [3, 4, 6, 3], "freeze_bn": True}),
+    )
+    for more, keywords in calls:
+        with pytest.raises(ValueError, match="`include_top`.*input_tensor=.*older package"):
+            models.ResNet50(image, *more, **keywords)
 
 
 @once

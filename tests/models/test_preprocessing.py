@@ -92,6 +92,60 @@ def test_the_callers_images_are_not_overwritten(ours: Any, theirs: Any, make: Ca
     assert not np.shares_memory(numbers(output), numbers(x))
 
 
+DTYPES = ("uint8", "int32", "float16", "bfloat16", "float32", "float64")
+DIGITS = {"float16": 0.1, "bfloat16": 1.0}  # what halves of 255 can tell, and means of them
+
+
+def in_order(order: str) -> Any:
+    x = raw((2, 5, 4, 3))
+    return x if order == "channels_last" else np.moveaxis(x, -1, 1)
+
+
+@modules
+@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("library", ["tensorflow", "jax", "torch"])
+def test_tensors_of_any_library_are_taken_whatever_the_backend(
+    ours: Any, theirs: Any, order: str, library: str
+) -> None:
+    module = pytest.importorskip("jax.numpy" if library == "jax" else library)
+    for dtype in DTYPES[: 5 if library == "jax" else 6]:  # JAX has no float64 unless it is told to
+        kind = getattr(module, dtype)
+        for x in (in_order(order), in_order(order)[0]):
+            if library == "tensorflow":
+                tensor = module.cast(x, kind)
+            else:
+                tensor = module.asarray(x.astype("float32"), dtype=kind)
+            output = ours.preprocess_input(tensor, order)
+            assert isinstance(output, type(tensor))
+            assert output.dtype == (kind if "float" in dtype else module.float32)
+            values = output.double().numpy() if library == "torch" else np.asarray(output, "float64")
+            np.testing.assert_allclose(
+                values, theirs.preprocess_input(x.copy(), order), atol=DIGITS.get(dtype, 1e-4), err_msg=dtype
+            )
+
+
+@modules
+@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
+def test_a_pipeline_of_tensorflow_maps_it_whatever_the_backend(ours: Any, theirs: Any, order: str) -> None:
+    tf = pytest.importorskip("tensorflow")
+    expected = theirs.preprocess_input(in_order(order), order)
+    for dtype in ("uint8", "bfloat16", "float64"):
+        pictures = tf.data.Dataset.from_tensor_slices(tf.cast(in_order(order), dtype))
+        unknown = tf.data.Dataset.from_generator(
+            lambda pictures=pictures: iter(pictures), output_signature=tf.TensorSpec((None,) * 3, dtype)
+        )
+        shapeless = pictures.map(lambda x: tf.numpy_function(lambda x: x, [x], x.dtype))
+        for dataset in (pictures, pictures.batch(2), unknown, shapeless):
+            (output,) = dataset.map(lambda x: ours.preprocess_input(x, order)).take(1)
+            assert output.dtype == (dtype if "float" in dtype else "float32")
+            np.testing.assert_allclose(
+                np.asarray(output, "float64"),
+                expected if output.ndim == 4 else expected[0],
+                atol=DIGITS.get(dtype, 1e-4),
+                err_msg=dtype,
+            )
+
+
 @once
 def test_an_unknown_data_format_is_refused() -> None:
     with pytest.raises(ValueError, match="`data_format`.*Did you mean 'channels_last'"):

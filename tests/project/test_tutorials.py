@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import sklearn.utils
+from keras import layers
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
@@ -27,7 +28,7 @@ from keras_resnet.architecture.lineages import SLIM_V1
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import RESNET18V2, RESNET20, RESNET20V2, RESNET50
 from keras_resnet.architecture.variant import Stem
-from tests.helpers.nets import assert_close, images, randomise, run, thin
+from tests.helpers.nets import OwnModel, assert_close, images, nest, randomise, run, thin
 
 TUTORIALS = Path(__file__).parents[2] / "tutorials"
 once = pytest.mark.one_backend
@@ -104,6 +105,76 @@ def test_any_classifier_of_ours_has_a_heat_map_of_its_best_class(arguments: dict
     np.testing.assert_array_equal(classes, scores.argmax(-1))
 
 
+ENDS: dict[str, Any] = {  # as it is, and without its last function
+    "softmax": lambda: (
+        [layers.Dense(5, "relu"), layers.Dense(3, "softmax")],
+        [layers.Dense(5, "relu"), layers.Dense(3)],
+    ),
+    "layer": lambda: ([layers.Dense(3), layers.Dropout(0.5), layers.Softmax()], [layers.Dense(3)]),
+    "activation": lambda: ([layers.Dense(3), layers.Activation("softmax")], [layers.Dense(3)]),
+    "logits behind a sigmoid": lambda: (
+        [layers.Dense(3, "sigmoid"), layers.Dense(3)],
+        [layers.Dense(3, "sigmoid"), layers.Dense(3)],
+    ),
+    "one sigmoid": lambda: ([layers.Dense(1, "sigmoid")], [layers.Dense(1)]),
+}
+
+
+@pytest.mark.parametrize("end", ENDS if keras.backend.backend() == "torch" else ["softmax", "one sigmoid"])
+def test_a_nested_network_under_any_top_has_the_heat_map_of_a_flat_one(end: str) -> None:
+    """By the definition: the gradient of the score before the last function, on the flat graph."""
+    body = build(include_top=False)
+    tops = [keras.Sequential([layers.GlobalMaxPooling2D(), *parts]) for parts in ENDS[end]()]
+    made = [keras.Model(body.input, top(body.output)) for top in tops]
+    randomise(made[0])
+    made[1].set_weights(made[0].get_weights())
+    x, tutorial = images(20, 24, count=1), load("grad_cam")
+    nestings: list[tuple[str, ...]] = [("functional", "sequential"), ("own", "functional"), ("frames",)]
+    models = [
+        made[0],
+        *(keras.Sequential([nest(body, kinds), tops[0]]) for kinds in nestings),
+        OwnModel(nest(body, ("own",)), tops[0]),
+    ]
+    part = keras.Model(body.output, tops[1](body.output))
+    maps = keras.ops.convert_to_tensor(run(body, x))
+    for label in (0, 1):
+        one = part.output_shape[1] == 1
+        chosen = keras.ops.array([[2.0 * label - 1]] if one else np.eye(3, dtype="float32")[[label]])
+
+        def score(maps: Any, chosen: Any = chosen) -> Any:
+            return keras.ops.sum(part(maps, training=False) * chosen)
+
+        growth = keras.ops.convert_to_numpy(tutorial.gradient(score, maps))
+        expected = np.maximum((growth.mean((1, 2), keepdims=True) * keras.ops.convert_to_numpy(maps)).sum(3), 0)
+        for model in models:
+            before = run(model, x)
+            heat, classes = tutorial.grad_cam(model, x, classes=[label])
+            assert list(classes) == [label]
+            np.testing.assert_allclose(heat, expected / max(expected.max(), 1e-7), atol=1e-4)
+            np.testing.assert_array_equal(run(model, x), before)  # nothing stays replaced
+    for model in models:
+        scores = run(made[1], x)[0]
+        best = scores.argmax() if len(scores) > 1 else int(scores[0] > 0)
+        assert tutorial.grad_cam(model, x)[1] == [best]
+
+
+@once
+def test_grad_cam_refuses_what_it_cannot_explain() -> None:
+    body, image, tutorial = build(include_top=False, pooling="avg"), keras.Input((20, 24, 3)), load("grad_cam")
+    twice = keras.Model(image, layers.Dense(2)(layers.Concatenate()([body(image), body(-image)])))
+    with pytest.raises(ValueError, match="must call its network once; .* calls it 2 times"):
+        tutorial.grad_cam(twice, images(20, 24))
+    pair = [body, build(include_top=False, pooling="avg", name="other")]
+    both = keras.Model(image, layers.Dense(2)(layers.Concatenate()([each(image) for each in pair])))
+    with pytest.raises(ValueError, match="must hold one network; .* holds .*, other"):
+        tutorial.grad_cam(both, images(20, 24))
+    operation = keras.Model(image, keras.ops.softmax(layers.Dense(2)(body(image))))
+    with pytest.raises(ValueError, match="must have a layer for its softmax"):
+        tutorial.grad_cam(operation, images(20, 24))
+    with pytest.raises(ValueError, match="must be one of our networks"):
+        tutorial.grad_cam(keras.Model(image, layers.Dense(2, "softmax")(layers.Flatten()(image))), images(20, 24))
+
+
 def build_logits(model: keras.Model, x: Any) -> Any:
     """The mean over positions of a fully convolutional net's scores before the softmax."""
     dense = model.get_layer("predictions")
@@ -178,7 +249,9 @@ def outputs_of(notebook: str, pictures: int) -> str:
     cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in cells] == list(range(1, 1 + len(cells)))
     outputs = [output for cell in cells for output in cell["outputs"]]
-    assert not any(output["output_type"] == "error" or output.get("name") == "stderr" for output in outputs)
+    assert not any(output["output_type"] == "error" for output in outputs)
+    notes = [line for output in outputs if output.get("name") == "stderr" for line in output["text"]]
+    assert all(line.startswith("note: ") for line in notes)
     assert sum("image/png" in output.get("data", {}) for output in outputs) == pictures
     return "".join("".join(output.get("text", "")) for output in outputs)
 
@@ -232,7 +305,7 @@ def check_weights(said: str) -> None:
     assert int(other_strides) >= 5
     for sentence in (
         "102 weights loaded, 0 left as they were, 20 tensors unused",
-        "`style` must be one of None, 'torch'; received 'keras'",
+        "`style` must be one of None, 'torch', 'torch_1x1'; received 'keras'",
         "It has 1000 classes",
         "keras_resnet.ResNet34 in style 'torch'",
         "'half.safetensors' can't be read",

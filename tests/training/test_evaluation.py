@@ -94,7 +94,7 @@ def test_data_in_no_fixed_order_or_of_other_classes_are_refused() -> None:
     for arguments in ({"seed": 0}, {"augment": "light"}):
         with pytest.raises(ValueError, match="must keep its order and not be augmented"):
             evaluate(model(), pictures(**arguments))
-    with pytest.raises(ValueError, match="return .N, 2.; it returns .None, 3."):
+    with pytest.raises(ValueError, match="return .N, 2. or one sigmoid; it returns .None, 3."):
         evaluate(model(), pictures(("a", "b")))
     with pytest.raises(ValueError, match="the data have d"):
         evaluate(labels.with_class_names(model(), "abc"), pictures(("a", "d")))

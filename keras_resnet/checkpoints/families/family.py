@@ -30,6 +30,7 @@ class Family:
     styles: tuple[str, ...]  # lineages that such files can be of, the likeliest first
     v2: str = ""  # what names have in networks of v2 alone, where files can be of either version
     others: Mapping[str, str] = field(default_factory=dict)  # further names that some files have for our layers
+    tells: Mapping[str, str] = field(default_factory=dict)  # modules that make a style the likeliest
     transposed: bool = False  # kernels are (O, I, height, width), the classifier's (O, I)
     convolves: bool = False  # the classifier is a 1x1 convolution
 

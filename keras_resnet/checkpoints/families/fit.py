@@ -5,10 +5,13 @@ from dataclasses import replace
 
 from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import NETWORKS, find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.families import FAMILIES
 from keras_resnet.checkpoints.families.family import Family, Shape
+
+NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
 def family_of(tensors: Collection[str]) -> Family | None:
@@ -24,7 +27,9 @@ def version_of(family: Family, held: Collection[str]) -> int | None:
 
 
 def fitting(family: Family, held: Mapping[str, Shape]) -> list[Variant]:
-    """Returns the published networks that have exactly these convolutions, in each lineage that makes another one.
+    """Returns the published networks that have exactly these tensors, in each lineage that makes another.
+
+    Of modules that are no part of a body there may be one, which classifies.
 
     Args:
         held: shapes of a network's own tensors by name below its scope.
@@ -39,17 +44,29 @@ def fitting(family: Family, held: Mapping[str, Shape]) -> list[Variant]:
     ]
     for variant in rows:
         modules = family.names(plan(variant)) if family.names else {}
-        stem, top = (family.tensor(modules.get(each, ""), "kernel") for each in ("conv1_conv", "predictions"))
-        channels = held[stem][1 if family.transposed else 2] if len(held.get(stem, ())) == 4 else 3
+        stem = held.get(family.tensor(modules.get("conv1_conv", ""), "kernel"), ())
+        channels = stem[1 if family.transposed else 2] if len(stem) == 4 else 3
+        layout = plan(variant, channels=max(channels, 1))
         wanted = {}
-        for conv in plan(variant, channels=max(channels, 1)).convs():
+        for conv in layout.convs():
             module = modules[f"{conv.name}_conv"]
             wanted[family.tensor(module, "kernel")] = family.shape(conv.kernel_shape)
             if conv.bias:
                 wanted[family.tensor(module, "bias")] = (conv.filters,)
-        kernels = {name for name, shape in held.items() if len(shape) == 4 and name != top}
-        biases = {name for name in held if family.is_bias(name)}
+        for norm, width in norms(layout).items():
+            wanted |= {family.tensor(modules[norm], variable): (width,) for variable in NORM}
         same = any((plan(each), each.lineage.stem_pool) == (plan(variant), variant.lineage.stem_pool) for each in found)
-        if {name: held[name] for name in kernels | biases} == wanted and not same:
-            found.append(variant)
+        if {name: held.get(name) for name in wanted} == wanted and not same:
+            others = {name.rpartition(family.separator)[0] for name in held.keys() - wanted.keys()}
+            if len(others) <= 1 and not any(family.place(each) or family.is_stem(f"{each}.") for each in others):
+                found.append(variant)
     return found
+
+
+def norms(plan: Plan) -> dict[str, int]:
+    """Returns how many channels each norm of a network has, by layer."""
+    if plan.version == 1:
+        return {f"{conv.name}_bn": conv.filters for conv in plan.convs()}
+    found = {f"{unit.name}_preact_bn": unit.inputs for unit in plan.units}
+    found |= {f"{conv.name}_bn": conv.filters for unit in plan.units for conv in unit.convs[:-1]}
+    return found | {"post_bn": plan.channels}

@@ -45,7 +45,9 @@ TORCHVISION = Family(
     unit=r"layer(?P<stage>\d+)\.(?P<unit>\d+)",
     first=".conv1.weight",
     stem=r"(conv1|bn1)\.",
-    own=rf"{NO_COUNTERS}((conv1|bn1|layer\d+)\..+|fc\.(weight|bias))",
-    styles=("torch",),
+    own=rf"{NO_COUNTERS}((conv1|bn1|layer\d+)\..+|(fc|linear)\.(weight|bias))",
+    styles=("torch", "torch_1x1", "torch_cifar"),  # Caffe's and MSRA's weights stride in the first 1x1
+    others={"predictions": "linear"},  # the published CIFAR nets
+    tells={"linear": "torch_cifar"},
     **TORCH,
 )

@@ -39,11 +39,12 @@ class SafetensorsFile:
         path: as it was given.
         shapes: by name, sorted.
         dtypes: by name, sorted; bfloat16, which NumPy lacks, is read as float32; what can't be read has the file's.
+        words: the texts beside the tensors, by name.
     """
 
     def __init__(self, path: Path, header: dict[str, Any], start: int) -> None:
         self.path = path
-        header.pop("__metadata__", None)
+        self.words = header.pop("__metadata__", None) or {}
         self._tensors: dict[str, TensorSpec | None] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.dtypes: dict[str, str] = {}

@@ -43,13 +43,16 @@ def find_weights(
         _check_classes(row, str(weights), include_top, classes)
         return row
     networks = read_networks(open_named(weights, "weights", (None, "imagenet")))
-    return choose_network(networks, built=slim_name(plan(variant)) or name)
+    return choose_network(networks, built=slim_name(plan(variant)) or name, argument="weights")
 
 
-def styles_for(found: NetworkInFile | Checkpoint, version: int) -> tuple[str, ...]:
-    """Returns the styles in which a network of a version can take weights, the likeliest first; else those told."""
+def styles_for(found: NetworkInFile | Checkpoint, variant: Variant) -> tuple[str, ...]:
+    """Returns the styles in which a network can take weights, the one to take first; else those told."""
     told = (found.style,) if isinstance(found, Checkpoint) else found.styles
-    return tuple(style for style in told if (style, version) in LINEAGES) or told
+    styles = tuple(style for style in told if style in variant.styles)
+    own = variant.lineage.style
+    evident = not isinstance(found, Checkpoint) and told[:1] in [(style,) for style in found.family.tells.values()]
+    return ((own, *styles) if own in styles and not evident else styles) or told
 
 
 def _check_network(row: Checkpoint, variant: Variant) -> None:

@@ -9,13 +9,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.checkpoints.catalogue import Checkpoint
+from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.checkpoints.contents import NetworkInFile, choose_network, read_networks
 from keras_resnet.checkpoints.mismatch import NOT_FINITE, Difference, explain
 from keras_resnet.checkpoints.open import download, open_named, open_source
+from keras_resnet.checkpoints.statements import BESIDE, agrees
 from keras_resnet.models.inspection import Network, find_network, find_networks, models
+from keras_resnet.models.weights.assumptions import assumptions, contradicts_names, epsilon_of
 from keras_resnet.models.weights.compare import Wanted, compare, positions
 from keras_resnet.utils.errors import check_choice
+from keras_resnet.utils.progress import say
 
 __all__ = ["LoadReport", "load_weights"]
 
@@ -36,18 +39,27 @@ class LoadReport:
             model lacks.
         adapted: which of those loaded had other numbers in the file, and why: the stem's kernel, for images of more
             or fewer channels.
+        assumed: a sentence for each fact of the network that no tensor shows, and that neither the file, nor the
+            config.json beside it, nor the caller told.
     """
 
     loaded: tuple[str, ...]
     left: tuple[str, ...]
     unused: tuple[str, ...]
     adapted: tuple[str, ...]
+    assumed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         counts = (
             f"{len(self.loaded)} weights loaded, {len(self.left)} left as they were, {len(self.unused)} tensors unused"
         )
-        return "; ".join((counts, *(f"adapted: {each}" for each in self.adapted)))
+        adapted, assumed = (f"adapted: {each}" for each in self.adapted), (f"assumed: {each}" for each in self.assumed)
+        return "; ".join((counts, *adapted, *assumed))
+
+    def announce(self, source: object) -> None:
+        """Says on standard error, in one line, what was assumed of the network in a file, if anything was."""
+        if self.assumed:
+            say(f"note: {source} does not tell, and so it is assumed: {'; '.join(self.assumed)}")
 
 
 def load_weights(
@@ -69,9 +81,11 @@ def load_weights(
     TensorFlow is needed, and nothing in a file is executed. Tensors are told by their exact names: an optimizer's,
     counters, projection heads and a second network are unused; so are parts that the model doesn't have, because it
     was built without root or classifier or cut from a larger one. (A v1 network that ends in its last block may be
-    cut: the report tells.) What no tensor shows, a file of tensors can't tell: a norm's epsilon, or in a CIFAR net
-    whether there are shortcuts. Where the model's images have other than the file's 3 channels, the stem's kernel is
-    adapted: summed for 1, for N repeated and scaled by 3 / N (timm's way).
+    cut: the report tells.) What no tensor shows is read from the file's own words and the `config.json` beside it: what
+    they say of activation, strides, blur or epsilon must be true of the model, and a key there that is not known is
+    refused. What nobody tells is as the model has it, and a sentence in the report's `assumed`. Where the model's
+    images have other than the file's 3 channels, the stem's kernel is adapted: summed for 1, for N repeated and scaled
+    by 3 / N (timm's way).
 
     Args:
         model: a model that is, or contains, a network from a builder, `keras_resnet.slim` or a file, of the style that
@@ -94,19 +108,30 @@ def load_weights(
         OSError: if the file can't be read or downloaded. The model is as it was.
     """
     network = find_network(model, scope)
-    found = choose_network(read_networks(open_named(source)), scope, network.scope)
-    return load_network(model, network, found, allow_missing=allow_missing)
+    row = list_weights().get(source) if isinstance(source, str) else None
+    found = choose_network(read_networks(open_named(source), row), scope, network.scope)
+    report = load_network(model, network, found, allow_missing=allow_missing)
+    if contradicts_names(found, network):
+        report.announce(found.path)
+    return report
 
 
-def load_found(model: keras.Model, found: NetworkInFile | Checkpoint, argument: str = "weights") -> LoadReport:
-    """Fills a model that was just built with what `find_weights` found, or leaves every weight as it was."""
+def load_found(
+    model: keras.Model, found: NetworkInFile | Checkpoint, argument: str = "weights", *, asked: bool = False
+) -> LoadReport:
+    """Fills a model that was just built with what `find_weights` found, or leaves every weight as it was.
+
+    Says what was assumed, if anything was; `asked`: the caller said of which style the network is.
+    """
     if isinstance(found, Checkpoint):
         source = open_source(download(found, "pass weights=None for random initialisation"))
         found = choose_network(read_networks(source, found))
     network = next((network for network in find_networks(model, nested=False) if not network.prefix), None)
     if network is None:
         raise ValueError(f"`{argument}`: {model.name!r} has no residual units, and so there are no weights for it.")
-    return load_network(model, network, found, argument=argument, whole=True)
+    report = load_network(model, network, found, argument=argument, whole=True, asked=asked)
+    report.announce(found.path)
+    return report
 
 
 def load_network(
@@ -117,8 +142,12 @@ def load_network(
     argument: str = "source",
     allow_missing: Iterable[str] = (),
     whole: bool = False,
+    asked: bool = False,
 ) -> LoadReport:
-    """Loads a file's network into one of a model; `whole`: it was not cut from a larger one."""
+    """Loads a file's network into one of a model.
+
+    `whole`: it was not cut from a larger one; `asked`: the caller said of which style it is.
+    """
     weighted = tuple(name for name, layer in network.layers.items() if layer.weights)
     allowed: set[str] = set()
     for name in [allow_missing] if isinstance(allow_missing, str) else allow_missing or ():
@@ -126,6 +155,7 @@ def load_network(
         check_choice("allow_missing", plain, weighted)
         allowed.add(plain)
     _check_style(model, network, found, argument)
+    _check_statements(model, network, found, argument)
     modules = found.modules(network.with_tail) or positions(network)
     wanted, differences = compare(network, found, modules, allowed, whole)
 
@@ -158,6 +188,7 @@ def load_network(
             for each in wanted.values()
             if each.channels
         ),
+        assumptions(found, network, asked=asked),
     )
 
 
@@ -179,6 +210,21 @@ def _check_style(model: keras.Model, network: Network, found: NetworkInFile, arg
         raise ValueError(
             f"`{argument}`: {found.path!r} is a file of {found.family.origin}, of style {theirs}; {model.name!r} is "
             f"built in style {ours}, where strides or padding sit elsewhere: build it with style={told[0]!r}."
+        )
+
+
+def _check_statements(model: keras.Model, network: Network, found: NetworkInFile, argument: str) -> None:
+    """Raises a `ValueError` if what was read of a file's network contradicts the model's, or is not understood."""
+    for statement in found.statements:
+        if agrees(statement, network.plan, epsilon_of(network)):
+            continue
+        if statement.rule:
+            what = f"which {model.name!r} is not: build the network that it means"
+        else:
+            what = "a key that is not known here, and may change what the network computes"
+        away = "move that config.json away" if statement.where == BESIDE else "save its tensors alone"
+        raise ValueError(
+            f"`{argument}`: {found.path!r}: {statement}, {what}. If it changes no number of this one, {away}."
         )
 
 

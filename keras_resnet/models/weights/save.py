@@ -28,10 +28,11 @@ def save_weights(
         keras_resnet.save_weights(model, "mine.safetensors")
         torchvision.models.resnet50().load_state_dict(safetensors.torch.load_file("mine.safetensors"))
 
-    Norms get the counter `num_batches_tracked`, 0, which PyTorch uses only where their momentum is None.
+    Norms get the counter `num_batches_tracked`, 0, which PyTorch uses only where their momentum is None. The classifier
+    of a network of style "torch_cifar" is called as in the published CIFAR nets, `linear`: by that it is told.
 
     Args:
-        model: a model that is, or contains, a network of style "torch".
+        model: a model that is, or contains, a network of style "torch" or "torch_cifar".
         path: ends in `.safetensors` (which needs safetensors), or in `.pth`, `.pt` or `.bin` (which needs PyTorch).
         format: "torchvision" (v1) or "timm" (v1, whose names are torchvision's, or v2); None is whichever has the
             network.
@@ -47,7 +48,9 @@ def save_weights(
     formats = ("torchvision", "timm") if version == 1 else ("timm",)
     if format is not None:
         check_choice("format", format, formats, f" {model.name!r} is a v{version} network.")
-    if "torch" not in network.styles:
+    told = {style: module for module, style in TORCHVISION.tells.items()}
+    style = next((each for each in network.styles if each == "torch" or each in told), None)
+    if style is None:
         raise ValueError(
             f"`model`: {model.name!r} is built in style {' or '.join(map(repr, network.styles))}, and files of "
             "torchvision and timm mean networks of style 'torch', with other strides, biases or padding. Build it with "
@@ -56,7 +59,8 @@ def save_weights(
     if path.suffix not in PYTORCH:
         raise ValueError(f"`path` must end in one of {', '.join(PYTORCH)}; received {str(path)!r}.")
     family = TORCHVISION if version == 1 else TIMM_V2
-    modules = family.names(network.with_tail) if family.names else {}
+    modules = dict(family.names(network.with_tail)) if family.names else {}
+    modules["predictions"] = told.get(style, modules["predictions"])
     tensors: dict[str, Any] = {}
     for ours, module in modules.items():
         for variable in network.layers[ours].weights if ours in network.layers else ():

@@ -6,6 +6,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -99,7 +100,7 @@ def test_a_stride_in_the_1x1_would_be_another_network(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="deviates"):
         assert_close(run(keras_resnet.ResNet50(weights=path, **shape), image(64, 64)), expected, 1e-2)
     (tmp_path / "config.json").write_text('{"downsample_in_first_stage": true}')
-    with pytest.raises(ValueError, match=r"config.json beside it says downsample_in_first_stage: no builder"):
+    with pytest.raises(ValueError, match=r"config.json beside it says downsample_in_first_stage: True, which"):
         keras_resnet.ResNet50(weights=path, **shape)
 
 
@@ -242,7 +243,9 @@ def test_a_v1_file_of_the_same_arrays_is_no_v2_file(tmp_path: Path) -> None:
     model.save(tmp_path / "a.keras")
     save_topological(model, tmp_path / "a.h5")
     for name in ("a.weights.h5", "a.keras", "a.h5"):
-        with pytest.raises(ValueError, match="This looks like a v1 file, and the model is a v2 network.*ResNet20 in"):
+        with pytest.raises(
+            ValueError, match="This looks like a v1 file, and the model is a v2 network.*ResNet20.classes=10. in"
+        ):
             keras_resnet.ResNet20V2(weights=tmp_path / name)
 
 
@@ -551,17 +554,36 @@ def test_backbones_are_found_under_their_prefixes(tmp_path: Path) -> None:
     assert len(slow.loaded) == len(model.weights)
     kernel = keras.ops.convert_to_numpy(model.get_layer("conv1_conv").kernel)
     np.testing.assert_array_equal(kernel, (body["conv1.weight"] * 9).transpose(2, 3, 1, 0))
-    with pytest.raises(ValueError, match="It has no classifier: pass include_top=False"):
-        keras_resnet.ResNet50(weights=tmp_path / "moco.pth.tar", classes=128)  # its `fc` projects
-    linear = {f"module.{name}": value for name, value in tensors.items()}
-    path = write(tmp_path / "linear.pth", linear)
-    whole = keras_resnet.ResNet50(weights=path, classifier_activation=None, input_shape=(65, 65, 3))
-    assert_close(run(whole, image(65, 65)), golden("torchvision__resnet50")["logits_65x65"], 1e-5)
+    projects = r"encoder_q.fc.weight' \(128, 2048\) is taken for a projection.*pass include_top=False"
+    with pytest.raises(ValueError, match=projects):
+        keras_resnet.ResNet50(weights=tmp_path / "moco.pth.tar", classes=128)
+    beside = {("" if name.startswith("fc.") else "encoder_q.") + name: value for name, value in tensors.items()}
+    with pytest.raises(ValueError, match=r"'fc.weight' .* may be one's, or a projection's. Pass include_top=False"):
+        keras_resnet.ResNet50(weights=write(tmp_path / "beside.pth", beside))  # no name makes it one
+    for scope in ("module.", "encoder."):
+        path = write(tmp_path / "whole.pth", {f"{scope}{name}": value for name, value in tensors.items()})
+        whole = keras_resnet.ResNet50(weights=path, classifier_activation=None, input_shape=(65, 65, 3))
+        assert_close(run(whole, image(65, 65)), golden("torchvision__resnet50")["logits_65x65"], 1e-5)
+
+
+@once
+def test_a_builder_says_how_one_of_several_networks_is_taken(tmp_path: Path) -> None:
+    row = thin(variants.RESNET18, units=(1, 1), widths=(8, 8))
+    model = keras_resnet.ResNet(row, style="torch", classes=5)
+    keras_resnet.save_weights(model, tmp_path / "one.safetensors")
+    one = open_source(tmp_path / "one.safetensors")
+    both = {f"{scope}.{name}": one.read(name) for scope in ("model", "model_ema") for name in one.shapes}
+    path = write(tmp_path / "two.pth", both)
+    with pytest.raises(ValueError, match="`weights`: .* holds several networks") as caught:
+        keras_resnet.ResNet(row, classes=5, weights=path)
+    advice = re.search(r"weights=None, and take one with (keras_resnet\.load_weights\(.*\))\.$", str(caught.value))
+    assert advice is not None
+    assert eval(advice[1], {"keras_resnet": keras_resnet, "model": model}).left == ()
 
 
 FOREIGN = {
-    "timm__resnet18d": "It has a stem of three convolutions, as networks with -C, .* It fits none of the builders",
-    "timm__resnet50d": "It has a stem of three convolutions, as networks with -C, .* It fits none of the builders",
+    "timm__resnet18d": "It has a stem of 3 convolutions, as networks with -C, .* It fits none of the builders",
+    "timm__resnet50d": "It has a stem of 3 convolutions, as networks with -C, .* It fits none of the builders",
     "timm__seresnet50": r"It has channel attention \(SE, ECA\). It fits none of the builders",
     "timm__resnext50_32x4d": "It fits none of the builders. Are widths .*, groups",
     "torchvision__resnet101": r"\(3, 4, 23, 3\) units, as ResNet101 have; .* It fits keras_resnet.ResNet101 in style",
@@ -584,12 +606,16 @@ def test_a_file_of_another_network_is_told_which_builder_it_fits(net: str, messa
 def test_a_style_that_a_file_is_not_of_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "net.safetensors", state_dict("torchvision__resnet18"))
     for style in ("keras", "slim"):
-        with pytest.raises(ValueError, match=f"`style` must be one of None, 'torch'; received '{style}'"):
+        with pytest.raises(ValueError, match=f"`style` must be one of None, 'torch', 'torch_1x1'; received '{style}'"):
             keras_resnet.ResNet18(weights=path, style=style)
-        with pytest.raises(ValueError, match=f"is a file of torchvision, of style 'torch'; .* in style '{style}'"):
+        with pytest.raises(
+            ValueError, match=f"is a file of torchvision, of style 'torch' or .*; .* in style '{style}'"
+        ):
             keras_resnet.load_weights(keras_resnet.ResNet18(weights=None, style=style), path)
     (tmp_path / "config.json").write_text('{"architecture": "resnetblur18"}')
-    with pytest.raises(ValueError, match="config.json beside it says 'resnetblur18', which blurs: no builder"):
+    with pytest.raises(
+        ValueError, match="config.json beside it says architecture: 'resnetblur18', which 'resnet18' is not"
+    ):
         keras_resnet.ResNet18(weights=path)
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from keras_resnet.checkpoints.formats.tensors import Array, TensorSpec
+from keras_resnet.checkpoints.formats.tensors import Array
 from keras_resnet.checkpoints.formats.torch.pickles import Pickle, Source, find_tensors
 from keras_resnet.checkpoints.formats.zips import Member, Record, find_records, read_directory
 from keras_resnet.utils.errors import damage_as_value_error
@@ -30,9 +30,11 @@ class TorchFile:
         path: as it was given.
         shapes: by name, sorted; a name is the keys and positions that lead to a tensor, joined by dots.
         dtypes: by name, sorted; bfloat16, which NumPy lacks, is read as float32.
+        words: texts, numbers and lists of them that lie beside the tensors, by name.
     """
 
-    def __init__(self, path: Path, tensors: dict[str, TensorSpec], records: Records) -> None:
+    def __init__(self, path: Path, value: object, records: Records) -> None:
+        tensors, self.words = find_tensors(value)
         self.path = path
         self._tensors = dict(sorted(tensors.items()))
         self._records = records
@@ -63,7 +65,7 @@ class TorchFile:
                 )
             else:
                 raise ValueError("it does not begin as one does")
-            return cls(Path(os.fsdecode(path)), find_tensors(value), records)
+            return cls(Path(os.fsdecode(path)), value, records)
 
     def read(self, name: str) -> Array:
         """Reads a tensor and, the first time, checks what it is stored in; returns a new array.

@@ -207,9 +207,13 @@ class Pickle:
         return rebuild(function, arguments)
 
 
-def find_tensors(value: object) -> dict[str, TensorSpec]:
-    """Finds every tensor in nested containers; its name is the keys and positions on the way there, joined by dots."""
+def find_tensors(value: object) -> tuple[dict[str, TensorSpec], dict[str, object]]:
+    """Finds every tensor in nested containers, and what else lies there under a key: numbers, texts, lists of them.
+
+    A name is the keys and positions on the way there, joined by dots.
+    """
     tensors: dict[str, TensorSpec] = {}
+    words: dict[str, object] = {}
     nodes, left = [("", value)], _NAMES
     while nodes:
         name, node = nodes.pop()
@@ -217,13 +221,15 @@ def find_tensors(value: object) -> dict[str, TensorSpec]:
             if name in tensors:
                 raise ValueError(f"it holds two tensors of the name {name!r:.99}")
             tensors[name] = node
+        elif not isinstance(node, dict):
+            words[name] = node
         for key, item in _items(node):
             inner = f"{name}.{key}" if name else f"{key}"
             left -= 64 + len(inner)
             if left < 0:  # containers may share what they hold, or hold themselves
                 raise ValueError("its containers hold more, or deeper, than those of any weights")
             nodes.append((inner, item))
-    return tensors
+    return tensors, words
 
 
 def _items(node: object) -> Iterable[tuple[object, object]]:

@@ -17,7 +17,7 @@ from keras_resnet.utils.errors import choice_error, enumerate_some
 
 _MOST = 100  # networks in a file
 _COPY = re.compile(r"(encoder_k|momentum_encoder)\.$")  # MoCo's slow copy of the network that learns
-_NOTHING = Plan(1, None, pool=False, stages=())
+NO_UNITS = Plan(1, None, pool=False, stages=())  # nothing but a classifier
 _ENCODER = re.compile(r"encoder_[qk]\.$")  # MoCo's networks, whose classifier's place is a projection's
 
 
@@ -34,7 +34,7 @@ class NetworkInFile:
         tensors: the shapes of its own tensors, by name below its scope.
         checkpoint: the catalogue's row of the file, if it is a published one.
         statements: what the file, or the config.json beside it, states of the network besides its tensors.
-        scaling: means and deviations of pixels in [0, 1], RGB, that the config.json beside the file states.
+        scaling: what the config.json beside the file states as means and deviations of pixels in [0, 1], RGB.
     """
 
     source: Source
@@ -51,6 +51,11 @@ class NetworkInFile:
     def label(self) -> str:
         """The scope as people write it, without the separator at its end."""
         return self.scope.rstrip("./").removesuffix("__")
+
+    @property
+    def evident(self) -> str | None:
+        """The style that the names of its modules make the likeliest, if they do."""
+        return next((style for style in self.styles[:1] if style in self.family.tells.values()), None)
 
     @property
     def projects(self) -> bool:
@@ -179,7 +184,7 @@ def _own_tensors(source: Source, family: Family, scope: str, scopes: Sequence[st
     }
     if not family.names:
         return found
-    top, others = family.names(_NOTHING)["predictions"], set(family.others.values())
+    top, others = family.names(NO_UNITS)["predictions"], set(family.others.values())
     spare = others if family.tensor(top, "kernel") in found else set()  # one is the classifier, and no other
     spare = {top, *others} if _ENCODER.search(scope) else spare
     return {name: shape for name, shape in found.items() if name.rpartition(family.separator)[0] not in spare}

@@ -8,7 +8,7 @@ from itertools import groupby
 from keras_resnet.architecture.planner import plan as plan_of
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import NETWORKS, builder_call, builder_name
-from keras_resnet.checkpoints.contents import NetworkInFile
+from keras_resnet.checkpoints.contents import NO_UNITS, NetworkInFile
 from keras_resnet.checkpoints.families.family import Family, Shape
 from keras_resnet.checkpoints.families.fit import NORM
 from keras_resnet.checkpoints.statements import agrees
@@ -16,7 +16,6 @@ from keras_resnet.utils.errors import enumerate_some
 
 NOT_FINITE = "not finite"
 _SHOWN = 20  # lines of a list
-_NOTHING = Plan(1, None, pool=False, stages=())  # but a classifier
 _STEM = re.compile(r"(conv1|stem)\.(conv)?\d\.weight")  # a convolution of several, in files of PyTorch
 # What no builder makes, by the names of tensors in files of PyTorch, and how many axes these have at least.
 _FOREIGN = {
@@ -146,7 +145,7 @@ def _of_norms(found: NetworkInFile) -> str | None:
     family, held = found.family, found.tensors
     if family.names is None:
         return None
-    top = f"{found.modules(_NOTHING)['predictions']}{family.separator}"
+    top = f"{found.modules(NO_UNITS)['predictions']}{family.separator}"
 
     def vectors(shapes: Mapping[str, Shape]) -> set[str]:
         """How the names end of what has one axis and is no bias of a convolution or classifier."""

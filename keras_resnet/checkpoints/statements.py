@@ -16,11 +16,10 @@ from keras_resnet.architecture.rows import find_row
 
 BESIDE = "the config.json beside it"
 _DEEPEST = 8  # of objects in an object
-_LARGEST = 1 << 10  # of a pixel's mean or deviation
 _SHOWN = 99  # characters of a value in a message
 
 
-Scaling = tuple[tuple[float, ...], tuple[float, ...]]  # means and deviations
+Scaling = tuple[Any, Any]  # means and deviations
 
 
 @dataclass(frozen=True)
@@ -72,21 +71,19 @@ def states(statements: Iterable[Statement], *rules: str) -> bool:
     return any(each.rule in rules for each in statements)
 
 
-def of_config(config: Mapping[str, Any], where: str = BESIDE) -> tuple[Statement, ...]:
+def of_config(config: Mapping[str, Any]) -> tuple[Statement, ...]:
     """Returns the statements of a `config.json`: all keys but those that are known to change no number."""
     kind = config.get("model_type")
     own = kind is None or str(kind).lower() in _LIBRARIES
-    return tuple(_settings(config, where, strict=own))
+    return tuple(_settings(config, strict=own))
 
 
 def scaling_of(config: Mapping[str, Any]) -> Scaling | None:
-    """Returns the means and deviations of pixels in [0, 1] that a `config.json` states, as timm writes them."""
-    images = config.get("pretrained_cfg", config)
-    match images:
-        case {"mean": [_, _, _] as mean, "std": [_, _, _] as deviation}:
-            if all(isinstance(each, int | float) and abs(each) < _LARGEST for each in (*mean, *deviation)):
-                return tuple(map(float, mean)), tuple(map(float, deviation))
-    return None
+    """Returns what a `config.json` states as means and deviations of pixels, as timm writes them, whatever it is."""
+    images = config.get("pretrained_cfg")
+    images = images if isinstance(images, Mapping) else config
+    scaling = images.get("mean"), images.get("std")
+    return None if scaling == (None, None) else scaling
 
 
 def of_words(words: Mapping[str, Any]) -> tuple[Statement, ...]:
@@ -113,16 +110,16 @@ def of_words(words: Mapping[str, Any]) -> tuple[Statement, ...]:
     return tuple(found)
 
 
-def _settings(config: Mapping[str, Any], where: str, path: str = "", *, strict: bool) -> Iterator[Statement]:
+def _settings(config: Mapping[str, Any], path: str = "", *, strict: bool) -> Iterator[Statement]:
     """Yields the settings of an object and of those in it that hold settings of the network."""
     for key, value in config.items():
         name, plain = f"{path}{key}", str(key).lower()
         if plain in _NESTS and isinstance(value, Mapping) and path.count(".") < _DEEPEST:
-            yield from _settings(value, where, f"{name}.", strict=True)
+            yield from _settings(value, f"{name}.", strict=True)
         elif plain in _NESTS and value in (None, {}, []):
             continue
         elif plain not in _IGNORED if strict else plain in _OF_OURS:
-            yield Statement(name, value, where)
+            yield Statement(name, value, BESIDE)
 
 
 def _plain(value: Any) -> str:
@@ -189,6 +186,7 @@ _RULES: dict[str, Callable[[Any, Plan, float], bool]] = {
     "block": lambda value, plan, epsilon: value is None or _is_blocks(value, plan),
     "pre-activation": lambda value, plan, epsilon: bool(value) is (plan.version == 2),
     "off": lambda value, plan, epsilon: _is_off(value),
+    "blur": lambda value, plan, epsilon: _is_off(value),
     "dilation": lambda value, plan, epsilon: (
         _is_off(value) or str(value) in ("1", "[False, False, False]", "[1, 1, 1, 1]")
     ),
@@ -208,9 +206,9 @@ _KEYS = {
     "epsilon": "eps epsilon norm_eps norm_epsilon bn_eps bn_epsilon batch_norm_eps batch_norm_epsilon",
     "block": "layer_type block block_type",
     "pre-activation": "use_pre_activation preact pre_activation",
-    "off": "downsample_in_first_stage aa_layer antialias anti_alias antialiased blur blur_pool avg_down stem_type "
-    "deep_stem attn_layer attn block_args attention se use_se cbam replace_stem_pool conv_layer ibn "
-    "replace_stride_with_dilation weight_standardization auto_map quantization_config",
+    "blur": "aa_layer antialias anti_alias antialiased blur blur_pool",
+    "off": "downsample_in_first_stage avg_down stem_type deep_stem attn_layer attn block_args attention se use_se cbam "
+    "replace_stem_pool conv_layer ibn replace_stride_with_dilation weight_standardization auto_map quantization_config",
     "dilation": "dilation dilations dilated",
     "strides": "stackwise_num_strides strides",
     "output_stride": "output_stride",

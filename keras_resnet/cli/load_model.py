@@ -127,10 +127,8 @@ def _load_weights(source: str, image_size: int | None, found: Recognized) -> Cla
     rows = [row for row in known if row.style == style]
     rows = rows or [row for row in known if row.variant.lineage.preprocessing == scaling]
     same = [row for row in rows if row.url.endswith(f"/{Path(source).name}")]
-    side, scaled = (
-        image_size or variant.image_side,
-        f"scaled as {'the config.json beside it says' if told else f'in style {style!r}'}",
-    )
+    side = image_size or variant.image_side
+    scaled = f"scaled as {'the config.json beside it says' if told else f'in style {style!r}'}"
     if variant.image_side == 32 or not rows:
         say(f"note: {source} says nothing of {what}: they are stretched to {side}x{side} and {scaled}")
         return Classifier(model, (side, side))

@@ -65,7 +65,11 @@ def find_networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
                 and isinstance(layer, keras.layers.Conv2D)
                 and layer.built
             }
-            pads = {name: layer.padding[1] for name, layer in layers.items() if UNIT_PAD.fullmatch(name)}
+            pads = {
+                name: layer.padding[1]
+                for name, layer in layers.items()
+                if UNIT_PAD.fullmatch(name) and isinstance(layer, keras.layers.ZeroPadding2D)
+            }
             if read := read_plan(layers, convs, pads):
                 name = around.name if around is not model else slim_name(read) or model.name
                 found.append(Network(prefix.replace("__", "/") or name, prefix, read, layers))

@@ -1,7 +1,7 @@
 """Preprocessing of images (caffe, tf, torch, means), as a function and as layers."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -23,20 +23,24 @@ _SCALES = {
 }
 
 
-def mode_of(scaling: tuple[Sequence[float], Sequence[float]]) -> str:
-    """Returns the mode that scales by means and deviations of pixels in [0, 1], RGB.
+def mode_of(scaling: tuple[Any, Any]) -> str:
+    """Returns the mode that scales by what is stated as means and deviations of pixels in [0, 1], RGB.
 
     Raises:
         ValueError: if there is none.
     """
     half = (127.5,) * 3
+    try:
+        stated = 255 * np.array(scaling, "float64")
+    except (TypeError, ValueError, OverflowError):  # no numbers, or not as many of each
+        stated = np.zeros(0)
     for mode, scale in (_SCALES | {"tf": (half, half)}).items():
-        if mode != "caffe" and np.allclose(np.multiply(scaling, 255), scale, rtol=1e-3):  # which is of BGR
+        if mode != "caffe" and stated.shape == (2, 3) and np.allclose(stated, scale, rtol=1e-3):  # which is of BGR
             return mode
-    mean, deviation = scaling
+    mean, deviation = (f"{each!s:.99}" for each in scaling)
     raise ValueError(
-        f"`include_preprocessing=True`: the config.json beside the weights says that pixels are scaled by the means "
-        f"{list(mean)} and the deviations {list(deviation)}, and no layers here do that. Scale them before the model."
+        "`include_preprocessing=True`: the config.json beside the weights says that pixels are scaled by the means "
+        f"{mean} and the deviations {deviation}, and no layers here do that. Scale them before the model."
     )
 
 

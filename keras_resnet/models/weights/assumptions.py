@@ -35,10 +35,8 @@ def assumptions(found: NetworkInFile, network: Network, *, asked: bool) -> tuple
 
 def contradicts_names(found: NetworkInFile, network: Network) -> bool:
     """Whether a file has names of another style than a network, in which it would give other numbers."""
-    likely = found.styles[:1]
-    told = [(style,) for style in found.family.tells.values()]
     padded = any(unit.shortcut in PADS.values() for unit in network.plan.units)
-    return likely in told and padded and not set(likely) & set(network.styles)
+    return found.evident is not None and padded and found.evident not in network.styles
 
 
 def epsilon_of(network: Network) -> float:
@@ -87,7 +85,7 @@ def _of_layers(found: NetworkInFile, network: Network, asked: bool) -> Iterator[
         return
     if not states(found.statements, "activation"):
         yield "its activation is ReLU"
-    if not states(found.statements, "off"):
+    if not states(found.statements, "blur"):
         yield "nothing in it blurs, as in anti-aliased nets"
     if not (asked or states(found.statements, "epsilon")):
         yield f"the epsilon of its norms is {epsilon_of(network):g}"

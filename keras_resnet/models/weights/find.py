@@ -51,7 +51,7 @@ def styles_for(found: NetworkInFile | Checkpoint, variant: Variant) -> tuple[str
     told = (found.style,) if isinstance(found, Checkpoint) else found.styles
     styles = tuple(style for style in told if style in variant.styles)
     own = variant.lineage.style
-    evident = not isinstance(found, Checkpoint) and told[:1] in [(style,) for style in found.family.tells.values()]
+    evident = isinstance(found, NetworkInFile) and found.evident
     return ((own, *styles) if own in styles and not evident else styles) or told
 
 

@@ -211,6 +211,9 @@ def test_what_is_told_is_not_assumed(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert keras_resnet.load_weights(into, saved(tmp_path / "resnet50-11ad3fa6.pth", NECK)).assumed == ()
     told = saved(tmp_path / "mine.pth", NECK, arch="resnet50_flowers102")
     assert [each for each in keras_resnet.load_weights(into, told).assumed if "'flowers102'" in each] != []
+    other = {"downsample_in_first_stage": False, "hidden_act": "relu"}  # which say nothing of a blur
+    (tmp_path / "config.json").write_text(json.dumps(other))
+    assert [each for each in keras_resnet.load_weights(into, tmp_path / "net.pth").assumed if "blurs" in each] != []
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet50", "num_classes": 5}))
     assert keras_resnet.load_weights(into, tmp_path / "net.pth").assumed == ()
     capsys.readouterr()
@@ -347,6 +350,16 @@ def test_pixels_are_scaled_as_the_config_beside_the_file_says(tmp_path: Path) ->
     assert_close(image(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]), expected, 1e-6)
     with pytest.raises(ValueError, match=r"means \[0.1, 0.5, 0.5\].*Scale them before the model"):
         image(pretrained_cfg={"mean": [0.1, 0.5, 0.5], "std": half})
+
+
+@once
+@pytest.mark.parametrize("wrong", ["imagenet", 3, [0.5], ["a", 1, None], [10**400] * 3, [float("nan")] * 3, None, {}])
+def test_means_that_are_not_understood_are_refused_where_pixels_are_scaled(wrong: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path / "model.safetensors", TINY)
+    (tmp_path / "config.json").write_text(json.dumps({"mean": wrong, "std": [0.5] * 3}))
+    keras_resnet.ResNet(TINY, weights=path, **SMALL)
+    with pytest.raises(ValueError, match="deviations .* Scale them before the model"):
+        keras_resnet.ResNet(TINY, weights=path, include_preprocessing=True, **SMALL)
 
 
 @once

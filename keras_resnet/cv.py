@@ -1,4 +1,4 @@
-"""A network as keras_cv's tasks want it. Importing this module lets a saved task load."""
+"""A network as a backbone of KerasCV's tasks. Import this module before you load a saved task."""
 
 from keras_resnet.models.backbones.keras_cv import Backbone
 

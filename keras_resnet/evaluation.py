@@ -1,4 +1,4 @@
-"""What a classifier does with pictures of known classes: accuracy, confusion, precision, recall."""
+"""Evaluation of a classifier on labelled images: accuracy, confusion matrix, precision, recall."""
 
 from keras_resnet.training.evaluation import Evaluation, evaluate
 

@@ -1,4 +1,4 @@
-"""Models as files of other runtimes: ONNX, SavedModel, OpenVINO, LiteRT."""
+"""Export of models to other runtimes: ONNX, SavedModel, OpenVINO, LiteRT."""
 
 from keras_resnet.export.runtimes import FORMATS, Exported, check_export, export
 

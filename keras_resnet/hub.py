@@ -1,4 +1,4 @@
-"""A network as keras_hub's tasks want it. Importing this module lets a saved task load."""
+"""A network as a backbone of KerasHub's tasks. Import this module before you load a saved task."""
 
 from keras_resnet.models.backbones.keras_hub import Backbone
 

@@ -1,4 +1,4 @@
-"""Class names: ImageNet's, and those that a trained model carries with it."""
+"""Class names: those of ImageNet, and those stored in a trained model."""
 
 from keras_resnet.models.labels import class_names, decode_predictions, imagenet_classes, with_class_names
 

@@ -1,4 +1,4 @@
-"""A callback that notes epochs and goes on after a kill."""
+"""A callback that saves the state of a training, so that an interrupted run can be resumed."""
 
 from keras_resnet.training.resume import Resume
 

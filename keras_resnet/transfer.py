@@ -1,4 +1,4 @@
-"""Networks with a classifier for other classes: a new top, frozen layers, stages."""
+"""Transfer learning: a new classifier on a pretrained backbone, frozen layers, fine-tuning by stages."""
 
 from keras_resnet.training.transfer import classifier, freeze, quicken_norms, stages
 

@@ -1,4 +1,4 @@
-"""The published networks as rows of data, and all that a row of one's own is made of.
+"""The published networks as `Variant`s, and the classes to define your own variant with.
 
 >>> from keras_resnet.variants import RESNET50, plan
 >>> plan(RESNET50).parameters()

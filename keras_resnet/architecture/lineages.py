@@ -1,4 +1,4 @@
-"""Lineages: where the same network differs between the libraries that published weights for it."""
+"""Styles of networks: how the same ResNet differs between the libraries that published weights for it."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,7 +10,7 @@ __all__ = ["KERAS_V1", "KERAS_V2", "LINEAGES", "SLIM_V1", "SLIM_V2", "TORCH_V1",
 
 @dataclass(frozen=True)
 class Lineage:
-    """One library's habits: what its networks of this version share, whatever their depth."""
+    """A style: the layout that one library's networks of a version share, such as where strides and biases are."""
 
     style: str
     version: Literal[1, 2]

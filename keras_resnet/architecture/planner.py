@@ -1,4 +1,4 @@
-"""`plan()` lays out every convolution of a row: where strides, projections, biases and padding sit."""
+"""`plan()` lays out every convolution of a variant: where strides, projections, biases and padding are."""
 
 from typing import Literal
 
@@ -11,17 +11,22 @@ __all__ = ["plan"]
 
 
 def plan(variant: Variant, output_stride: int | None = None, channels: int = 3) -> Plan:
-    """Lays out every convolution of a variant.
+    """Lists every convolution of a network with its stride, dilation and padding; counts parameters and multiply-adds.
+
+    Example:
+
+        >>> plan(RESNET50).parameters()
+        25636712
 
     Args:
         variant: the network.
-        output_stride: by how much the last map is smaller than the image. Once it is reached, convolutions dilate
-            instead of striding. None: as much as the network strides, 32 for ImageNet's.
-        channels: of the images or, for a rootless net, the feature maps that go in.
+        output_stride: the ratio of the image's size to that of the last feature map. Once it is reached, convolutions
+            are dilated instead of strided. None: the network's own, 32 for ImageNet networks.
+        channels: the number of channels of the images, or, for a network without stem, of the input feature maps.
 
     Raises:
-        ValueError: if the network cannot end at this `output_stride`, if `channels` is no positive int, or more than a
-            rootless net with shortcut "A" can take.
+        ValueError: if the network cannot have this `output_stride`, if `channels` is not a positive int, or if a
+            network without stem has shortcut "A" and fewer channels than `channels`.
     """
     check_positive("channels", channels)
     root, stages = None, []

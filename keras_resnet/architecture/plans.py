@@ -106,7 +106,9 @@ def dilations(strides: Iterable[int], stride: int, target: int | None) -> list[i
             rates.append(dilation)
             dilation *= each
     if target not in (None, stride):
-        raise ValueError(f"`output_stride`: the target output_stride {target} cannot be reached, {stride} can.")
+        raise ValueError(
+            f"`output_stride` must be one that the network can reach; received {target}. It can reach {stride}."
+        )
     return rates
 
 

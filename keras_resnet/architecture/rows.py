@@ -1,4 +1,4 @@
-"""The published networks: `NETWORKS`, each a row of data, and the names by which libraries call them."""
+"""The published networks as `Variant`s, in `NETWORKS`, and their names in other libraries."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -185,16 +185,16 @@ def find_row(name: str, argument: str = "network", note: str = "") -> Variant:
         row = NETWORKS[own]
         if not isinstance(row, Variant) or row.name != own:
             raise ValueError(
-                f"`keras_resnet.NETWORKS[{own!r}]` must be a Variant of this name; it is {row!r:.99}. Pass "
-                f"name={own!r} to dataclasses.replace."
+                f"`keras_resnet.NETWORKS[{own!r}]` must be a Variant with this name; it is {row!r:.99}. Set the name "
+                f"with dataclasses.replace(..., name={own!r})."
             )
         return row
     near = get_close_matches(f"{name!s:.99}".lower(), spelled, 9)
     meant = list(dict.fromkeys(builder_name(spelled[each]) for each in near))[:3]
     hint = f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
     raise ValueError(
-        f"`{argument}` must be the name of a network, its function's or timm's, such as 'resnet50', 'ResNet50' or "
-        f"'resnetv2_50' (keras_resnet.NETWORKS has all); received {name!r:.99}.{hint}{note}"
+        f"`{argument}` must be the name of a network here or in timm, such as 'resnet50', 'ResNet50' or 'resnetv2_50' "
+        f"(keras_resnet.NETWORKS lists all); received {name!r:.99}.{hint}{note}"
     )
 
 

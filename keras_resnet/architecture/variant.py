@@ -1,4 +1,4 @@
-"""A network as a row of data: `Variant` and its `Stem`, every field validated."""
+"""A network as data: `Variant` and its `Stem`, every field validated."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,31 +30,34 @@ class Stem:
 
 @dataclass(frozen=True)
 class Variant:
-    """A network as a row: what tells it from the others. Every field changes the list of weights.
+    """The architecture of one network as data. Every field changes the list of weights.
 
-    A row of one's own is a published one with fields replaced:
+    To define your own variant, replace fields of a published one:
 
         >>> import dataclasses
         >>> thin = dataclasses.replace(RESNET34, name="thin34", widths=(16, 32, 64, 128), shortcut="A")
 
     Attributes:
-        name: the name of the model, unless the caller gives another.
-        version: 1, norm and activation after each convolution (arXiv:1512.03385), or 2, before it (arXiv:1603.05027).
-        block: "basic", two 3x3 convolutions, or "bottleneck", 1x1, 3x3, 1x1 with four times the channels at the end.
-        units: the number of residual units in each stage.
-        widths: the channels of each stage's 3x3 convolutions.
-        stem: what stands before the units; None for a rootless net.
-        lineage: whose published weights the layout follows. A builder's `style` replaces it.
-        shortcut: what a unit adds where channels change (arXiv:1512.03385 section 3.3): "A", the input with zero
-            channels behind, or half of them in front, as `Lineage.pad_channels` says; "B", a projection; "C", a
-            projection in every unit; None adds nothing anywhere: the plain net of the degradation experiment.
-        groups: groups of a bottleneck's 3x3 (ResNeXt).
-        base_width: channels of a bottleneck's 3x3 per group, where `widths` says 64 (ResNeXt, wide ResNet).
-        first_activation: "split": in v2 the net's very first unit takes its activation before the branches part
-            (arXiv:1603.05027, appendix); "unit": as in every other unit, an identity reads the raw input.
+        name: the default name of the model.
+        version: 1: batch norm and activation after each convolution (arXiv:1512.03385); 2: before it
+            (arXiv:1603.05027).
+        block: the kind of residual block: "basic", two 3x3 convolutions, or "bottleneck", 1x1, 3x3 and 1x1, with four
+            times the channels at the end.
+        units: the number of residual blocks in each stage.
+        widths: the number of channels of the 3x3 convolutions in each stage.
+        stem: the layers before the residual blocks; None for a network without stem.
+        lineage: the library whose layout the network follows, such as KERAS_V1. A builder's `style` replaces it.
+        shortcut: the shortcut of blocks that change the number of channels (arXiv:1512.03385 section 3.3). "A": the
+            input with added zero channels, placed as `Lineage.pad_channels` says. "B": a projection. "C": a projection
+            in every block. None: no block has a shortcut, as in the plain nets of the degradation experiment.
+        groups: the number of groups of a bottleneck's 3x3 convolution (ResNeXt).
+        base_width: the channels per group of a bottleneck's 3x3 convolution where `widths` is 64 (ResNeXt, wide
+            ResNet).
+        first_activation: the activation of the first block of a v2 network. "split": it comes before the shortcut
+            branches off (arXiv:1603.05027, appendix). "unit": the shortcut reads the raw input, as in all other blocks.
 
     Raises:
-        ValueError: if a field is none of these, or the fields contradict each other.
+        ValueError: if a field is not one of these, or the fields contradict each other.
     """
 
     name: str
@@ -82,15 +85,15 @@ class Variant:
             object.__setattr__(self, field, tuple(values))
         if len(self.units) != len(self.widths):
             raise ValueError(
-                f"`Variant.units` and `Variant.widths` must name the same stages; received units={self.units} "
-                f"({len(self.units)} stages) and widths={self.widths} ({len(self.widths)})."
+                f"`Variant.units` and `Variant.widths` must have the same number of stages; received "
+                f"units={self.units} ({len(self.units)} stages) and widths={self.widths} ({len(self.widths)})."
             )
         if not (self.stem is None or isinstance(self.stem, Stem)):
-            raise ValueError(f"`Variant.stem` must be a Stem, or None for a rootless net; received {self.stem!r}.")
+            raise ValueError(f"`Variant.stem` must be a Stem, or None for no stem; received {self.stem!r}.")
         if not isinstance(self.lineage, Lineage):
             raise ValueError(
                 f"`Variant.lineage` must be a Lineage, such as KERAS_V1; received {self.lineage!r}. "
-                "To choose it by name, pass `style=` to the builder."
+                "To choose it by name, pass `style=...` to the builder."
             )
         if self.lineage.version != self.version:
             raise ValueError(
@@ -101,14 +104,14 @@ class Variant:
             check_positive(f"Variant.{field}", getattr(self, field))
         if self.block == "basic" and (self.groups, self.base_width) != (1, 64):
             raise ValueError(
-                "`Variant.groups` and `Variant.base_width` shape the 3x3 of a bottleneck; with block='basic' they must "
-                f"be 1 and 64; received {self.groups} and {self.base_width}."
+                "`Variant.groups` and `Variant.base_width` must be 1 and 64 with block='basic', since they are about "
+                f"bottlenecks; received {self.groups} and {self.base_width}."
             )
         for width in self.widths:
             if self.inner(width) < 1:
                 raise ValueError(
-                    f"`Variant.base_width` leaves no channel: {self.base_width} of 64 at width {width}; "
-                    "make base_width or widths larger."
+                    f"`Variant.base_width` must leave at least one channel; received {self.base_width}, of 64, at "
+                    f"width {width}. Make base_width or widths larger."
                 )
         if self.first_activation == "split" and self.version == 1:
             raise ValueError("`Variant.first_activation` must be 'unit' in version 1; received 'split'.")
@@ -116,7 +119,7 @@ class Variant:
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """Those that it can be built in: of its version, and none about shortcuts that it lacks."""
+        """The styles that it can be built in: those of its version that fit its shortcuts."""
         return tuple(
             style
             for (style, version), lineage in LINEAGES.items()
@@ -129,11 +132,11 @@ class Variant:
         return 224 if self.stem and self.stem.pool else 32
 
     def out(self, width: int) -> int:
-        """Channels that a unit of this width puts out."""
+        """The number of output channels of a block of this width."""
         return 4 * width if self.block == "bottleneck" else width
 
     def inner(self, width: int) -> int:
-        """Filters of a unit's first convolutions at this width."""
+        """The number of filters of a block's first convolutions at this width."""
         return width * self.base_width // 64 * self.groups
 
     def check_padding(self, channels: int) -> None:
@@ -141,6 +144,7 @@ class Variant:
         outs = [channels, *map(self.out, self.widths)]
         if self.shortcut == "A" and any(later < earlier for earlier, later in pairwise(outs)):
             raise ValueError(
-                "`Variant.shortcut` 'A' pads channels with zeros and cannot shrink them; received channels "
-                f"{outs} from the first unit's input to the last stage. Use shortcut='B', or widths that do not shrink."
+                "`Variant.shortcut` must not be 'A' where channels shrink, since it adds zero channels; received "
+                f"{outs} channels from the first block's input to the last stage. Use shortcut='B', or widths that do "
+                "not shrink."
             )

@@ -15,30 +15,31 @@ __all__ = ["Checkpoint", "list_weights"]
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """One published weights file, as its source describes it. What rows don't say is as in torchvision's first recipe.
+    """An entry of the catalogue: one published weights file, with its network, preprocessing, accuracy and licence.
 
     Attributes:
-        key: its name in the catalogue, such as "timm/resnet50.a1_in1k".
-        network: what builds it, such as "ResNet50": the name of a function, or of a network that `ResNet` takes.
-        style: the lineage: "keras", "torch" or "slim".
-        url: where the file lies.
-        digest: "sha256:" or "md5:" and a hexadecimal hash, of which many publish the first 8 digits only; "": none is
-            published.
-        classes: how many; 1001 are a background and ImageNet's; None: a body without classifier.
-        image_size: height and width, in pixels, of the images it is evaluated on.
-        resize: to how many pixels the shorter side is resized before the centre of `image_size` is cropped.
-        squash: both sides are resized to `resize`, whatever the image's shape.
-        floor: a crop whose corner falls between two pixels begins at the first of them, not at the even one.
+        key: the name of the weights in the catalogue, such as "timm/resnet50.a1_in1k".
+        network: the network, such as "ResNet50": the name of a builder, or a name that `ResNet` takes.
+        style: the style of the network: "keras", "torch" or "slim".
+        url: the address of the file.
+        digest: "sha256:" or "md5:" and the published hash, or its first 8 digits; "" if no hash is published.
+        classes: the number of classes; 1001 are ImageNet's and a background class. None: a backbone without classifier.
+        image_size: height and width, in pixels, of the images for the published accuracy.
+        resize: the length in pixels to which the shorter side is resized before `image_size` is cropped from the
+            centre.
+        squash: whether both sides are resized to `resize` instead, so that the image becomes a square.
+        floor: how a crop offset between two pixels is rounded: down if True, else to the even number.
         interpolation: "bilinear" or "bicubic": how the image is resized.
-        preprocessing: what is done to RGB in [0, 255]: "caffe", "tf", "torch", "rgb_means", or "swav", which is "torch"
-            with a standard deviation of 0.228 in red (`keras_resnet.models.preprocessing`).
-        top1: percent of ImageNet's validation images, by keras.io, TF-Slim's README, torchvision, the README of
-            Facebook's models, timm's table of results or MoCo v3's of linear classifiers; None: nothing is published
-            for this file and preprocessing (a body's linear probe is a classifier that the file lacks).
-        licence: of the weights; "": none is stated (keras.applications, TF-Slim and torchvision license code alone).
-        source: the page that describes it.
-        default: `weights="imagenet"` means it, for this network in this style.
-        member: the checkpoint's name in it, where the file is a .tar.gz.
+        preprocessing: how RGB in [0, 255] is scaled: "caffe", "tf", "torch", "rgb_means", or "swav" (as "torch", with a
+            standard deviation of 0.228 in red); see `keras_resnet.models.preprocessing`.
+        top1: the published top-1 accuracy on ImageNet's validation images, in percent, from keras.io, TF-Slim's README,
+            torchvision, the README of Facebook's models, timm's table of results or that of MoCo v3's linear
+            classifiers. None: no accuracy is published for this file and preprocessing.
+        licence: the licence of the weights; "" if none is stated (keras.applications, TF-Slim and torchvision state one
+            for their code only).
+        source: the page that describes the weights.
+        default: whether `weights="imagenet"` means this file, for its network in its style.
+        member: the name of the checkpoint in the file, if that is a .tar.gz.
     """
 
     key: str
@@ -61,7 +62,7 @@ class Checkpoint:
 
     @property
     def variant(self) -> Variant:
-        """The network in the lineage of its style."""
+        """The network in the style of the weights, as a `Variant`."""
         row = find_row(self.network)
         return replace(row, lineage=LINEAGES[self.style, row.version])
 
@@ -73,19 +74,20 @@ class Checkpoint:
 
 
 def list_weights(network: str | None = None, *, style: str | None = None) -> dict[str, Checkpoint]:
-    """Lists published weights by their keys.
+    """Lists the published weights that can be loaded by a key, as `weights="timm/resnet50.a1_in1k"`.
 
     Example:
 
-        >>> for key, row in list_weights("ResNet34", style="torch").items():
-        ...     print(key, row.top1, row.licence)
+        >>> for key, entry in list_weights("ResNet34", style="torch").items():
+        ...     print(key, entry.top1, entry.licence)
 
     Args:
-        network: the name of a network, its builder's, timm's or its row's, such as "ResNet50V2"; None: all of them.
-        style: a lineage: "keras", "torch" or "slim"; None: all of them.
+        network: the name of a network, such as "ResNet50V2", "resnet50v2" or timm's "resnetv2_50"; None: all networks.
+        style: "keras", "torch" or "slim"; None: all styles.
 
     Returns:
-        The rows in the catalogue's order; none for a network whose weights nobody published.
+        A dict from keys to `Checkpoint`s, in the order of the catalogue. It is empty for a network without published
+        weights.
 
     Raises:
         ValueError: if there is no such network or style.
@@ -96,9 +98,9 @@ def list_weights(network: str | None = None, *, style: str | None = None) -> dic
 
 
 def default_checkpoint(variant: Variant, include_top: bool) -> Checkpoint | None:
-    """Returns what `weights="imagenet"` means for a network in its lineage; None if there is nothing.
+    """Returns what `weights="imagenet"` means for a network in its style; None if there is nothing.
 
-    A body gets the file without classifier, if one is published, else the one with it.
+    A backbone gets the file without classifier, if one is published, else the one with it.
     """
     rows = [row for row in _ROWS if row.default and row.variant == variant]
     return min(rows, key=lambda row: (row.classes is None) == include_top, default=None)
@@ -229,7 +231,7 @@ def _microsoft() -> Iterator[Checkpoint]:
 
 
 def _self_supervised() -> Iterator[Checkpoint]:
-    """Bodies, and MoCo v3's with a linear classifier."""
+    """Backbones, and MoCo v3's with a linear classifier."""
     for family, network, tag, file, md5, top1 in published.SELF_SUPERVISED:
         folder, source, licence, interpolation, preprocessing = published.SELF_SUPERVISED_FAMILIES[family]
         yield Checkpoint(

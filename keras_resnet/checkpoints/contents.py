@@ -102,10 +102,13 @@ def read_networks(source: Source, checkpoint: Checkpoint | None = None) -> tuple
     family = family_of(source.shapes)
     if family is None:
         some = ", ".join(f"{name!r:.99}" for name in list(source.shapes)[:3]) or "no tensor"
-        raise ValueError(f"{str(source.path)!r} holds no ResNet whose names are known, but {some}.")
+        raise ValueError(
+            f"{str(source.path)!r} holds no ResNet with tensor names of Keras, TF-Slim, torchvision, timm or "
+            f"transformers; it holds {some}."
+        )
     scopes = family.scopes(source.shapes)
     if len(scopes) > _MOST:
-        raise ValueError(f"{str(source.path)!r} holds {len(scopes)} networks, more than any file of weights.")
+        raise ValueError(f"{str(source.path)!r} holds {len(scopes)} networks; a weights file may hold {_MOST} at most.")
     config = getattr(source, "config", None)  # of a `.keras` file
     configured = networks_of_config(config) if config else {}
     around = of_words(getattr(source, "words", {}))
@@ -154,7 +157,9 @@ def choose_network(
     scopes = {network.label: network for network in networks}
     path = networks[0].path
     if wanted not in (None, built, *scopes):
-        raise choice_error("scope", wanted, (built, *scopes), f" The first is the model's, then {path!r}'s.")
+        raise choice_error(
+            "scope", wanted, (built, *scopes), f" The first is the network in the model, the others are in {path!r}."
+        )
     for scope in (wanted, built):
         if scope in scopes:
             return scopes[str(scope)]
@@ -164,8 +169,8 @@ def choose_network(
     if argument != "scope":
         some = enumerate_some(list(map(repr, scopes)), 3)
         raise ValueError(
-            f"`{argument}`: {path!r} holds several networks, {some}. Pass {argument}=None, and take one with "
-            f"keras_resnet.load_weights(model, {path!r}, scope={next(iter(scopes))!r})."
+            f"`{argument}`: {path!r} holds several networks, {some}. Build the model with {argument}=None, and load "
+            f"one of them with keras_resnet.load_weights(model, {path!r}, scope={next(iter(scopes))!r})."
         )
     raise choice_error("scope", wanted, tuple(scopes), f" {path!r} holds several networks.")
 

@@ -20,9 +20,9 @@ _STEM = re.compile(r"(conv1|stem)\.(conv)?\d\.weight")  # a convolution of sever
 # What no builder makes, by the names of tensors in files of PyTorch, and how many axes these have at least.
 _FOREIGN = {
     r"\.se\.": ("channel attention (SE, ECA)", 2),
-    r"downsample\.1\.weight$": ("averaging shortcuts, as networks with -D and -T in their names have", 2),
+    r"downsample\.1\.weight$": ("averaging shortcuts, as ResNet-D and ResNet-T have", 2),
     r"\.weight_(orig|mask|u|v|g)$|\.parametrizations\.": (
-        "weights in parts, as pruning, spectral and weight norm leave them: save it after they were removed",
+        "the parameters of pruning, spectral norm or weight norm: remove these, and save it again",
         0,
     ),
 }
@@ -63,18 +63,18 @@ def explain(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differ
     more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     faults = {each.fault for each in differences}
     if faults == {NOT_FINITE}:
-        cause = "The training that wrote it diverged, or it is damaged: take an earlier checkpoint, or another file."
+        cause = "Its training diverged, or the file is damaged. Use an earlier checkpoint, or another file."
     elif faults != {""}:
-        cause = "A network's weights are finite floats that its dtype can hold."
+        cause = "Weights must be finite floats in the range of the model's dtype."
     else:
         cause = _cause(found, plan, modules, {each.name[len(found.scope) :]: each for each in differences})
-    return "\n".join(("The model wants (-), and the file has (+):", *lines[:_SHOWN], *more, cause))
+    return "\n".join(("The model needs (-), and the file has (+):", *lines[:_SHOWN], *more, cause))
 
 
 def advice(found: NetworkInFile) -> str:
     """Says which network in which style a file fits, or that none does, and why if it is known."""
     if found.family.names is None:
-        return "It holds no names of layers, and so does not tell whose it is: load it into the network that saved it."
+        return "The file holds no layer names, so its network is unknown. Load it into the network that saved it."
     fitting = []
     for row in found.fitting():
         layout = plan_of(row)
@@ -86,7 +86,7 @@ def advice(found: NetworkInFile) -> str:
             fitting.append((builder_call(row.name, top), row.lineage.style))
     if not fitting:
         strange = _foreign(found) or _of_norms(found)
-        return f"{strange}. It fits none of the builders." if strange else "It fits none of the builders."
+        return f"{strange}. It fits no network of this package." if strange else "It fits no network of this package."
     fits = [
         f"{call} in style {' or '.join(repr(style) for _, style in rows)}"
         for call, rows in groupby(fitting, lambda each: each[0])
@@ -100,29 +100,32 @@ def _cause(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differi
     if _foreign(found) or _of_norms(found):
         return advice(found)
     if found.version not in (None, plan.version):
-        return f"This looks like a v{found.version} file, and the model is a v{plan.version} network. {advice(found)}"
+        return (
+            f"The file looks like a v{found.version} network, and the model is a v{plan.version} network. "
+            f"{advice(found)}"
+        )
     top = f"{modules.get('predictions')}{family.separator}"
     theirs = _units(family, found.tensors)
     ours = _units(family, (f"{modules[f'{unit.convs[0].name}_conv']}{family.separator}" for unit in plan.units))
     if theirs != ours and any(not (part.startswith(top) or family.is_stem(part)) for part in differing):
         same = [row.name for row in NETWORKS.values() if (row.version, row.units) == (plan.version, theirs)]
-        named = f", as {' and '.join(map(builder_name, same))} have" if same else ""
-        return f"Its stages have {theirs} units{named}; the model's have {ours}. {advice(found)}"
+        named = f", as in {' and '.join(map(builder_name, same))}" if same else ""
+        return f"The stages of the file have {theirs} blocks{named}, those of the model {ours}. {advice(found)}"
     left_over = all(each.wanted is None for each in differing.values())
     if all(part.startswith(top) for part in differing) and not left_over:
         return _of_classifier(found, plan, modules)
     if all(map(family.is_stem, differing)):
-        return "The stems differ: in input channels, kernel or width, or because one of them has none or lacks a part."
+        return "The stems differ in input channels, kernel size or width, or one of them is missing or incomplete."
     fits = advice(found)
     if all(each.held is None for each in differing.values()):
-        return f"All else that the model wants is there: was the file cut, or saved of a part? {fits}"
+        return f"The other tensors are there. Was the file cut off, or saved from a part of the network? {fits}"
     if left_over and not found.fitting():
-        return f"All that the model wants is there: what is left over may be a part that the model lacks. {fits}"
+        return f"All tensors of the model are there. Those left over may be a part that the model lacks. {fits}"
     if not found.fitting():
-        return f"{fits} Are widths (depth_multiplier, base_depth), groups, bias and stem the same?"
+        return f"{fits} Check that widths (depth_multiplier, base_depth), groups, bias and stem are the same."
     body = [part for part in differing if not part.startswith(top)]
     if not family.transposed and all(map(family.is_bias, body)):
-        return f"Biases of convolutions are missing or left over: it is of another `style`. {fits}"
+        return f"Biases of convolutions are missing or left over, so the file is of another `style`. {fits}"
     return fits
 
 
@@ -133,10 +136,10 @@ def _foreign(found: NetworkInFile) -> str | None:
         return None
     stem = [name for name, shape in held.items() if len(shape) == 4 and _STEM.fullmatch(name)]
     if len(stem) > 1:
-        return f"It has a stem of {len(stem)} convolutions, as networks with -C, -D, -S and -T in their names have"
+        return f"The file has a stem of {len(stem)} convolutions, as ResNet-C, -D, -S and -T have"
     for pattern, (what, axes) in _FOREIGN.items():
         if any(len(shape) >= axes and re.search(pattern, name) for name, shape in held.items()):
-            return f"It has {what}"
+            return f"The file has {what}"
     return None
 
 
@@ -154,47 +157,48 @@ def _of_norms(found: NetworkInFile) -> str | None:
 
     ends, known = vectors(held), {variable: family.variables[variable] for variable in NORM}
     if not ends and not vectors(found.source.shapes) & set(known.values()):
-        folded = "but biases of convolutions, into which they were probably folded: take the file from before that"
-        return f"It has no norms, {folded if any(map(family.is_bias, held)) else 'which all builders make'}"
+        folded = "but biases of convolutions, so the norms were probably folded: use the file from before the folding"
+        return f"The file has no batch norms, {folded if any(map(family.is_bias, held)) else 'which all builders have'}"
     if not ends <= set(known.values()):
         return None
     lacking = [variable for variable, end in known.items() if end not in ends]
     if ends and lacking == ["moving_mean", "moving_variance"]:
-        return "Its norms keep no running statistics, as group, layer and instance norms do not: no builder makes such"
+        return "The norms in the file have no running statistics, so they may be group norms, which no builder makes"
     if ends and lacking:
-        return f"Its norms have no {' and no '.join(lacking)}, which those of all builders have"
+        return f"The norms in the file have no {' and no '.join(lacking)}, unlike those of all builders"
     return None
 
 
 def _of_classifier(found: NetworkInFile, plan: Plan, modules: Mapping[str, str]) -> str:
     """Why the classifier of a file, or what may be one, is not the model's."""
     family, held = found.family, found.tensors
-    keep = "load_weights(..., allow_missing=['predictions']) leaves the model's as it is."
+    keep = "To keep the model's classifier, use load_weights(..., allow_missing=['predictions'])."
     kernel, bias = (family.tensor(modules["predictions"], each) for each in ("kernel", "bias"))
     classes = _classes(found, modules, plan.channels)
     if classes:
         return (
-            f"It has {classes} classes: pass classes={classes} (in keras_resnet.slim num_classes={classes}), or "
-            f"include_top=False for the body alone, or let transfer.classifier put a new top on it; {keep}"
+            f"The file has {classes} classes. Pass classes={classes} (in keras_resnet.slim num_classes={classes}), or "
+            "include_top=False for the backbone alone, or build a new classifier with "
+            f"keras_resnet.transfer.classifier. {keep}"
         )
     if kernel in held or bias in held:
-        what = f"weights and biases for {plan.channels} features"
-        return f"Its classifier, {modules['predictions']!r}, is no layer of {what}: pass include_top=False; {keep}"
+        what = f"a dense layer with weights and biases for {plan.channels} features"
+        return f"The file's classifier, {modules['predictions']!r}, is not {what}. Pass include_top=False. {keep}"
     projections = {f"{scope}{kernel}" for scope in family.scopes(found.source.shapes)}  # MoCo's, that have its place
     place = f"{found.scope}{kernel}"
     if found.projects and place in found.source.shapes:
         return (
-            f"{_plain(place)!r} {found.source.shapes[place]} is taken for a projection, as MoCo's networks have in a "
-            f"classifier's place: pass include_top=False; {keep}"
+            f"{_plain(place)!r} {found.source.shapes[place]} is read as a projection head, which MoCo's networks have "
+            f"instead of a classifier. Pass include_top=False. {keep}"
         )
     others = [f"{_plain(name)!r} {shape}" for name, shape in _matrices(found, plan.channels) if name not in projections]
     if others:
-        fix = "Pass" if found.projects else f"Name it {place!r}, with its bias, or pass"
+        fix = "Pass" if found.projects else f"If it is the classifier, rename it to {place!r}, with its bias, or pass"
         return (
-            f"None of its tensors is known for a classifier's; {enumerate_some(others, 3)} may be one's, or a "
-            f"projection's. {fix} include_top=False; {keep}"
+            f"The file has no classifier of a known name, but {enumerate_some(others, 3)}, which may be a classifier "
+            f"or a projection head. {fix} include_top=False. {keep}"
         )
-    return f"It has no classifier: pass include_top=False; {keep}"
+    return f"The file has no classifier. Pass include_top=False. {keep}"
 
 
 def _classes(found: NetworkInFile, modules: Mapping[str, str], width: int) -> int | None:

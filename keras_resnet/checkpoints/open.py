@@ -2,7 +2,6 @@
 
 import json
 import os
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +14,7 @@ from keras_resnet.checkpoints.formats.safetensors import SafetensorsFile, is_saf
 from keras_resnet.checkpoints.formats.tensorflow.bundle import Bundle, is_checkpoint
 from keras_resnet.checkpoints.formats.tensors import Array
 from keras_resnet.checkpoints.formats.torch.file import TorchFile, is_torch_file
-from keras_resnet.utils.errors import import_optional
+from keras_resnet.utils.errors import import_optional, near_path
 
 _LARGEST_CONFIG = 1 << 24  # bytes; with the names of 21 000 classes, 1 << 21
 
@@ -56,8 +55,8 @@ def open_source(path: str | os.PathLike[str]) -> Source:
         if start.startswith(b"PK") or b"ustar" in start:
             return TorchFile.open(path)  # says what is wrong with it
     raise ValueError(
-        f"{os.fsdecode(path)!r} is no weights file: neither of Keras (.keras, .weights.h5, .h5), nor of PyTorch, nor "
-        "safetensors, nor a checkpoint of TensorFlow, for which pass the prefix ('model.ckpt' for 'model.ckpt.index')."
+        f"{os.fsdecode(path)!r} is not a weights file of Keras (.keras, .weights.h5, .h5), PyTorch or safetensors, nor "
+        "a TensorFlow checkpoint, whose prefix must be passed ('model.ckpt' for 'model.ckpt.index')."
         + (f" It begins with {start[:24]!r}." if start else "")
     )
 
@@ -91,12 +90,15 @@ def open_named(source: str | os.PathLike[str], argument: str = "source", others:
     if exists(source):
         return open_source(source)
     if isinstance(source, str) and (urls := [row.key for row in rows.values() if row.url == source]):
-        raise ValueError(f"`{argument}` is the URL of published weights, whose key is {urls[0]!r}; pass that.")
-    near = get_close_matches(str(source), [*filter(None, others), *rows], 1)
+        raise ValueError(
+            f"`{argument}` must not be a URL; received the URL of published weights. Pass the key {urls[0]!r}."
+        )
+    known = [*filter(None, others), *rows]
+    hint = near_path(source, known) if isinstance(source, (str, os.PathLike)) else ""
     raise ValueError(
         f"`{argument}` must be {''.join(f'{each!r}, ' for each in others)}the path of an existing weights file, the "
         "prefix of a TensorFlow checkpoint or a key of keras_resnet.list_weights(); "
-        f"received {source!r}.{f' Did you mean {near[0]!r}?' if near else ''}"
+        f"received {source!r}.{hint}"
     )
 
 
@@ -116,13 +118,13 @@ def neighbour(path: str | os.PathLike[str]) -> dict[str, Any]:
         if not config.is_file():
             return {}
         if (size := config.stat().st_size) > _LARGEST_CONFIG:
-            raise ValueError(f"it is of {size} bytes, more than any network's")
+            raise ValueError(f"it has {size} bytes, more than the config of any network")
         found = json.loads(config.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
-            raise ValueError("it holds no object")
+            raise ValueError("it is not a JSON object")
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
-            f"{os.fsdecode(path)!r}: the config.json beside it can't be read ({error}), and it may say of the network "
-            "what tensors do not show. If it is about something else, move it away."
+            f"{os.fsdecode(path)!r}: the config.json beside the file can't be read ({error}). It may state settings of "
+            "the network, such as its activation. If it does not belong to these weights, move it away."
         ) from error
     return found

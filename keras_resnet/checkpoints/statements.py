@@ -45,7 +45,7 @@ class Statement:
         return "name" if last == "model" else _RULE_OF.get(last, "")
 
     def __str__(self) -> str:
-        return f"{self.where} says {self.setting}: {self.value!r:.{_SHOWN}}"
+        return f"{self.where} states {self.setting}: {self.value!r:.{_SHOWN}}"
 
 
 def agrees(statement: Statement, plan: Plan, epsilon: float) -> bool:
@@ -100,7 +100,7 @@ def of_words(words: Mapping[str, Any]) -> tuple[Statement, ...]:
             continue
         if key in _AMBIGUOUS and not strict:
             continue
-        statement = Statement(name, value, "it")
+        statement = Statement(name, value, "the file")
         if statement.rule == "name":
             texts = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
             if not texts or (key in _LOOSE and _read_name(value)[0] is None):

@@ -6,20 +6,20 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from importlib.util import find_spec
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 
 from keras_resnet.cli.parser import parser
+from keras_resnet.cli.quiet import quiet_import
 from keras_resnet.utils.errors import choice_error
 from keras_resnet.utils.progress import say
 from keras_resnet.utils.recursion import recursion_limit
 
 _BACKENDS = ("jax", "tensorflow", "torch")
-_WITHOUT_KERAS = ("list",)  # commands that need no backend
-
+_WITHOUT_KERAS = ("list", "completion")  # commands that need no backend
 # What Python, PyTorch, TensorFlow and JAX say
 _OUT_OF_MEMORY = re.compile("MemoryError|out of memory|allocate memory|ResourceExhausted|RESOURCE_EXHAUSTED")
 
@@ -27,23 +27,29 @@ _OUT_OF_MEMORY = re.compile("MemoryError|out of memory|allocate memory|ResourceE
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit status; what the user can mend ends in one sentence."""
     typed = sys.argv[1:] if argv is None else list(argv)
-    args = parser().parse_args(typed, argparse.Namespace(typed=typed))
+    if typed[:1] == ["help"]:
+        typed = [*typed[1:], "--help"]
+    commands = parser()
+    args = commands.parse_args(typed, argparse.Namespace(typed=typed))
+    if args.command is None:
+        commands.print_help()
+        return 0
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # Names of files may be of any bytes, and a log of both streams should keep their order
             stream.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         if args.command not in _WITHOUT_KERAS:
-            backend = _choose_backend()
-            print(f"backend: {backend}", file=sys.stderr if args.json or args.csv else sys.stdout)
-        command = import_module(f"keras_resnet.cli.{args.command}")  # only now that there is a backend
-        with recursion_limit():
+            say(f"backend: {_choose_backend()}")
+        with quiet_import():
+            command = import_module(f"keras_resnet.cli.{args.command}")  # only now that there is a backend
+        with recursion_limit(), redirect_stdout(sys.stdout or StringIO()):  # None where it is closed
             command.run(args)
     except BrokenPipeError:  # `| head` has read enough; what Python still wants to write goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, ImportError) as error:
-        say(f"keras-resnet: {error}")
+        say(f"keras-resnet: {args.parser.in_options(str(error))}")
         return 1
     except Exception as error:
         if not _OUT_OF_MEMORY.search(f"{type(error).__name__}: {error}"):

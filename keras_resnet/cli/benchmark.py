@@ -13,7 +13,7 @@ from keras_resnet.architecture.rows import builder_name, find_row
 from keras_resnet.cli.benchmarking.contenders import PEERS, Setting
 from keras_resnet.cli.benchmarking.race import Race, Result, contenders, machine, race
 from keras_resnet.cli.table import print_table
-from keras_resnet.utils.errors import check_choice, import_optional
+from keras_resnet.utils.errors import check_choice, import_optional, near_path
 from keras_resnet.utils.progress import say
 
 _SIDE, _TRAINING_SIDE = 224, 128
@@ -144,4 +144,6 @@ def _check_png(path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise ValueError(f"`--png` must end in .png; received {str(path)!r}.")
     if not path.parent.is_dir() or path.is_dir():
-        raise ValueError(f"`--png` must name a file in a folder that is there; received {str(path)!r}.")
+        raise ValueError(
+            f"`--png` must name a file in a folder that is there; received {str(path)!r}.{near_path(path.parent)}"
+        )

@@ -2,8 +2,10 @@
 
 import argparse
 
+from keras_resnet.cli.quiet import import_tensorflow
 from keras_resnet.export.convert_weights import check_target, convert, recognize, verify
 from keras_resnet.utils.errors import enumerate_some
+from keras_resnet.utils.progress import waiting
 
 _RAW = "raw RGB in [0, 255]"
 _SCALED = "pixels scaled as the weights expect them (raw RGB with --include-preprocessing)"
@@ -12,14 +14,15 @@ _SCALED = "pixels scaled as the weights expect them (raw RGB with --include-prep
 def run(args: argparse.Namespace) -> None:
     """Makes a weights file into one of another library, and says what became of it."""
     if args.target.exists() and not args.overwrite:
-        raise ValueError(f"{str(args.target)!r} is there: pass --overwrite, or another name.")
+        raise ValueError(f"{str(args.target)!r} exists: pass --overwrite to replace it, or choose another name.")
     check_target(args.target, args.to, args.include_preprocessing)
     found = recognize(args.source, args.style, args.scope)
     variant = found.variant
     print(f"source: {found.network.path}, a file of {found.network.family.origin}")
     top = f"{found.classes} classes" if found.classes else "no classifier"
     print(f"network: {variant.name}, style {variant.lineage.style}, {top}, {found.channels} channels")
-    report = convert(found, args.target, args.to, args.include_preprocessing)
+    with waiting("converting"):
+        report = convert(found, args.target, args.to, args.include_preprocessing)
     print(f"weights: {report}")
     others = [name for name in report.unused if not name.endswith("num_batches_tracked")]
     if others:
@@ -28,5 +31,8 @@ def run(args: argparse.Namespace) -> None:
     if args.target.suffix == ".keras":
         print(f"it takes {_RAW if args.include_preprocessing else _SCALED}")
     if args.verify:
-        for line in verify(found, args.target):
-            print(f"verified: {line}")
+        import_tensorflow()
+        with waiting("verifying"):
+            lines = verify(found, args.target)
+        for line in lines:
+            print(line)

@@ -26,10 +26,10 @@ def run(args: argparse.Namespace) -> None:
     """Says how well a trained model does on pictures whose classes are known."""
     found = load_classifier(args.model, args.image_size, args.style, args.scope)
     if found.image_size is None:
-        raise ValueError(f"{args.model!r} takes pictures of any size; say which with --image-size.")
+        raise ValueError(f"{args.model!r} takes images of any size; say which with --image-size.")
     pictures = datasets.digits(found.image_size, _BATCH) if args.data == "digits" else _folder(args.data, found)
     if not (found.class_names or found.imagenet):
-        say(f"note: {args.model} holds no class names; those of the pictures are taken, in alphabetical order")
+        say(f"note: {args.model} holds no class names; those of DATA are taken, in alphabetical order")
     result = evaluate(found.model, pictures)
     shown = _met(result) if found.imagenet else result
     if args.out:
@@ -41,21 +41,21 @@ def run(args: argparse.Namespace) -> None:
         print(json.dumps(summary | {"confusion": shown.confusion.tolist()}, indent=2, ensure_ascii=False))
         return
     print_table(
-        ["class", "precision", "recall", "pictures"],
+        ["class", "precision", "recall", "images"],
         [
-            [row["class"], f"{row['precision']:.1%}", f"{row['recall']:.1%}", str(row["pictures"])]
+            [row["class"], f"{row['precision']:.1%}", f"{row['recall']:.1%}", str(row["images"])]
             for row in summary["classes"]
-            if row["pictures"] or not found.imagenet  # of ImageNet's thousand only those that there are
+            if row["images"] or not found.imagenet  # of ImageNet's thousand only those that there are
         ],
     )
     confused = shown.confusion * (1 - np.eye(len(shown.class_names), dtype=int))
     for flat in np.argsort(-confused, axis=None, kind="stable")[: min(10, np.count_nonzero(confused))]:
         true, predicted = np.unravel_index(flat, confused.shape)
         count = confused[true, predicted]
-        print(f"{count} of {shown.class_names[true]} taken for {shown.class_names[predicted]}")
+        print(f"{count} of {shown.class_names[true]} predicted as {shown.class_names[predicted]}")
     if "top_5_accuracy" in summary:
-        print(f"among the first five: {summary['top_5_accuracy']:.1%}")
-    print(f"accuracy: {summary['accuracy']:.1%} of {summary['pictures']} pictures")
+        print(f"top-5 accuracy: {summary['top_5_accuracy']:.1%}")
+    print(f"accuracy: {summary['accuracy']:.1%} of {summary['images']} images")
 
 
 def _folder(data: str, model: Classifier) -> Pictures:
@@ -65,7 +65,7 @@ def _folder(data: str, model: Classifier) -> Pictures:
         pictures = _imagenet_pictures(data, size, model.model.outputs[0].shape[1], model.crop)
     else:
         layout = find_layout(data, model.class_names)
-        found = scan.scan(layout.to_measure(), model.class_names, progress=False, left_out=layout.left_out)
+        found = scan.scan(layout.to_measure(), model.class_names, left_out=layout.left_out)
         pictures = Pictures(
             found.files, found.labels, found.class_names, size, _BATCH, inventory=found, crop=model.crop
         )
@@ -89,7 +89,7 @@ def _imagenet_pictures(data: str, size: Size, outputs: int, crop: Crop | None) -
                 f"{folder!r} in {str(path)!r} must be the id or the name of a class of ImageNet, such as "
                 f"{' or '.join(classes[-1])}." + (f" Did you mean {' or '.join(map(repr, meant))}?" if meant else "")
             )
-    found = scan.scan(path, present or None, progress=False, left_out=layout.left_out)
+    found = scan.scan(path, present or None, left_out=layout.left_out)
     own = [known[found.class_names[label]] for label in found.labels]
     return Pictures(found.files, own, names, size, _BATCH, inventory=found, crop=crop)
 

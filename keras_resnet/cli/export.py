@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 
 from keras_resnet.cli.load_model import load_model
+from keras_resnet.cli.quiet import import_tensorflow
 from keras_resnet.export.runtimes import FORMATS, check_export, export
+from keras_resnet.utils.progress import waiting
 
 
 def run(args: argparse.Namespace) -> None:
@@ -12,7 +14,10 @@ def run(args: argparse.Namespace) -> None:
     name = Path(args.model).name.removesuffix(".keras")
     target = args.target or Path(f"{name}{FORMATS[args.format].suffix or f'_{args.format}'}")
     check_export(target, args.format, args.overwrite)
-    done = export(load_model(args.model), target, args.format, args.overwrite, args.image_size)
+    import_tensorflow()
+    model = load_model(args.model)
+    with waiting(f"writing {target} and running it as {args.format}"):
+        done = export(model, target, args.format, args.overwrite, args.image_size)
     print(f"written by: {done.backend}")
     print(f"target: {target}, {done.size / 1e6:.1f} MB")
     print(f"verified: run as {args.format}, deviates by {done.deviation:.1e} of the largest output")

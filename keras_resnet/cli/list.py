@@ -4,9 +4,10 @@ import argparse
 import json
 from dataclasses import asdict
 
-from keras_resnet.architecture.rows import builder_call, find_row
+from keras_resnet.architecture.rows import builder_name, find_row
 from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.cli.table import print_table
+from keras_resnet.utils.progress import say
 
 
 def run(args: argparse.Namespace) -> None:
@@ -17,11 +18,8 @@ def run(args: argparse.Namespace) -> None:
         return
     if not rows:
         style = f" in style {args.style}" if args.style else ""
-        if args.network:
-            call = builder_call(find_row(args.network).name, "weights=None")
-            print(f"No weights are published for {args.network}{style}; {call} builds it untrained.")
-        else:
-            print(f"No weights are published{style}.")
+        network = f" for {builder_name(find_row(args.network).name)}" if args.network else ""
+        say(f"No weights are published{network}{style}.")
         return
     print_table(
         ["key", "network", "style", "classes", "size", "top-1", "licence"],
@@ -38,4 +36,4 @@ def run(args: argparse.Namespace) -> None:
             for row in rows.values()
         ],
     )
-    print("* what weights='imagenet' means. top-1 as published, by each for itself: see --json for source and URL.")
+    print("* the meaning of weights='imagenet'. Each top-1 is the publisher's own. --json adds sources and URLs.")

@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from keras_resnet.models.functional import has_graph
 from keras_resnet.models.inspection import models, walk_layers
 from keras_resnet.models.networks import builder_of
 from keras_resnet.models.outputs import outputs_of, probabilities
-from keras_resnet.utils.errors import damage_as_value_error
+from keras_resnet.utils.errors import damage_as_value_error, near_path
 from keras_resnet.utils.progress import say
 
 Crop = Callable[[Any], Any]
@@ -64,11 +63,7 @@ def load_classifier(
     """
     row = list_weights().get(model)
     if not row and not os.path.lexists(model) and not exists(model):
-        near = get_close_matches(model, list_weights(), 1)
-        raise ValueError(
-            f"There is no model file {model!r}, nor a key of this name in `keras-resnet list`."
-            + (f" Did you mean {near[0]!r}?" if near else "")
-        )
+        raise _no_model(model)
     if not row and not _holds_model(Path(model)):
         return _load_weights(model, image_size, recognize(model, style, scope))
     if style or scope:
@@ -76,7 +71,7 @@ def load_classifier(
     found = _load_published(row) if row else _load_file(Path(model))
     if found.image_size and image_size:
         height, width = found.image_size
-        raise ValueError(f"{model!r} takes pictures of {height}x{width} alone; leave --image-size out.")
+        raise ValueError(f"{model!r} takes images of {height}x{width} alone; leave --image-size out.")
     return found._replace(image_size=(image_size, image_size)) if image_size else found
 
 
@@ -89,8 +84,18 @@ def load_model(model: str) -> keras.Model:
     rows = list_weights()
     if model in rows:
         return _load_published(rows[model]).model
+    if not os.path.lexists(model):
+        raise _no_model(model)
     with damage_as_value_error("a Keras model", model):
         return keras.models.load_model(model, compile=False)
+
+
+def _no_model(model: str) -> ValueError:
+    """The error for a model that is neither a file nor a key."""
+    return ValueError(
+        f"There is no model file {model!r}, nor a key of this name in `keras-resnet list`."
+        f"{near_path(model, list(list_weights()))}"
+    )
 
 
 def _load_published(row: Checkpoint) -> Classifier:
@@ -116,12 +121,12 @@ def _load_weights(source: str, image_size: int | None, found: Recognized) -> Cla
     variant, classes = found.variant, found.classes
     if classes is None or found.channels != 3:
         what = f"images of {found.channels} channels" if classes else "features, without a classifier"
-        raise ValueError(f"{source!r} must hold a classifier of RGB pictures; it holds {variant.name} for {what}.")
+        raise ValueError(f"{source!r} must hold a classifier of RGB images; it holds {variant.name} for {what}.")
     model, report = found.build("softmax" if classes > 1 else None, include_preprocessing=True)
     probabilities(model, np.zeros((0, classes)))  # refuses one class
     report.announce(source)
     told = found.network.scaling
-    what = "how large pictures are" if told else "pictures"
+    what = "how large images are" if told else "images"
     style, scaling = variant.lineage.style, variant.lineage.preprocessing
     known = [row for row in list_weights().values() if row.classes and row.variant.version == variant.version]
     rows = [row for row in known if row.style == style]
@@ -167,7 +172,7 @@ def _load_file(path: Path) -> Classifier:
     rgb = len(taken) == 1 and len(taken[0]) == 4 and (first or taken[0][3] == 3)
     if not rgb or [len(each) for each in returned] != [2]:
         raise ValueError(
-            f"{str(path)!r} must take RGB pictures, (N, height, width, 3) or (N, 3, height, width), and return (N, "
+            f"{str(path)!r} must take RGB images, (N, height, width, 3) or (N, 3, height, width), and return (N, "
             f"classes); it takes {' and '.join(map(str, taken))} and returns {' and '.join(map(str, returned))}."
         )
     names = labels.class_names(model)
@@ -211,4 +216,7 @@ def _say_scaling(model: keras.Model, path: Path) -> None:
         for each in (*layers, *operations)
     )
     how = "may have no layer" if unknown else "has no layer"
-    say(f"note: {path} {how} that scales pixels, and gets raw RGB in [0, 255]")
+    say(
+        f"note: {path} {how} that scales pixels. It gets raw RGB in [0, 255], and its predictions are wrong if it "
+        "expects scaled pixels"
+    )

@@ -2,249 +2,467 @@
 
 import argparse
 from collections.abc import Callable
-from math import inf
 from pathlib import Path
+from typing import Any
+
+from keras_resnet.cli.arguments import Parser, decay, positive, rate, seed, share
+from keras_resnet.version import __version__
+
+SHELLS = ("bash", "zsh", "tcsh")
+_NETWORK = "name of a network, such as ResNet50 or resnetv2_50"
 
 
-def parser() -> argparse.ArgumentParser:
-    """Returns the parser of all commands; `command` is the name of one, and of its module."""
-    keras_resnet = argparse.ArgumentParser("keras-resnet", description="ResNets for Keras 3, from the command line.")
-    keras_resnet.set_defaults(json=False, csv=False)
-    commands = keras_resnet.add_subparsers(required=True, metavar="COMMAND", dest="command")
-
-    def add(name: str, help: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=help, formatter_class=_Formatter, allow_abbrev=False)
-
-    _train_parser(add("train", "train a network on pictures"))
-    predict = add("predict", "classify pictures with a trained model")
-    _add_model(predict)
-    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="a picture, or a folder of pictures")
-    predict.add_argument("--top", type=_positive, default=5, help="how many classes to name, at most")
-    printed = predict.add_mutually_exclusive_group()
-    printed.add_argument("--json", action="store_true", help="print one JSON list")
-    printed.add_argument("--csv", action="store_true", help="print comma-separated values, a line per class")
-
-    evaluate = add("evaluate", "measure a trained model on pictures of known classes")
-    _add_model(evaluate)
-    evaluate.add_argument(
-        "data",
-        metavar="DATA",
-        help="a folder with one folder of pictures per class (of test or val, if it has them), or `digits`",
+def parser() -> Parser:
+    """Returns the parser of all commands; `command` is the name of one, and of its module, or None."""
+    rows = "\n".join(f"  {name:11} {purpose}" for name, (purpose, *_) in _COMMANDS.items())
+    keras_resnet = Parser(
+        "keras-resnet",
+        description=f"keras-resnet {__version__}: ResNets for Keras 3, from the command line.\n\n{rows}\n\n"
+        "keras-resnet COMMAND --help shows examples and options.\nTo try it: keras-resnet train digits",
     )
-    evaluate.add_argument("--out", type=Path, help="folder for confusion.png and predictions.png")
-    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
-
-    listing = add("list", "show which weights are published")
-    listing.add_argument(
-        "network", nargs="?", metavar="NETWORK", help="by its name, such as ResNet50 or resnetv2_50; if not given, all"
+    keras_resnet.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+    keras_resnet.add_argument(
+        "--version", action="version", version=f"keras-resnet {__version__}", help=argparse.SUPPRESS
     )
-    listing.add_argument("--style", help="keras, torch or slim; if not given, all")
-    listing.add_argument("--json", action="store_true", help="print one JSON list, of all that is known")
-
-    convert = add("convert", "make a weights file into one of another library")
-    convert.add_argument("source", metavar="SOURCE", help="a weights file, told by its content, or a key of `list`")
-    convert.add_argument(
-        "target", type=Path, metavar="TARGET", help="ends in .keras, .weights.h5, .safetensors, .pth, .pt or .bin"
+    commands = keras_resnet.add_subparsers(
+        prog="keras-resnet", metavar="COMMAND", dest="command", parser_class=Parser, help=argparse.SUPPRESS
     )
-    convert.add_argument("--to", choices=("torchvision", "timm", "keras"), help="if not given, as TARGET's ending says")
-    _add_network(convert, "SOURCE")
-    convert.add_argument(
-        "--include-preprocessing",
-        action="store_true",
-        help="a .keras file that takes raw RGB, as predict and evaluate want it",
-    )
-    convert.add_argument("--overwrite", action="store_true", help="replace TARGET")
-    convert.add_argument(
-        "--verify",
-        action="store_true",
-        help="compare outputs, here and in the libraries that the files are of, if these are installed",
-    )
-
-    export = add("export", "write a model as a file of another runtime, and check it there")
-    export.add_argument("model", metavar="MODEL", help="a .keras file of a model of images, or a key of `list`")
-    export.add_argument(
-        "target",
-        type=Path,
-        nargs="?",
-        metavar="TARGET",
-        help="if not given, MODEL's name, here: ends in .onnx, .xml (with a .bin beside it) or .tflite, or is a folder",
-    )
-    export.add_argument("--format", choices=("onnx", "saved_model", "openvino", "litert"), required=True)
-    export.add_argument(
-        "--image-size", type=_positive, help="height and width in TARGET, of a model that takes any; if not given, any"
-    )
-    export.add_argument("--overwrite", action="store_true", help="replace TARGET")
-
-    _benchmark_parser(add("benchmark", "race a network against the same in other libraries"))
+    for name, (purpose, usage, examples, add_arguments) in _COMMANDS.items():
+        lines = "\n".join(f"  keras-resnet {name} {example}".rstrip() for example in examples)
+        command = commands.add_parser(
+            name,
+            help=purpose,
+            description=f"{purpose[0].upper()}{purpose[1:]}.\n\nexamples:\n{lines}\n\n"
+            f"usage: keras-resnet {name} {usage}",
+        )
+        add_arguments(command)
+        command.add_argument_group("help").add_argument("-h", "--help", action="help", help="show this text and exit")
+        command.set_defaults(parser=command)
     return keras_resnet
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    """Adds the model of `predict` and `evaluate`, and what it may leave open."""
-    parser.add_argument(
-        "model",
-        metavar="MODEL",
-        help="a .keras file that takes raw RGB, as train leaves it, a weights file that convert takes, or a key of "
-        "`list`",
-    )
-    parser.add_argument("--image-size", type=_positive, help="height and width, for a model that takes any size")
-    _add_network(parser, "MODEL")
-
-
-def _add_network(parser: argparse.ArgumentParser, file: str) -> None:
-    """Adds what a weights file may leave open."""
-    parser.add_argument("--style", help=f"keras, torch, torch_1x1, torch_cifar or slim, where {file} does not tell")
-    parser.add_argument("--scope", help=f"what names of tensors begin with, where {file} holds several networks")
-
-
-def _benchmark_parser(parser: argparse.ArgumentParser) -> None:
-    """Adds what `benchmark` takes."""
-    several = "; with several values each combination is a race of its own"
-    parser.add_argument(
-        "--model",
-        nargs="+",
-        default=["ResNet50"],
-        metavar="NETWORK",
-        help=f"by its name, such as ResNet50 or resnetv2_50{several}",
-    )
-    parser.add_argument("--style", help="of our own nets, as the builders take it; if not given, their default")
-    parser.add_argument(
-        "--batch",
-        "--batch-size",
-        type=_positive,
-        nargs="+",
-        metavar="N",
-        help=f"images in a call; if not given, 8 (training: 16){several}",
-    )
-    parser.add_argument(
-        "--image-size",
-        type=_positive,
-        nargs="+",
-        metavar="N",
-        help=f"height and width; if not given, 224 (training: 128; CIFAR nets: 32){several}",
-    )
-    parser.add_argument("--train", action="store_true", help="training steps with SGD; else inference")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="bfloat16 trains mixed")
-    parser.add_argument(
-        "--against",
-        default="keras.applications,torchvision,timm,keras_hub",
-        metavar="LIST",
-        help="libraries, separated by commas, or none; what is not installed is left out",
-    )
-    parser.add_argument("--runs", type=_positive, default=15, metavar="N", help="rounds in which each runs once")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--png", type=Path, metavar="FILE", help="draw the ratios as bars, too")
-
-
-def _train_parser(parser: argparse.ArgumentParser) -> None:
+def _add_train(parser: argparse.ArgumentParser) -> None:
     """Adds what `train` takes."""
-    data = parser.add_argument_group("pictures")
+    data = parser.add_argument_group("images")
     data.add_argument(
         "data",
         metavar="DATA",
-        help="a folder with one folder of pictures per class, or with such folders called train and val (and test), or "
-        "`digits`: scikit-learn's handwritten digits",
+        help="a folder that holds one folder of images per class; or a folder that holds train, val and test, each "
+        "such a folder; or digits: scikit-learn's 1797 handwritten digits, for a first try",
     )
     data.add_argument(
         "--validation-split",
         type=float,
         default=0.2,
-        help="the share of each class that validates, where DATA has no val",
+        metavar="SHARE",
+        help="share of each class that is kept for validation where DATA has no folder val, between 0 and 1",
     )
-    data.add_argument("--image-size", type=_positive, help="height and width, in pixels; if not given, as suits")
-    data.add_argument("--batch-size", type=_positive, default=32, help="pictures in a step")
+    data.add_argument(
+        "--image-size",
+        type=positive,
+        metavar="N",
+        help="height and width in pixels to which images are resized (default: chosen by the size of the images and "
+        "by the network)",
+    )
+    data.add_argument("--batch-size", type=positive, default=32, metavar="N", help="images per training step")
     data.add_argument(
         "--augment",
         choices=("none", "light", "strong"),
-        help="light: shifts, mirror images, brightness; strong: parts, colours, MixUp and CutMix; if not given, light "
-        "(digits: none)",
+        help="data augmentation: random changes of the training images (default: light; of digits none)\n"
+        "none: the images as they are\n"
+        "light: shift, horizontal flip, brightness and contrast\n"
+        "strong: random resized crop, horizontal flip, brightness, contrast and saturation, then MixUp or CutMix",
     )
 
     network = parser.add_argument_group("network")
     network.add_argument(
-        "--model", help="by its name, such as ResNet50 or resnetv2_50; if not given, as suits the pictures"
+        "--model",
+        metavar="NETWORK",
+        help=f"{_NETWORK} (default: ResNet20 for images of up to 48 pixels or where no pretrained weights can be had, "
+        "else ResNet50V2)",
     )
     network.add_argument(
         "--weights",
-        help="imagenet, a file, a key of `list`, or none; if not given, imagenet where it can be had",
+        help="initial weights (default: imagenet where such weights are published and can be downloaded, else none)\n"
+        "imagenet: the weights pretrained on ImageNet that are usual for the network\n"
+        "KEY: published weights, by a key that `keras-resnet list` shows\n"
+        "FILE: a weights file of Keras, PyTorch, safetensors or TensorFlow\n"
+        "none: random weights, to train from scratch",
     )
-    network.add_argument("--freeze", action="store_true", help="only the classifier learns")
+    network.add_argument(
+        "--freeze",
+        action="store_true",
+        help="fine-tuning: train the classifier only; all other layers keep the pretrained weights",
+    )
     network.add_argument(
         "--unfreeze-from",
         metavar="STAGE",
-        help="a second phase, in which all from a stage on learns, such as conv5, at a tenth of the rate",
+        help="fine-tuning in two phases: train the classifier only, then also the layers from STAGE on at a tenth of "
+        "the learning rate; batch norms stay frozen. The last stage is conv5, in CIFAR networks such as ResNet20 conv4 "
+        "(default: one phase)",
     )
-    network.add_argument("--dropout", type=_share, default=0.0, help="in front of the classifier")
+    network.add_argument(
+        "--dropout",
+        type=share,
+        default=0.0,
+        metavar="RATE",
+        help="dropout: share of the features that is dropped in front of the classifier",
+    )
     network.add_argument(
         "--dtype",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
         default="float32",
-        help="mixed precision is quick on GPUs and TPUs, and slow on CPUs",
+        help="precision of the computation (default: float32)\n"
+        "float32: single precision\n"
+        "mixed_bfloat16: mixed precision with bfloat16: faster on GPUs and TPUs, slower on CPUs\n"
+        "mixed_float16: mixed precision with float16 and loss scaling, for GPUs without bfloat16",
     )
 
     recipe = parser.add_argument_group("training")
     recipe.add_argument(
-        "--epochs", type=_positive, help="passes over the pictures, a phase; if not given, 10, or 500 steps"
+        "--epochs",
+        type=positive,
+        metavar="N",
+        help="passes over the training images, in each phase (default: 10, or more, to make at least 500 steps)",
     )
-    recipe.add_argument("--optimizer", choices=("adamw", "sgd"), default="adamw", help="sgd: with Nesterov's momentum")
+    recipe.add_argument(
+        "--optimizer",
+        choices=("adamw", "sgd"),
+        default="adamw",
+        help="optimizer (default: adamw)\n"
+        "adamw: Adam with decoupled weight decay\n"
+        "sgd: stochastic gradient descent with Nesterov momentum of 0.9",
+    )
     recipe.add_argument(
         "--learning-rate",
-        type=_rate,
-        help="at its peak, after a twentieth of the steps; then it decays to zero. If not given, 1e-3, or 1e-2 "
-        "for a classifier alone (sgd: 0.05); a tenth of that where all pretrained weights learn",
+        type=rate,
+        metavar="RATE",
+        help="peak learning rate. It warms up over the first twentieth of the steps, then decays to 0 along a cosine "
+        "(default: 1e-3 with adamw, 1e-2 while only the classifier trains; 0.05 with sgd; a tenth of that where all "
+        "pretrained weights train)",
     )
-    recipe.add_argument("--weight-decay", type=_decay, help="not of norms and biases. If not given, 0.05 (sgd: 5e-4)")
-    recipe.add_argument("--label-smoothing", type=_share, default=0.0, help="the share that goes to all classes")
-    recipe.add_argument("--clip-norm", type=_rate, help="the length to which gradients are cut")
-    recipe.add_argument("--balance", action="store_true", help="each class counts alike, however few pictures it has")
-    recipe.add_argument("--patience", type=_positive, help="stop after so many epochs without a better one")
-    recipe.add_argument("--seed", type=_seed, default=0, help="determines split, order, augmentation and weights")
+    recipe.add_argument(
+        "--weight-decay",
+        type=decay,
+        metavar="DECAY",
+        help="weight decay, which norms and biases do without (default: 0.05 with adamw, 5e-4 with sgd)",
+    )
+    recipe.add_argument(
+        "--label-smoothing",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="label smoothing: share of each label that is spread over all classes",
+    )
+    recipe.add_argument(
+        "--clip-norm",
+        type=rate,
+        metavar="NORM",
+        help="gradient clipping: the gradient of all weights is scaled down to this norm where it is longer (default: "
+        "no clipping)",
+    )
+    recipe.add_argument(
+        "--balance",
+        action="store_true",
+        help="class weights: every class counts the same in the loss, however few images it has",
+    )
+    recipe.add_argument(
+        "--patience",
+        type=positive,
+        metavar="N",
+        help="early stopping: end a phase after N epochs without a better validation accuracy (default: no early "
+        "stopping)",
+    )
+    recipe.add_argument(
+        "--seed",
+        type=seed,
+        default=0,
+        metavar="N",
+        help="random seed of split, order, augmentation, initial weights and dropout",
+    )
 
     run = parser.add_argument_group("run")
-    run.add_argument("--out", type=Path, help="folder for what the run leaves; if not given, runs/ and DATA's name")
-    run.add_argument("--resume", action="store_true", help="go on with the run in that folder")
-    run.add_argument("--overwrite", action="store_true", help="delete the run in that folder first")
+    run.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for the model, report, figures and history (default: runs/ and the name of DATA)",
+    )
+    earlier = run.add_mutually_exclusive_group()
+    earlier.add_argument("--resume", action="store_true", help="continue the interrupted run in that folder")
+    earlier.add_argument("--overwrite", action="store_true", help="delete the earlier run in that folder first")
 
 
-class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults, where there are any."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False) else super()._get_help_string(action)
-
-
-def _positive(text: str) -> int:
-    """An int above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive int; received {text!r}")
-    return int(text)
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    """Adds what `predict` takes."""
+    _add_model(parser, "images", type=Path, nargs="+", metavar="IMAGE", help="image file, or folder of images")
+    output = parser.add_argument_group("output")
+    output.add_argument("--top", type=positive, default=5, metavar="N", help="how many classes to print, at most")
+    printed = output.add_mutually_exclusive_group()
+    printed.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
+    printed.add_argument("--csv", action="store_true", help="print comma-separated values, one line per class")
 
 
-def _number(text: str, allowed: str, test: Callable[[float], bool]) -> float:
-    """A number that passes a test, which the error calls `allowed`."""
-    try:
-        if test(float(text)):
-            return float(text)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"must be {allowed}; received {text!r}")
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """Adds what `evaluate` takes."""
+    _add_model(
+        parser,
+        "data",
+        metavar="DATA",
+        help="a folder that holds one folder of images per class; or a folder that holds test, val or train, each such "
+        "a folder, of which the first that exists is used; or digits: scikit-learn's handwritten digits",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="folder to draw confusion.png and predictions.png into (default: no drawings)",
+    )
+    output.add_argument("--json", action="store_true", help="print a JSON object instead of a table")
 
 
-def _rate(text: str) -> float:
-    """A number above 0."""
-    return _number(text, "a number above 0", lambda value: 0 < value < inf)
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    """Adds what `list` takes."""
+    group = parser.add_argument_group("weights")
+    group.add_argument("network", nargs="?", metavar="NETWORK", help=f"{_NETWORK} (default: all networks)")
+    group.add_argument(
+        "--style",
+        choices=("keras", "torch", "slim"),
+        help="layout of the weights (default: all)\n"
+        "keras: of keras.applications\n"
+        "torch: of torchvision, timm and transformers\n"
+        "slim: of TF-Slim",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print a JSON list of all that is known of each")
 
 
-def _decay(text: str) -> float:
-    """A number from 0 up."""
-    return _number(text, "0 or a number above", lambda value: 0 <= value < inf)
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    """Adds what `convert` takes."""
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a weights file of Keras, PyTorch, safetensors or TensorFlow, or a key that `keras-resnet list` shows",
+    )
+    files.add_argument(
+        "target",
+        type=Path,
+        metavar="TARGET",
+        help="file to write; ends in .keras, .weights.h5, .safetensors, .pth, .pt or .bin",
+    )
+    files.add_argument("--overwrite", action="store_true", help="replace TARGET if it exists")
+    target = parser.add_argument_group("format")
+    target.add_argument(
+        "--to",
+        choices=("torchvision", "timm", "keras"),
+        help="library whose names of tensors TARGET gets (default: keras for .keras and .weights.h5, else torchvision)",
+    )
+    target.add_argument(
+        "--include-preprocessing",
+        action="store_true",
+        help="add the preprocessing to the model in a .keras file, which then takes raw RGB in [0, 255], as predict "
+        "and evaluate expect it",
+    )
+    _add_network(parser, "SOURCE")
+    parser.add_argument_group("check").add_argument(
+        "--verify",
+        action="store_true",
+        help="compare the outputs of SOURCE and TARGET, here and in their own libraries where these are installed",
+    )
 
 
-def _share(text: str) -> float:
-    """A number in [0, 1)."""
-    return _number(text, "a number from 0 up to, but not including, 1", lambda value: 0 <= value < 1)
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    """Adds what `export` takes."""
+    files = parser.add_argument_group("files")
+    files.add_argument("model", metavar="MODEL", help="a .keras file, or a key that `keras-resnet list` shows")
+    files.add_argument(
+        "target",
+        type=Path,
+        nargs="?",
+        metavar="TARGET",
+        help="file or folder to write (default: the name of MODEL with the ending of the format, in this folder)",
+    )
+    files.add_argument("--overwrite", action="store_true", help="replace TARGET if it exists")
+    target = parser.add_argument_group("format")
+    target.add_argument(
+        "--format",
+        choices=("onnx", "saved_model", "openvino", "litert"),
+        required=True,
+        help="runtime to write for (required)\n"
+        "onnx: ONNX, a file .onnx\n"
+        "saved_model: TensorFlow's SavedModel, a folder\n"
+        "openvino: OpenVINO, a file .xml and a file .bin beside it\n"
+        "litert: LiteRT, which was TensorFlow Lite, a file .tflite",
+    )
+    target.add_argument(
+        "--image-size",
+        type=positive,
+        metavar="N",
+        help="fixed height and width of images, of a model that takes any size (default: any size)",
+    )
 
 
-def _seed(text: str) -> int:
-    """An int that every generator takes."""
-    return int(_number(text, "an int from 0 up to 2**31 - 1", lambda value: value.is_integer() and 0 <= value < 2**31))
+def _add_benchmark(parser: argparse.ArgumentParser) -> None:
+    """Adds what `benchmark` takes."""
+    several = "; of several values, each combination is measured"
+    network = parser.add_argument_group("network and images")
+    network.add_argument(
+        "--model",
+        nargs="+",
+        default=["ResNet50"],
+        metavar="NETWORK",
+        help=f"{_NETWORK}{several} (default: ResNet50)",
+    )
+    _add_style(network, "layout of this package's networks (default: the network's own)")
+    network.add_argument(
+        "--batch-size",
+        "--batch",
+        dest="batch",
+        type=positive,
+        nargs="+",
+        metavar="N",
+        help=f"images per call{several} (default: 8, with --train 16)",
+    )
+    network.add_argument(
+        "--image-size",
+        type=positive,
+        nargs="+",
+        metavar="N",
+        help=f"height and width in pixels{several} (default: 224, with --train 128, of CIFAR networks 32)",
+    )
+    measure = parser.add_argument_group("measurement")
+    measure.add_argument("--train", action="store_true", help="measure training steps with SGD instead of inference")
+    measure.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="precision of the computation (default: float32)\n"
+        "float32: single precision\n"
+        "bfloat16: bfloat16; with --train mixed precision",
+    )
+    measure.add_argument(
+        "--against",
+        default="keras.applications,torchvision,timm,keras_hub",
+        metavar="LIST",
+        help="libraries to compare with, separated by commas, or none (default: keras.applications, torchvision, timm "
+        "and keras_hub, as far as installed)",
+    )
+    measure.add_argument(
+        "--runs", type=positive, default=15, metavar="N", help="rounds, in which each library runs once"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print a JSON object instead of tables")
+    output.add_argument(
+        "--png", type=Path, metavar="FILE", help="draw a bar chart of the ratios into this file (default: no chart)"
+    )
+
+
+def _add_completion(parser: argparse.ArgumentParser) -> None:
+    """Adds what `completion` takes."""
+    parser.add_argument_group("shell").add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash, zsh or tcsh")
+
+
+def _add_model(parser: argparse.ArgumentParser, operand: str, **keywords: Any) -> None:
+    """Adds the model of `predict` and `evaluate`, the images, and their size."""
+    group = parser.add_argument_group("model and images")
+    group.add_argument(
+        "model",
+        metavar="MODEL",
+        help="the model.keras of a training, another .keras file that takes raw RGB in [0, 255], a weights file, or a "
+        "key that `keras-resnet list` shows",
+    )
+    group.add_argument(operand, **keywords)
+    group.add_argument(
+        "--image-size",
+        type=positive,
+        metavar="N",
+        help="height and width in pixels, for a model that takes images of any size (default: as MODEL tells)",
+    )
+    _add_network(parser, "MODEL")
+
+
+def _add_network(parser: argparse.ArgumentParser, file: str) -> None:
+    """Adds what a weights file may leave open."""
+    group = parser.add_argument_group("for weights files")
+    _add_style(group, f"layout of the network, for a weights file that does not tell it (default: as {file} tells)")
+    group.add_argument(
+        "--scope",
+        metavar="PREFIX",
+        help="beginning of the names of tensors, for a weights file that holds several networks (default: the only "
+        "network in it)",
+    )
+
+
+def _add_style(group: argparse._ArgumentGroup, help: str) -> None:
+    """Adds the style, and what each of them is."""
+    group.add_argument(
+        "--style",
+        help=f"{help}\n"
+        "keras: of keras.applications\n"
+        "torch: of torchvision, timm and transformers\n"
+        "torch_1x1: as torch, with the stride in a block's first 1x1 convolution\n"
+        "torch_cifar: as torch, of PyTorch's CIFAR networks, with zero channels on both sides\n"
+        "slim: of TF-Slim",
+    )
+
+
+# What each command is for, what it takes, examples, and what adds its arguments
+_COMMANDS: dict[str, tuple[str, str, tuple[str, ...], Callable[[argparse.ArgumentParser], None]]] = {
+    "train": (
+        "train an image classifier on a folder of images",
+        "DATA [options]",
+        (
+            "digits",
+            "flowers --epochs 20 --augment strong",
+            "flowers --model ResNet50V2 --unfreeze-from conv5",
+        ),
+        _add_train,
+    ),
+    "predict": (
+        "name the classes of images, with a trained or a published model",
+        "MODEL IMAGE [IMAGE ...] [options]",
+        ("runs/flowers/model.keras new.jpg", "timm/resnet50.a1_in1k holidays --csv > classes.csv"),
+        _add_predict,
+    ),
+    "evaluate": (
+        "measure the accuracy of a model on images of known classes",
+        "MODEL DATA [options]",
+        ("runs/flowers/model.keras flowers/test", "torchvision/resnet50.v2 imagenet/val --json"),
+        _add_evaluate,
+    ),
+    "list": (
+        "list the published weights",
+        "[NETWORK] [options]",
+        ("ResNet50", "--style torch --json > weights.json"),
+        _add_list,
+    ),
+    "convert": (
+        "convert a weights file to the format of another library",
+        "SOURCE TARGET [options]",
+        (
+            "resnet50.pth resnet50.keras --include-preprocessing",
+            "microsoft/resnet-18 resnet18.pth --verify",
+        ),
+        _add_convert,
+    ),
+    "export": (
+        "write a model as ONNX, SavedModel, OpenVINO or LiteRT",
+        "MODEL [TARGET] --format FORMAT [options]",
+        ("runs/flowers/model.keras flowers.onnx --format onnx", "timm/resnet18.a1_in1k --format litert"),
+        _add_export,
+    ),
+    "benchmark": (
+        "compare the speed of networks with that of other libraries",
+        "[options]",
+        ("", "--model ResNet18 ResNet50 --train --png speed.png"),
+        _add_benchmark,
+    ),
+    "completion": (
+        "print a script by which your shell completes commands and options",
+        "SHELL",
+        ("bash >> ~/.bash_completion", "zsh > ~/.zfunc/_keras-resnet"),
+        _add_completion,
+    ),
+}

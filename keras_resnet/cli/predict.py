@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,8 @@ from keras_resnet.data import scan
 from keras_resnet.data.decode import Size, read_picture
 from keras_resnet.models import labels
 from keras_resnet.models.outputs import probabilities
-from keras_resnet.utils.progress import say
+from keras_resnet.utils.errors import enumerate_some, near_path
+from keras_resnet.utils.progress import Progress, say
 
 _BATCH = 32  # pictures taken at once
 
@@ -26,15 +28,22 @@ def run(args: argparse.Namespace) -> None:
     """Classifies pictures with a trained model."""
     model, size, crop, names, imagenet = load_classifier(args.model, args.image_size, args.style, args.scope)
     paths = [path for given in args.images for path in (scan.files(given) if given.is_dir() else [given])]
+    if not paths:
+        raise ValueError(f"There is no file in {enumerate_some([repr(str(path)) for path in args.images], 5)}.")
+    if size is None:
+        say(f"note: {args.model} takes images of any size, and gets each at its own; --image-size sets one for all")
     results: list[tuple[Path, list[tuple[str, float]]]] = []
-    for chunk, images in _batches(paths, size, crop):
+    skipped: list[str] = []
+    for chunk, images in _batches(paths, size, crop, skipped):
         scores = probabilities(model, model.predict_on_batch(images))
         own = None if imagenet else names or [str(index) for index in range(scores.shape[1])]
         best = labels.decode_predictions(scores, args.top, own)
         rows = [[(name, float(score)) for _, name, score in row] for row in best]
         results += zip(chunk, rows, strict=True)
+    for reason in skipped:
+        say(f"skipped: {reason}")
     if not results:
-        raise ValueError("There is no picture among these that can be read.")
+        raise ValueError("None of these images can be read.")
     if args.json:
         found = [
             {"image": str(path), "predictions": [{"class": name, "probability": score} for name, score in row]}
@@ -51,10 +60,15 @@ def run(args: argparse.Namespace) -> None:
             ["image", *(f"{rank}." for rank in range(1, 1 + len(results[0][1])))],
             [[str(path), *(f"{score:.1%} {name}" for name, score in row)] for path, row in results],
         )
+    unread = set(args.images) & (set(paths) - {path for path, _ in results})
+    if unread:  # in a folder files of any kind may lie
+        raise ValueError(f"{len(unread)} of the images named can't be read.")
 
 
-def _batches(paths: Sequence[Path], size: Size | None, crop: Crop | None) -> Iterator[tuple[list[Path], Any]]:
-    """Pictures that can be read, some at a time if they are of one size; names the others."""
+def _batches(
+    paths: Sequence[Path], size: Size | None, crop: Crop | None, skipped: list[str]
+) -> Iterator[tuple[list[Path], Any]]:
+    """Pictures that can be read, some at a time if they are of one size; notes why the others are skipped."""
 
     def read(path: Path) -> Any:
         try:
@@ -63,13 +77,15 @@ def _batches(paths: Sequence[Path], size: Size | None, crop: Crop | None) -> Ite
             return error
 
     step = _BATCH if size else 1
-    for first in range(0, len(paths), step):
-        chunk = paths[first : first + step]
-        with ThreadPoolExecutor() as pool:
-            found = list(zip(chunk, pool.map(read, chunk), strict=True))
-        for _, error in found:
-            if isinstance(error, ValueError):
-                say(f"skipped: {error}")
-        good = [(path, image) for path, image in found if not isinstance(image, ValueError)]
-        if good:
-            yield [path for path, _ in good], np.stack([image for _, image in good]).astype("float32")
+    with Progress("predicting", 0, len(paths), "images") as progress:
+        for first in range(0, len(paths), step):
+            chunk = paths[first : first + step]
+            with ThreadPoolExecutor() as pool:
+                found = list(zip(chunk, pool.map(read, chunk), strict=True))
+            for path, error in found:
+                if isinstance(error, ValueError):
+                    skipped.append(f"{error}{'' if os.path.lexists(path) else '.' + near_path(path)}")
+            good = [(path, image) for path, image in found if not isinstance(image, ValueError)]
+            if good:
+                yield [path for path, _ in good], np.stack([image for _, image in good]).astype("float32")
+            progress.show(first + len(chunk))

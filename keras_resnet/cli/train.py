@@ -3,6 +3,8 @@
 import argparse
 import hashlib
 import shlex
+import sys
+from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import keras
 from keras_resnet.architecture.rows import builder_name, find_row
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.checkpoints.open import download, open_named
+from keras_resnet.cli.quiet import import_tensorflow
 from keras_resnet.data import datasets
 from keras_resnet.models.networks import builder_of
 from keras_resnet.models.weights.find import imagenet
@@ -21,11 +24,12 @@ from keras_resnet.training.run import train
 from keras_resnet.utils.errors import check_choice
 from keras_resnet.utils.progress import say
 
+_LEAST = 32  # pixels, of the ImageNet nets' builders
 _SMALL = 48  # pixels; below, the CIFAR nets' three halvings do better than ImageNet's five
 
 
 def run(args: argparse.Namespace) -> None:
-    """Trains a network on pictures."""
+    """Trains a network on images."""
     out = args.out or Path("runs") / Path(args.data).resolve().name
     _check(args, out)
     pictures, shorter = _pictures(args)
@@ -34,13 +38,16 @@ def run(args: argparse.Namespace) -> None:
         path = Path(args.weights)
         index = path if path.is_file() else Path(f"{path}.index")  # of a checkpoint: it holds the data's checksums
         asked["weights_hash"] = hashlib.sha256(index.read_bytes()).hexdigest()
+    if args.resume and not (out / run_folder.RUN).is_file():
+        say(f"note: there is no run in {out} to resume, so this one starts from the beginning")
     earlier = run_folder.read(out)["arguments"] if args.resume and (out / run_folder.RUN).is_file() else {}
     chosen = earlier.get("chosen") or _choose(args, shorter)
     pictures = pictures.with_(image_size=chosen["image_size"])
     recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
     if chosen["weights"] and not (recipe.freeze or recipe.unfreeze_from) and recipe.learning_rate is None:
         recipe = fine_tuning(recipe)
-        print(f"learning rate: {recipe.learning_rate:g}, a tenth of the usual, since all pretrained weights learn")
+        say(f"learning rate: {recipe.learning_rate:g}, a tenth of the usual, since all pretrained weights train")
+    import_tensorflow()
     keras.utils.set_random_seed(args.seed)
     model = transfer.classifier(
         builder_of(chosen["network"]),
@@ -55,17 +62,19 @@ def run(args: argparse.Namespace) -> None:
         check_choice("--unfreeze-from", args.unfreeze_from, transfer.stages(model))
     run_arguments = {"asked": asked, "chosen": chosen}
     try:
-        found = train(
-            model, pictures, out, recipe, arguments=run_arguments, resume=args.resume, overwrite=args.overwrite
-        )
+        with redirect_stdout(sys.stderr or sys.stdout):  # Keras prints the epochs
+            found = train(
+                model, pictures, out, recipe, arguments=run_arguments, resume=args.resume, overwrite=args.overwrite
+            )
     except KeyboardInterrupt:
         kept = out / run_folder.MODEL
         best = f"the best model so far is {kept}" if kept.is_file() else "no epoch was done"
-        again = [word for word in args.typed if word not in ("--resume", "--overwrite")]
+        _, *again = (word for word in args.typed if word not in ("--resume", "--overwrite"))
         backend = f"KERAS_BACKEND={keras.backend.backend()} "
-        print(f"\nstopped: {best}. To go on:\n  {backend}{shlex.join(['keras-resnet', *again, '--resume'])}")
+        say(f"\nstopped: {best}. To go on:\n  {backend}{shlex.join(['keras-resnet', 'train', '--resume', *again])}")
         raise
-    print(f"left in {out}: {', '.join(name for name in run_folder.FILES if (out / name).is_file())}")
+    print(f"model: {out / run_folder.MODEL}")
+    print(f"report: {out / run_folder.REPORT}")
     if "test" in found:
         print(f"test accuracy: {found['test'].accuracy():.1%}")
     results = run_folder.read(out)["results"]
@@ -79,11 +88,18 @@ def _check(args: argparse.Namespace, out: Path) -> None:
     run_folder.check_free(out, args.resume, args.overwrite)
     if args.model:
         find_row(args.model, "--model")
+        _check_side(args.model, args.image_size or _LEAST)
     weights = args.weights
     if weights not in (None, "none", "imagenet", *list_weights()):
         open_named(weights, "--weights", ("imagenet", "none"))
     if args.dtype != "float32":
-        print(f"{args.dtype}: quick on GPUs and TPUs; a CPU computes with halves in software, up to 8 times slower")
+        say(f"{args.dtype}: fast on GPUs and TPUs; most CPUs compute in 16 bits by software, which is much slower")
+
+
+def _check_side(network: str, side: int) -> None:
+    """Refuses images that are too small for an ImageNet network."""
+    if side < _LEAST < find_row(network).image_side:
+        raise ValueError(f"`--image-size` must be {_LEAST} or more for {network}; received {side}.")
 
 
 def _pictures(args: argparse.Namespace) -> tuple[datasets.Splits, int]:
@@ -98,7 +114,7 @@ def _pictures(args: argparse.Namespace) -> tuple[datasets.Splits, int]:
         level = args.augment or "light"
         pictures = datasets.splits(args.data, 64, batch, split, seed, level, one_hot=True)
         shorter = pictures.training.inventory.shorter_side if pictures.training.inventory else 0
-    print(f"augmentation: {level}")
+    say(f"augmentation: {level}")
     return pictures, shorter
 
 
@@ -114,20 +130,26 @@ def _choose(args: argparse.Namespace, shorter: int) -> dict[str, Any]:
             fetch_published(network)
             weights = "imagenet"
         except (OSError, ImportError) as error:
-            print(f"no pretrained weights can be had: {error}")
+            say(f"warning: no pretrained weights of {network} can be had: {error}")
+            if args.freeze or args.unfreeze_from:
+                raise ValueError(
+                    f"--freeze and --unfreeze-from need pretrained weights, and those of {network} can't be had. Put "
+                    "the file where the warning says, or pass another one as --weights."
+                ) from error
     if weights is None and not args.model and is_published(network):
         network, why = "ResNet20", "small enough to learn from scratch"
     if weights is None and (args.freeze or args.unfreeze_from):
-        needed = "--freeze and --unfreeze-from need weights worth keeping"
-        if args.weights == "none":
-            raise ValueError(f"{needed}; --weights is none.")
-        raise ValueError(f"{needed}, and there are none to be had for {network}: pass --weights and a file.")
+        why = "--weights is none" if args.weights else f"none are published for {network}"
+        raise ValueError(
+            f"--freeze and --unfreeze-from need pretrained weights, and {why}. Pass a file or a key as --weights."
+        )
     side, reason = args.image_size, "as asked"
     if not side:
         side, reason = suggest_size(network, shorter, weights == "imagenet")
-    print(f"network: {network} ({why})")
-    print(f"image size: {side}x{side} ({reason})")
-    print(f"weights: {weights or 'none; it trains from scratch'}")
+    _check_side(network, side)
+    say(f"network: {network} ({why})")
+    say(f"image size: {side}x{side} ({reason})")
+    say(f"weights: {weights or 'none; it trains from scratch'}")
     return {"network": network, "weights": weights, "image_size": side}
 
 
@@ -160,8 +182,8 @@ def _published(network: str) -> Checkpoint | None:
 def suggest(shorter_side: int, pretrained: bool = False) -> tuple[str, str]:
     """Returns the network that suits pictures of a size, and why; one with ImageNet weights if these are wanted."""
     if shorter_side <= _SMALL and not pretrained:
-        return "ResNet20", f"a CIFAR net, since the pictures' shorter side is {shorter_side} pixels (median)"
-    return "ResNet50V2", f"it has ImageNet weights, and the pictures' shorter side is {shorter_side} pixels (median)"
+        return "ResNet20", f"a CIFAR network, as the images' median shorter side is {shorter_side} pixels"
+    return "ResNet50V2", f"it has ImageNet weights, and the images' median shorter side is {shorter_side} pixels"
 
 
 def suggest_size(network: str, shorter_side: int, pretrained: bool) -> tuple[int, str]:
@@ -170,7 +192,9 @@ def suggest_size(network: str, shorter_side: int, pretrained: bool) -> tuple[int
     if side == 32 and shorter_side > _SMALL:
         return 64, "quick, and the network halves it three times"
     if side == 32:
-        return max(16, min(shorter_side, _SMALL) // 4 * 4), f"near the pictures' own, {shorter_side} pixels (median)"
+        return max(
+            16, min(shorter_side, _SMALL) // 4 * 4
+        ), f"near the images' median shorter side, {shorter_side} pixels"
     if shorter_side < side:
-        return max(64, shorter_side // 32 * 32), f"near the pictures' own, {shorter_side} pixels (median)"
+        return max(64, shorter_side // 32 * 32), f"near the images' median shorter side, {shorter_side} pixels"
     return side, "what its ImageNet weights are for" if pretrained else "what the network is for"

@@ -1,4 +1,4 @@
-"""Images and labels as batches: folders of pictures, and digits that are always at hand."""
+"""Images and labels as batches: folders of images, and digits that are always at hand."""
 
 from keras_resnet.data.datasets import Splits, digits, folder, splits
 from keras_resnet.data.decode import read_picture

@@ -17,14 +17,14 @@ Generator = np.random.Generator
 
 
 def augment(picture: Any, image_size: Size, level: str, rng: Generator) -> RGB:
-    """Decodes a picture as another that shows the same; returns uint8 (height, width, 3).
+    """Decodes an image as another that shows the same; returns uint8 (height, width, 3).
 
     Args:
         picture: as for `keras_resnet.data.read_picture`.
         image_size: (height, width) in pixels, or one int for both.
         level: "light": a shift by up to an eighth of the sides (arXiv:1512.03385 section 4.2), a mirror image half of
             the time, brightness and contrast by up to a fifth. "strong": a random part, of 0.35 to 1 of the area and
-            with sides 3:4 to 4:3 as far as the picture has them (arXiv:1409.4842 section 6), a mirror image half of the
+            with sides 3:4 to 4:3 as far as the image has them (arXiv:1409.4842 section 6), a mirror image half of the
             time, brightness, contrast and saturation by up to two fifths. "none": nothing.
         rng: where the draws come from.
     """
@@ -48,7 +48,7 @@ def augment(picture: Any, image_size: Size, level: str, rng: Generator) -> RGB:
 
 
 def _part(width: int, height: int, rng: Generator) -> tuple[float, float, float, float]:
-    """A random box (left, upper, right, lower) in a picture."""
+    """A random box (left, upper, right, lower) in an image."""
     area = rng.uniform(0.35, 1) * width * height
     ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
     w, h = min(width, np.sqrt(area * ratio)), min(height, np.sqrt(area / ratio))
@@ -66,7 +66,7 @@ def _shift(pixels: RGB, rng: Generator) -> RGB:
 
 
 def mix(images: Floats, labels: Floats, rng: Generator) -> tuple[Floats, Floats]:
-    """Mixes each picture of a batch with that at the same place from the end.
+    """Mixes each image of a batch with that at the same place from the end.
 
     Half of the time all pixels of both, by MixUp's share from Beta(0.2, 0.2) (arXiv:1710.09412), else a box out of the
     other, by CutMix's from Beta(1, 1) (arXiv:1905.04899).

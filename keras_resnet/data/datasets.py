@@ -18,9 +18,10 @@ from keras_resnet.utils.progress import say
 
 
 class Splits(NamedTuple):
-    """Pictures to train with, shuffled and augmented, to validate with and, if there are any, to test with.
+    """The training, validation and (if there is one) test set of a folder of images.
 
-    `leaks` are pictures that lie on two sides, pixel by pixel, as the paths of each.
+    The training images are shuffled and augmented. `leaks` lists the images that lie in two of the sets with the same
+    pixels, each as the paths where the image lies.
     """
 
     training: Pictures
@@ -33,16 +34,16 @@ class Splits(NamedTuple):
         return ", ".join(f"{len(part.labels)} to {purposes[side]}" for side, part in self.sides().items())
 
     def sides(self) -> dict[str, Pictures]:
-        """Returns the sides that there are, by name."""
+        """Returns the sets by name: "training", "validation" and, if there is one, "test"."""
         found = {"training": self.training, "validation": self.validation, "test": self.test}
         return {side: part for side, part in found.items() if part is not None}
 
     def with_(self, **changes: Any) -> "Splits":
-        """Returns the same sides with other settings, as `Pictures.with_` does each; these stay as they are."""
+        """Returns copies of the sets with other settings (see `Pictures.with_`); these sets do not change."""
         return self._replace(**{side: part.with_(**changes) for side, part in self.sides().items()})
 
     def for_model(self, model: keras.Model) -> "Splits":
-        """Returns the same sides with the axes in the order that a model takes, as `Pictures.for_model` does each."""
+        """Returns copies of the sets in the data format of a model (see `Pictures.for_model`)."""
         return self._replace(**{side: part.for_model(model) for side, part in self.sides().items()})
 
 
@@ -56,39 +57,41 @@ def folder(
     class_names: Sequence[str] | None = None,
     verbose: bool = True,
 ) -> Pictures:
-    """Finds the pictures of a folder that has one sub-folder per class, and leaves out what can't be used.
+    """Reads a folder of images that has one sub-folder per class.
 
-    Every file is decoded once, whatever its suffix: BMP, GIF, JPEG, PNG, TIFF and WebP of any size and depth are
-    pictures; what is damaged or is none is named, with the reason, and counted.
+    Every file is decoded once to see whether it can be used. Its content counts, not its suffix: BMP, GIF, JPEG, PNG,
+    TIFF and WebP of any size and bit depth are read. Files that are damaged or not an image are skipped, and listed
+    with the reason.
 
     Example:
 
-        pictures = keras_resnet.data.folder("flowers", image_size=128)
-        training, validation = pictures.split(0.2, augment="light")
+        images = keras_resnet.data.folder("flowers", image_size=128)
+        training, validation = images.split(0.2, augment="light")
         model.fit(training, validation_data=validation, shuffle=False)
 
     Args:
-        path: the folder, or one that holds nothing else. Names of its sub-folders are the names of the classes; further
-            folders in these are followed. What begins with a dot, or is a system's (`__MACOSX`), is left out.
-        image_size: (height, width) in pixels, or one int for both; pictures are stretched to it.
-        batch_size: pictures in a batch.
-        seed: what determines the order of each epoch; None keeps the order of the names.
-        augment: "none", "light" or "strong", as for `Pictures`.
-        one_hot: whether labels come as (N, classes), as for `Pictures`.
-        class_names: the classes that there are, in their order: folders called so are classes, whatever lies in them.
-            None: those that have a sub-folder here.
-        verbose: whether to show a progress bar, and what was found and skipped, on standard error.
+        path: the folder, or a folder that holds only that one. The names of its sub-folders are the class names; images
+            in deeper folders belong to the class above them. Hidden files (`.name`) and system folders (`__MACOSX`)
+            are left out.
+        image_size: (height, width) in pixels, or one int for both; images are stretched to it.
+        batch_size: images in a batch.
+        seed: determines the random order of each epoch; None keeps the alphabetical order.
+        augment: "none", "light" or "strong", see `Pictures`.
+        one_hot: whether labels are one-hot, (N, classes), instead of class indices, (N,); see `Pictures`.
+        class_names: the names of the classes, in order. Folders of these names are classes, whatever lies in them.
+            None: the names of the sub-folders, sorted.
+        verbose: whether to show a progress bar, and the files found and skipped, on standard error.
 
     Raises:
-        ValueError: if there is no such folder, fewer than two classes, a class without a picture that can be used, or
-            if its folders are sides of a split, as `splits` reads them, or may be.
+        ValueError: if the folder does not exist, has fewer than two classes, has a class without an image that can be
+            used, or if its sub-folders are, or may be, splits such as train and val (read these with `splits`).
     """
     check_augment(augment, one_hot)
     layout = find_layout(path, class_names)
     if layout.sides:
         raise ValueError(
-            f"{str(path)!r} holds {layout.found(path)}, which are sides of a split, not classes; read them with "
-            "keras_resnet.data.splits, or one of them with folder."
+            f"{str(path)!r} holds {layout.found(path)}, which are the splits of a dataset, not classes. Read them with "
+            "keras_resnet.data.splits, or pass the path of one of them."
         )
     return _read(
         layout.root,
@@ -106,13 +109,13 @@ def folder(
 def _read(
     path: Path, class_names: Sequence[str] | None, left_out: Mapping[Path, str], verbose: bool, **settings: Any
 ) -> Pictures:
-    """The pictures of a folder that has one sub-folder per class; says what was found and skipped."""
+    """The images of a folder that has one sub-folder per class; says what was found and skipped."""
     found = scan(path, class_names, verbose, left_out)
     if verbose:
         say(str(found))
         told = [name for name in found.class_names if class_names is None and side_of(name)]
         if told:
-            say(f"note: taken for classes, and not for sides of a split: {enumerate_some(told)}")
+            say(f"note: these folders are read as classes, not as splits of a dataset: {enumerate_some(told)}")
     return Pictures(found.files, found.labels, found.class_names, inventory=found, **settings)
 
 
@@ -127,12 +130,12 @@ def splits(
     verbose: bool = True,
     class_names: Sequence[str] | None = None,
 ) -> Splits:
-    """Reads a folder of pictures as what trains and what validates.
+    """Reads a folder of images as a training, a validation and (if there is one) a test set.
 
-    Where `path` holds the folders `train` and `val` (and `test`), they are the sides; else each class is divided, of
-    `train` if there is only that, or that and `test`. Names may say more (`seg_train`, `TestSet`, `val2017`), and a
-    folder that alone holds all is looked into. Folders that may be sides as well as classes are refused: those that
-    hold the same folders, under names that do not say which is which.
+    If `path` holds the folders `train` and `val` (and `test`), they are the sets. Otherwise a share of each class is
+    set aside for validation: of `train`, if there is no `val`, or of `path` itself. Longer names work too
+    (`seg_train`, `TestSet`, `val2017`), and a folder that holds nothing but one other is entered. Folders that could be
+    classes or splits, because they hold the same sub-folders and their names do not tell, raise an error.
 
     Example:
 
@@ -140,28 +143,29 @@ def splits(
         model.fit(training, validation_data=validation, shuffle=False)
 
     Args:
-        path: a folder with one sub-folder of pictures per class, or with two or three of such folders, called `train`
-            or `training`, `val`, `valid`, `validation`, `dev` or `eval`, and `test` or `testing`, in any case. Classes
-            are those to train with. What is neither is left out, and named with what is skipped.
-        image_size: (height, width) in pixels, or one int for both; pictures are stretched to it.
-        batch_size: pictures in a batch.
-        validation_split: the share of each class that validates, in (0, 1), if `path` does not say.
+        path: a folder with one sub-folder of images per class, or with two or three of such folders, named `train`
+            or `training`, `val`, `valid`, `validation`, `dev` or `eval`, and `test` or `testing`, in upper or lower
+            case. The classes are those of the training set. Other files and folders are skipped, and listed.
+        image_size: (height, width) in pixels, or one int for both; images are stretched to it.
+        batch_size: images in a batch.
+        validation_split: the share of each class for validation, in (0, 1), where `path` has no validation folder.
         seed: determines the split, and the order and augmentation of each epoch.
-        augment: "none", "light" or "strong", as for `Pictures`; of the training pictures alone.
-        one_hot: whether labels come as (N, classes), as for `Pictures`.
-        verbose: whether to say what was found, what was skipped, and what lies on two sides, on standard error.
-        class_names: the classes that there are, in their order: folders called so are classes, whatever lies in them.
-            None: those that have a sub-folder to train with.
+        augment: "none", "light" or "strong", see `Pictures`; only training images are augmented.
+        one_hot: whether labels are one-hot, (N, classes), instead of class indices, (N,); see `Pictures`.
+        verbose: whether to list the files found and skipped, and the images in two sets, on standard error.
+        class_names: the names of the classes, in order. Folders of these names are classes, whatever lies in them.
+            None: the names of the sub-folders of the training set, sorted.
 
     Raises:
-        ValueError: as for `folder` and `Pictures.split`, or if nothing is to train with.
+        ValueError: as for `folder` and `Pictures.split`, or if `path` holds splits but none for training.
     """
     check_augment(augment, one_hot)
     layout = find_layout(path, class_names)
     sides = layout.sides or {"training": layout.root}
     if "training" not in sides:
         raise ValueError(
-            f"{str(path)!r} holds {layout.found(path)}, but no train; to learn from one of them, pass its path."
+            f"{str(path)!r} holds {layout.found(path)}, but no folder for training, such as train. Add one, or pass "
+            "the path of one of these to train with it."
         )
 
     if verbose and layout.sides:
@@ -186,14 +190,19 @@ def splits(
     if verbose:
         say(str(found))
         if leaks:
-            say(f"a leak: {len(leaks)} pictures lie on two sides of the split, so what is measured flatters:")
+            say(f"note: {len(leaks)} images lie in two of the splits, so the measured accuracy is too high:")
             for same in leaks:
                 say(f"    {' = '.join(map(str, same))}")
     return found
 
 
 def digits(image_size: Size = 16, batch_size: int = 32, one_hot: bool = False) -> Pictures:
-    """Loads scikit-learn's 1797 handwritten digits, gray and 8x8, as RGB pictures of a size."""
+    """Loads scikit-learn's 1797 handwritten digits, 8x8 and gray, as RGB images; needs no download.
+
+    Example:
+
+        training, validation = keras_resnet.data.digits(image_size=32).split(0.2)
+    """
     source = import_optional("sklearn.datasets").load_digits()
     gray = (source.images * (255 / 16)).round().astype("uint8")
     names = [str(name) for name in source.target_names]

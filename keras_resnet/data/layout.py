@@ -1,4 +1,4 @@
-"""The layout of a folder of pictures: where its classes lie, which folders are sides of a split, what is neither."""
+"""The layout of a folder of images: where its classes lie, which folders are sides of a split, what is neither."""
 
 import os
 import re
@@ -19,12 +19,12 @@ _SIDES = {
 _ORDER = tuple(dict.fromkeys(_SIDES.values()))
 _FILLERS = ("set", "data", "dataset", "split", "folder", "images", "imgs", "pictures", "photos")  # behind a side's name
 _IF_CLASSES = "If they are classes, pass their names as class_names=[...] to keras_resnet.data.folder or .splits"
-_OR_FLATTEN = f"{_IF_CLASSES}, or move their pictures out of the further folders."
+_OR_FLATTEN = f"{_IF_CLASSES}, or move their images out of the sub-folders."
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the pictures of a folder lie.
+    """Where the images of a folder lie.
 
     Attributes:
         root: the folder that has one sub-folder per class, if it is not split.
@@ -37,7 +37,7 @@ class Layout:
     left_out: dict[Path, str] = field(default_factory=dict)
 
     def to_measure(self) -> Path:
-        """Returns the folder of the pictures to test with, else to validate with, else of all."""
+        """Returns the folder of the images to test with, else to validate with, else of all."""
         return next((self.sides[side] for side in ("test", "validation", "training") if side in self.sides), self.root)
 
     def found(self, path: str | os.PathLike[str]) -> str:
@@ -47,7 +47,7 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """A folder in the folder: whether pictures lie in it, and which folders with pictures, inside its wrappers."""
+    """A folder in the folder: whether images lie in it, and which folders with images, inside its wrappers."""
 
     folder: Path
     flat: bool
@@ -65,9 +65,9 @@ class _Entry:
 
 
 def find_layout(path: str | os.PathLike[str], class_names: Collection[str] | None = None) -> Layout:
-    """Finds out what the folders in a folder are, without decoding pictures.
+    """Finds out what the folders in a folder are, without decoding images.
 
-    Folders that hold no pictures themselves but folders, and mostly the same ones in each, are sides of a split, and so
+    Folders that hold no images themselves but folders, and mostly the same ones in each, are sides of a split, and so
     are those whose names say it (`train`, `seg_test`, `ValSet`). A folder that alone holds all is looked into.
 
     Args:
@@ -89,9 +89,9 @@ def find_layout(path: str | os.PathLike[str], class_names: Collection[str] | Non
     unknown = [entry for entry in alike if entry not in told]
     if unknown:
         raise ValueError(
-            f"{str(root)!r} holds {_names(alike)}, with the same folders in them ({_inner(alike)}) as sides of a split "
-            f"have, and their names do not say which trains, which validates and which tests. {_ways(alike)} "
-            f"{_OR_FLATTEN}"
+            f"{str(root)!r} holds {_names(alike)}, with the same folders in them ({_inner(alike)}): they seem to be "
+            f"the splits of a dataset, but their names do not say which is for training, validation and test. "
+            f"{_ways(alike)} {_OR_FLATTEN}"
         )
     labelled = [entry for entry in told if entry.sorted_in_folders]
     exact = [entry for entry in told if entry.folder.name.lower() in _SIDES]
@@ -99,8 +99,8 @@ def find_layout(path: str | os.PathLike[str], class_names: Collection[str] | Non
         return _split(root, entries, told)
     if not labelled and len(set(told.values())) > 1 and len(told) == len(full):
         raise ValueError(
-            f"{str(root)!r} holds {_names(told)}, which are sides of a split, not classes, without one folder per "
-            f"class in them; sort their pictures into such. {_IF_CLASSES}."
+            f"{str(root)!r} holds {_names(told)}, which are the splits of a dataset, not classes, but have no folder "
+            f"per class in them. Sort their images into one folder per class. {_IF_CLASSES}."
         )
     _check_neighbours(root, full, labelled)
     beside = [entry for entry in entries if entry not in full]
@@ -136,7 +136,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _has_pictures(folder: Path) -> bool:
-    """Whether pictures lie in a folder itself."""
+    """Whether images lie in a folder itself."""
     try:
         return any(seems_picture(entry) for entry in folder.iterdir() if not hidden(entry) and entry.is_file())
     except OSError:
@@ -149,7 +149,7 @@ def _any_file(entry: _Entry) -> bool:
 
 
 def _alike(entries: Sequence[_Entry]) -> list[_Entry]:
-    """The folders that hold mostly the same ones as another, if they are half of those without pictures or more."""
+    """The folders that hold mostly the same ones as another, if they are half of those without images or more."""
     holders: dict[str, list[_Entry]] = {}
     for entry in entries:
         for name in entry.names:
@@ -184,13 +184,16 @@ def _split(root: Path, entries: Sequence[_Entry], told: dict[_Entry, str]) -> La
     for side in _ORDER:
         same = [entry for entry, its in told.items() if its == side]
         if len(same) > 1:
-            raise ValueError(f"{str(root)!r} must hold one of {_names(same)}; it holds all.")
+            raise ValueError(
+                f"{str(root)!r} must hold only one folder for {side}; it holds {_names(same)}. Merge them into one, or "
+                "move the others elsewhere."
+            )
     bare = [entry for entry in told if not entry.sorted_in_folders]
     if bare:
         labelled = [entry for entry in told if entry not in bare]
         raise ValueError(
-            f"{str(root)!r} holds {_names(bare)} beside {_names(labelled)}, but without one folder per class in it; "
-            "sort its pictures into such, or move it elsewhere."
+            f"{str(root)!r} holds {_names(bare)} beside {_names(labelled)}, but {_names(bare)} has no folder per class "
+            "in it. Sort its images into one folder per class, or move it elsewhere."
         )
     training = [entry for entry, side in told.items() if side == "training"]
     classes = {name for entry in training or told for name in entry.names}
@@ -198,7 +201,8 @@ def _split(root: Path, entries: Sequence[_Entry], told: dict[_Entry, str]) -> La
         if entry not in told and entry.names & classes:
             raise ValueError(
                 f"{str(root)!r} holds {_names([entry])} beside {_names(told)}, with the same folders in it "
-                f"({_inner([entry])}), and its name does not say what it is for. {_ways([entry])}"
+                f"({_inner([entry])}), and its name does not say whether it is for training, validation or test. "
+                f"{_ways([entry])}"
             )
     left_out = _rest(root, entries, {entry.folder for entry in told})
     sides = {}
@@ -222,15 +226,15 @@ def _check_neighbours(root: Path, full: Sequence[_Entry], labelled: Sequence[_En
         if len(full) > 1 and len({side_of(name) for name in entry.names} - {None}) > 1:
             others = [each for each in full if each is not entry]
             raise ValueError(
-                f"{str(root)!r} holds {_names([entry])}, with sides of a split in it ({_inner([entry])}), beside "
-                f"{_names(others)}. {_ways([entry])} {_OR_FLATTEN}"
+                f"{str(root)!r} holds {_names([entry])}, with the splits of a dataset in it ({_inner([entry])}), "
+                f"beside {_names(others)}. {_ways([entry])} {_OR_FLATTEN}"
             )
         beside = [each for each in single if each is not entry] if side and not entry.flat else []
         if beside:
             raise ValueError(
                 f"{str(root)!r} holds {_names([entry])}, with folders in it ({_inner([entry])}), beside "
-                f"{_names(beside)}, without: it may be a side of a split, or a class. If it is a side, move what lies "
-                f"beside it elsewhere. {_OR_FLATTEN}"
+                f"{_names(beside)}, without folders in them: {_names([entry])} may be one split of a dataset, or a "
+                f"class. If it is a split, move {_names(beside)} elsewhere. {_OR_FLATTEN}"
             )
 
 
@@ -246,7 +250,7 @@ def _rest(folder: Path, entries: Sequence[_Entry], used: set[Path]) -> dict[Path
         elif not each.is_dir() or (each in known and known[each].flat):
             found[each] = IN_NO_CLASS
         else:
-            found[each] = "neither a class nor a side of the split"
+            found[each] = "neither a class nor a split"
     return found
 
 
@@ -262,5 +266,8 @@ def _inner(entries: Sequence[_Entry]) -> str:
 def _ways(entries: Sequence[_Entry]) -> str:
     """What to do with sides whose names tell nothing."""
     if all(any(side_of(name) for name in entry.names) for entry in entries):
-        return "Sort them as train/cat, test/cat, not as cat/train, cat/test, or pass the path of what is needed."
-    return "Call them train, val and test, or move what is not needed elsewhere, or pass the path of one of them."
+        return "Sort them as train/cat, test/cat, not as cat/train, cat/test, or pass the path of the folder to read."
+    return (
+        "Rename them to train, val and test, or move the folders that are not needed elsewhere, or pass the path of "
+        "one of them."
+    )

@@ -16,36 +16,42 @@ from keras_resnet.data.decode import Size, decode, read_picture
 from keras_resnet.data.scan import Inventory, fingerprint
 from keras_resnet.models.arguments import standardize_data_format
 from keras_resnet.utils.errors import check_choice, check_positive, import_optional
+from keras_resnet.utils.progress import track
 
 
 class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of pictures, float32 RGB in [0, 255], in Keras' image data format, and their classes.
+    """A dataset of images and labels in batches, which `model.fit` takes on every backend.
 
-    The order of an epoch, and what augmentation draws, is a function of seed and epoch alone, so pass `shuffle=False`
-    to `fit`. `with_` makes a copy with other settings.
+    Images are float32 RGB in [0, 255]. Seed and epoch alone determine the order and the augmentation of an epoch, so
+    pass `shuffle=False` to `fit`.
+
+    Example:
+
+        images = keras_resnet.data.Pictures(["cat1.jpg", "dog1.png"], [0, 1], ["cat", "dog"], image_size=224)
+        batch, labels = images[0]  # (2, 224, 224, 3) and (2,)
 
     Args:
-        pictures: paths of files, or uint8 arrays (height, width) or (height, width, 3).
-        labels: for each picture the index of its class.
+        pictures: the images: paths of files, or uint8 arrays (height, width) or (height, width, 3).
+        labels: for each image the index of its class.
         class_names: the names of the classes.
-        image_size: (height, width) in pixels, or one int for both; pictures are stretched to it.
-        batch_size: pictures in a batch; the last one may be smaller.
-        seed: what determines the order of each epoch; None keeps the order of `pictures`.
-        augment: "none", "light" (shift, mirror, brightness, contrast) or "strong" (parts, mirror, colours, and MixUp or
-            CutMix in each batch); see `keras_resnet.data.augment`.
-        one_hot: whether labels come as (N, classes), float32, for `categorical_crossentropy`, instead of (N,), int32.
-            "strong" needs it, since a mixed picture is of two classes.
-        balance: whether batches carry weights, (N,), by which every class counts alike: N / (classes * pictures of the
-            class), as a mixed picture's classes share them.
-        inventory: what a scan found, if the pictures are of a folder.
-        crop: where nothing is augmented, what makes a picture an array (height, width, 3); None: it is stretched to
-            `image_size`.
+        image_size: (height, width) in pixels, or one int for both; images are stretched to it.
+        batch_size: images in a batch; the last batch may be smaller.
+        seed: determines the random order of each epoch; None keeps the order of `pictures`.
+        augment: "none", "light" (shift, mirror, brightness, contrast) or "strong" (random crop, mirror, colours, and
+            MixUp or CutMix in each batch); see `keras_resnet.data.augment`.
+        one_hot: whether labels are one-hot, (N, classes), float32, for `categorical_crossentropy`, instead of class
+            indices, (N,), int32. "strong" needs it, since a mixed image has two classes.
+        balance: whether batches have sample weights, (N,), so that every class has the same total weight: the weight of
+            an image is N / (classes * images of its class), and a mixed image takes its share of both weights.
+        inventory: the result of the scan, if the images come from a folder.
+        crop: a function that makes an array (height, width, 3) of an entry of `pictures`, used where images are not
+            augmented; None: images are stretched to `image_size`.
         data_format: "channels_last", (N, height, width, 3), or "channels_first", (N, 3, height, width); None is Keras'
-            own setting as it is now. `evaluate` and `train` follow the model, whatever this is.
+            own setting as it is now. `evaluate` and `train` use the data format of the model instead.
 
     Raises:
-        ValueError: if there is no such augmentation or data format, the labels can't tell what it mixes, `batch_size`
-            is not positive, or there are more or fewer labels than pictures.
+        ValueError: if `augment` or `data_format` is not one of these, `augment` is "strong" and `one_hot` False,
+            `batch_size` is not positive, or the numbers of images and labels differ.
     """
 
     def __init__(
@@ -68,7 +74,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         check_positive("batch_size", batch_size)
         if len(pictures) != len(labels):
             raise ValueError(
-                f"`labels` must have one for each picture; received {len(pictures)} pictures and {len(labels)} labels."
+                f"`labels` must hold one label per image; received {len(pictures)} images and {len(labels)} labels."
             )
         self.pictures, self.labels, self.class_names = pictures, np.asarray(labels, "int32"), tuple(class_names)
         self.image_size, self.batch_size, self.seed = image_size, batch_size, seed
@@ -78,11 +84,11 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         self.epoch = 0
 
     def with_(self, **changes: Any) -> "Pictures":
-        """Returns a copy, of the same epoch, with other settings; these pictures stay as they are.
+        """Returns a copy with other settings, at the same epoch; this dataset does not change.
 
         Example:
 
-            large = pictures.with_(image_size=224, augment="light")
+            large = images.with_(image_size=224, augment="light")
 
         Args:
             **changes: arguments of the constructor.
@@ -99,7 +105,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         return changed
 
     def for_model(self, model: keras.Model) -> "Pictures":
-        """Returns a copy with the axes in the order that a model's input tells, or as they are if it tells none."""
+        """Returns a copy in the data format of a model's input, or in this one if the input shape does not tell."""
         match getattr(model, "input_shape", None):
             case (_, 3, _, int() | None as last) if last != 3:
                 return self.with_(data_format="channels_first")
@@ -113,7 +119,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
 
     @property
     def order(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The indices of this epoch's pictures."""
+        """The indices of this epoch's images."""
         count = len(self.labels)
         return np.arange(count) if self.seed is None else self._rng().permutation(count)
 
@@ -143,21 +149,21 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         return images, labels if self.one_hot else self.labels[chosen], *weights
 
     def _class_weights(self) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """N / (classes * pictures of the class), for each class."""
+        """N / (classes * images of the class), for each class."""
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return (len(self.labels) / (len(counts) * np.maximum(counts, 1))).astype("float32")
 
     def hashes(self) -> list[str]:
-        """Returns for each picture a hash of what it shows."""
+        """Returns for each image a hash of what it shows."""
         scan = self.inventory
         known = dict(zip(scan.files, scan.hashes, strict=True)) if scan else {}
         return [
             known[picture] if isinstance(picture, Path) and picture in known else fingerprint(decode(picture))
-            for picture in self.pictures
+            for picture in track(self.pictures, "hashing images", len(self.pictures), "images")
         ]
 
     def set_epoch(self, epoch: int) -> None:
-        """Says which epoch comes, counted from 0. (Keras ends one more than it runs: it looks at a first batch.)"""
+        """Sets the number of the next epoch, from 0. (Keras ends one more than it runs: it reads a batch first.)"""
         self.epoch = epoch
 
     def on_epoch_end(self) -> None:
@@ -167,30 +173,35 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     def split(
         self, validation_split: float = 0.2, seed: int = 0, augment: str | None = None
     ) -> tuple["Pictures", "Pictures"]:
-        """Divides every class into a shuffled training and an ordered validation set.
+        """Splits the images of every class into a shuffled training set and an ordered validation set.
+
+        Example:
+
+            training, validation = images.split(0.2, augment="light")
 
         Args:
-            validation_split: the share of each class that validates, in (0, 1).
-            seed: determines the split, and the order of the training pictures.
-            augment: how the training pictures are augmented; None: as these.
+            validation_split: the share of each class for validation, in (0, 1).
+            seed: determines the split, and the order of the training images.
+            augment: the augmentation of the training images; None: that of this dataset.
 
         Raises:
-            ValueError: if a side would lack pictures of a class.
+            ValueError: if a set would have no image of a class.
         """
         train_test_split = import_optional("sklearn.model_selection").train_test_split
         if not 0 < validation_split < 1:
-            raise ValueError(f"`validation_split` must lie between 0 and 1; received {validation_split!r}.")
+            raise ValueError(f"`validation_split` must be above 0 and below 1; received {validation_split!r}.")
         count, counts = len(self.labels), np.bincount(self.labels, minlength=len(self.class_names))
         validating = ceil(validation_split * count)
         if min(counts) < 2:
             rarest = self.class_names[int(np.argmin(counts))]
             raise ValueError(
-                f"Every class needs two pictures, to train and to validate with; {rarest!r} has {min(counts)}."
+                f"Every class needs two images, one for training and one for validation; {rarest!r} has {min(counts)}. "
+                "Add images, or remove the class."
             )
         if min(validating, count - validating) < len(counts):
             raise ValueError(
-                f"`validation_split` must leave a picture of each class on both sides; {validation_split} of {count} "
-                f"pictures is {validating}, for {len(counts)} classes."
+                "`validation_split` must leave an image of each class for training and for validation; "
+                f"{validation_split} of {count} images is {validating}, for {len(counts)} classes."
             )
         parts = train_test_split(range(count), test_size=validation_split, random_state=seed, stratify=self.labels)
         for here, there in (parts, parts[::-1]):  # rare classes may have been rounded away
@@ -207,10 +218,10 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 def check_augment(augment: str, one_hot: bool) -> None:
-    """Raises a `ValueError` for another level, or one that the labels can't tell."""
+    """Raises a `ValueError` for an unknown level, or for "strong" without one-hot labels."""
     check_choice("augment", augment, LEVELS)
     if augment == "strong" and not one_hot:
         raise ValueError(
-            "`one_hot` must be True with augment='strong', which gives a picture two classes; "
-            "compile with 'categorical_crossentropy' then."
+            "`one_hot` must be True with augment='strong', which mixes images of two classes; received one_hot=False. "
+            "Compile the model with the loss 'categorical_crossentropy'."
         )

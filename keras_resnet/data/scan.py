@@ -11,16 +11,17 @@ from statistics import median
 from typing import Any
 
 from keras_resnet.data.decode import decode
-from keras_resnet.utils.errors import choice_error, enumerate_some, import_optional
+from keras_resnet.utils.errors import choice_error, enumerate_some, near_path
+from keras_resnet.utils.progress import track
 
-IN_NO_CLASS = "in no class's folder"
+IN_NO_CLASS = "not in the folder of a class"
 SYSTEM = {  # folders that systems put beside pictures
-    "__MACOSX": "macOS' notes on the files of an archive",
+    "__MACOSX": "metadata of macOS",
     "@eaDir": "thumbnails of a Synology",
-    "#recycle": "what was deleted",
-    "$RECYCLE.BIN": "what was deleted",
-    "System Volume Information": "what Windows notes",
-    "lost+found": "what the file system recovered",
+    "#recycle": "deleted files",
+    "$RECYCLE.BIN": "deleted files",
+    "System Volume Information": "metadata of Windows",
+    "lost+found": "files that the file system recovered",
 }
 _NAMED = 10  # how many files a summary names
 
@@ -32,12 +33,13 @@ class Inventory:
     Attributes:
         root: the folder.
         class_names: the names of its sub-folders, sorted.
-        files: the pictures, by class and name.
-        labels: for each picture the index of its class.
-        sizes: for each picture (width, height) in pixels, upright.
-        hashes: for each picture a hash of its decoded pixels.
-        skipped: what can't be used, with the reason.
-        hidden: how many files were left out because their name, or a folder's, begins with a dot or is a system's.
+        files: the images, by class and name.
+        labels: for each image the index of its class.
+        sizes: for each image (width, height) in pixels, upright.
+        hashes: for each image a hash of its decoded pixels.
+        skipped: the files that can't be used, with the reason.
+        hidden: how many files were left out because their name, or the name of a folder they lie in, begins with a dot
+            or is that of a system folder (`__MACOSX`).
     """
 
     root: Path
@@ -57,7 +59,7 @@ class Inventory:
 
     @property
     def shorter_side(self) -> int:
-        """The median of the pictures' shorter sides, in pixels."""
+        """The median of the images' shorter sides, in pixels."""
         return round(median(map(min, self.sizes)))
 
     def __str__(self) -> str:
@@ -65,16 +67,19 @@ class Inventory:
         sides = sorted(self.sizes, key=lambda size: size[0] * size[1])
         classes = enumerate_some([f"{name} {count}" for name, count in self.counts.items()], 20)
         lines = [
-            f"{self.root}: {len(self.files)} pictures in {len(self.class_names)} classes ({classes})",
+            f"{self.root}: {len(self.files)} images in {len(self.class_names)} classes ({classes})",
             f"  {', '.join(f'{count} {suffix}' for suffix, count in suffixes.most_common())}; "
             f"{'x'.join(map(str, sides[0]))} to {'x'.join(map(str, sides[-1]))} pixels",
         ]
         below = [file.parent for file in self.files if file.parents[1] != self.root]
         further = sorted({str(folder.relative_to(self.root)) for folder in below})
         if further:
-            lines.append(f"  with those in further folders of the classes: {enumerate_some(further, _NAMED)}")
+            lines.append(f"  including images in sub-folders of the classes: {enumerate_some(further, _NAMED)}")
+        if empty := [name for name, count in self.counts.items() if not count]:
+            lines.append(f"  classes without an image here: {enumerate_some(empty, _NAMED)}")
         if self.skipped or self.hidden:
-            lines.append(f"  skipped: {len(self.skipped)}, and {self.hidden} hidden")
+            hidden = f"; {self.hidden} hidden ones ignored" if self.hidden else ""
+            lines.append(f"  files skipped: {len(self.skipped)}{hidden}")
             skipped = [f"    {file}: {reason}" for file, reason in self.skipped.items()]
             lines += skipped[:_NAMED]
             if len(skipped) > _NAMED:
@@ -91,24 +96,25 @@ def scan(
     """Decodes every file of a folder once, in threads.
 
     Args:
-        path: a folder with one sub-folder of pictures per class. Further folders in these, and links, are followed.
-        class_names: the classes that there are; None: those that have a sub-folder here.
-        progress: whether to show a bar, on standard error.
-        left_out: what lies around the folder and is not used, with the reason, to be named with what is skipped.
+        path: a folder with one sub-folder of images per class. Folders inside these, and links, are followed.
+        class_names: the names of the classes; None: the names of the sub-folders.
+        progress: whether to show progress, on standard error.
+        left_out: files and folders around this one that are not used, with the reason, to be listed with those skipped.
 
     Raises:
-        ValueError: if there is no such folder, fewer than two classes, one that is not among `class_names`, or one
-            without a picture that can be used, or no folder of a class.
+        ValueError: if the folder does not exist, has fewer than two classes, has a class that is not in `class_names`,
+            has a class without an image that can be used, or has no folder of a class.
     """
     root = Path(path)
     if not root.is_dir():
-        raise ValueError(f"There is no folder {str(path)!r}.")
+        raise ValueError(f"`path` must be a folder of images; there is no folder {str(path)!r}.{near_path(path)}")
     sorted_in = {folder.name: folder for folder in folders(root)}
     if class_names is None:
         names = tuple(sorted_in)
         if len(names) < 2:
             raise ValueError(
-                f"{str(path)!r} must hold two or more folders of pictures, one per class; it holds {len(names)}."
+                f"{str(path)!r} must hold two or more folders of images, one per class, such as cat and dog; it holds "
+                f"{len(names)}{f', {names[0]}' if names else ''}."
             )
     else:
         names = tuple(class_names)
@@ -127,16 +133,11 @@ def scan(
                     count_hidden += 1
                 else:
                     found.append((label, file))
-    track, console = import_optional("rich.progress").track, import_optional("rich.console").Console(stderr=True)
     files, labels, sizes, hashes = [], [], [], []
     with ThreadPoolExecutor() as pool:
-        looked = pool.map(_look, [file for _, file in found])
-        for (label, file), (reason, size, pixels) in track(
-            zip(found, looked, strict=True),
-            "reading pictures",
-            len(found),
-            console=console,
-            disable=console.is_jupyter or not progress,  # notebooks would keep every state of the bar
+        looked = zip(found, pool.map(_look, [file for _, file in found]), strict=True)
+        for (label, file), (reason, size, pixels) in (
+            track(looked, "reading images", len(found), "images") if progress else looked
         ):
             if reason:
                 skipped[file] = reason
@@ -150,13 +151,13 @@ def scan(
         if name in sorted_in:
             bad = [f"{file.name}: {why}" for file, why in skipped.items() if file.is_relative_to(sorted_in[name])]
             raise ValueError(
-                f"{str(sorted_in[name])!r} holds no picture that can be used; fill the folder or remove it."
-                + (f" Of no use: {enumerate_some(bad)}." if bad else "")
+                f"{str(sorted_in[name])!r} holds no image that can be used. Put images into the folder, or remove it."
+                + (f" These files can't be used: {enumerate_some(bad)}." if bad else "")
             )
     if not files:
         raise ValueError(
-            f"{str(path)!r} must hold a folder of pictures for each class, called as the class, such as {names[0]!r}; "
-            "it holds none that is."
+            f"{str(path)!r} must hold a folder of images for each class, named after the class, such as {names[0]!r}; "
+            "it holds no such folder."
         )
     return Inventory(root, names, tuple(files), tuple(labels), tuple(sizes), tuple(hashes), skipped, count_hidden)
 
@@ -167,7 +168,7 @@ def files(root: Path) -> list[Path]:
 
 
 def duplicates(hashes: Sequence[Sequence[str]]) -> list[tuple[tuple[int, int], ...]]:
-    """Finds pictures that lie in more than one list; each as the places (list, index) where it lies."""
+    """Finds images that lie in more than one list; each as the places (list, index) where it lies."""
     places: dict[str, list[tuple[int, int]]] = {}
     for side, ones in enumerate(hashes):
         for index, pixels in enumerate(ones):
@@ -217,7 +218,7 @@ def _look(file: Path) -> tuple[str, tuple[int, int], str]:
     try:
         image = decode(file)
     except ValueError as error:
-        return str(error).removeprefix(f"{file} can't be read as a picture: "), (0, 0), ""
+        return str(error).removeprefix(f"{file} can't be read as an image: "), (0, 0), ""
     return "", image.size, fingerprint(image)
 
 

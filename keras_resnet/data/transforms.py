@@ -15,16 +15,16 @@ __all__ = ["Preprocessing", "preprocessing_for"]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What published weights expect of a picture; call it with one.
+    """The preprocessing of published weights: resize, centre crop and scaling of pixels. Call it with an image.
 
     Attributes:
-        image_size: height and width in pixels of what comes out.
-        resize: the shorter side before the centre is cut out; with `squash` both sides.
-        squash: whether the picture is stretched to a square first.
-        interpolation: "bilinear" or "bicubic", both with antialiasing, as Pillow does it.
-        mode: how pixels are scaled, as `keras_resnet.models.preprocessing.preprocess_input` says.
-        floor: whether a crop whose corner falls between two pixels begins at the first of them (transformers, TF-Slim),
-            not at the even one (torchvision, timm).
+        image_size: height and width in pixels of the result.
+        resize: the length of the shorter side before the centre is cropped; with `squash` of both sides.
+        squash: whether the image is stretched to a square first.
+        interpolation: "bilinear" or "bicubic", both with antialiasing, as in Pillow.
+        mode: how pixels are scaled, see `keras_resnet.models.preprocessing.preprocess_input`.
+        floor: how a crop offset between two pixels is rounded: down (transformers, TF-Slim), or, if False, to the even
+            number (torchvision, timm).
     """
 
     image_size: int
@@ -35,13 +35,14 @@ class Preprocessing:
     floor: bool = False
 
     def crop(self, picture: Any) -> RGB:
-        """Resizes and crops; returns uint8 RGB (height, width, 3), for networks that scale pixels themselves.
+        """Resizes and crops an image; returns uint8 RGB (height, width, 3), for models that scale pixels themselves.
 
         Args:
-            picture: the path of a file, a `PIL.Image.Image` or a uint8 array; turned as its camera noted, on white.
+            picture: the image: the path of a file, a `PIL.Image.Image` or a uint8 array. It is rotated as EXIF says,
+                and transparency is put on white.
 
         Raises:
-            ValueError: if a file is no picture, or is damaged; names it and says why.
+            ValueError: if the file is not an image, or is damaged. The message names the file and the reason.
         """
         image = decode(picture)
         width, height = image.size
@@ -57,12 +58,12 @@ class Preprocessing:
         return np.asarray(image.crop((left, top, left + self.image_size, top + self.image_size)))
 
     def __call__(self, picture: Any) -> Any:
-        """Resizes, crops and scales; returns float32 (height, width, 3), whatever Keras' image data format."""
+        """Resizes, crops and scales an image; returns float32 (height, width, 3), channels last."""
         return preprocess_input(self.crop(picture).astype("float32"), self.mode, "channels_last")
 
 
 def preprocessing_for(key: str) -> Preprocessing:
-    """Returns what the weights of a key expect of a picture, as torchvision's `weights.transforms()` does.
+    """Returns the preprocessing that published weights were evaluated with, like torchvision's `weights.transforms()`.
 
     Example:
 
@@ -70,12 +71,12 @@ def preprocessing_for(key: str) -> Preprocessing:
         model, preprocess = keras_resnet.ResNet18(weights=key), keras_resnet.preprocessing_for(key)
         scores = model.predict(preprocess("cat.jpg")[None])  # or of several, stacked
 
-    What comes out equals what torchvision, timm (`create_transform`) and transformers make of a `PIL.Image` by Pillow,
-    but for rounding. TF-Slim resizes without antialiasing, which this does not; keras.applications states neither
-    resizing nor crop.
+    The result equals that of torchvision, timm (`create_transform`) and transformers for a `PIL.Image`, except for
+    rounding. TF-Slim resizes without antialiasing, but this function always uses antialiasing. For the weights of
+    keras.applications, which documents no resizing, the image is stretched to the square.
 
     Args:
-        key: one of `keras_resnet.list_weights()`.
+        key: the key of published weights, one of `keras_resnet.list_weights()`.
 
     Raises:
         ValueError: if there is no such key.

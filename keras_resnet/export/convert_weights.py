@@ -14,15 +14,17 @@ from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.checkpoints.contents import NetworkInFile, choose_network, read_networks
 from keras_resnet.checkpoints.families.keras import KERAS
+from keras_resnet.checkpoints.formats.keras import KerasFile
 from keras_resnet.checkpoints.mismatch import advice
-from keras_resnet.checkpoints.open import open_named
+from keras_resnet.checkpoints.open import Source, open_named
 from keras_resnet.export.peers import logits, peer
 from keras_resnet.models.builder import ResNet
 from keras_resnet.models.inspection import find_network
+from keras_resnet.models.labels import names_in, with_class_names
 from keras_resnet.models.preprocessing import mode_of
 from keras_resnet.models.weights.load import LoadReport, load_network
 from keras_resnet.models.weights.save import PYTORCH, save_weights
-from keras_resnet.utils.errors import check_choice
+from keras_resnet.utils.errors import check_choice, near_path
 from keras_resnet.utils.files import atomic_file
 
 _KERAS = (".keras", ".weights.h5")
@@ -107,7 +109,9 @@ def check_target(target: str | os.PathLike[str], to: str | None = None, include_
     if include_preprocessing and path.suffix != ".keras":
         raise ValueError(f"`include_preprocessing` needs a graph, a .keras file; received {str(path)!r}.")
     if not path.absolute().parent.is_dir():
-        raise ValueError(f"`target`: there is no folder {str(path.parent)!r}.")
+        raise ValueError(
+            f"`target` must lie in an existing folder; there is no folder {str(path.parent)!r}.{near_path(path.parent)}"
+        )
 
 
 def convert(
@@ -135,14 +139,24 @@ def convert(
     check_target(target, to, include_preprocessing)
     path = Path(os.fsdecode(target))
     if path.exists() and recognized.network.source.path.exists() and path.samefile(recognized.network.source.path):
-        raise ValueError(f"`target` must be another file than the source, {str(path)!r}.")
+        raise ValueError(f"`target` must differ from the source; received {str(path)!r} for both.")
     model, report = recognized.build(include_preprocessing=include_preprocessing)
+    names = _class_names(recognized.network.source)
+    if names and len(names) == recognized.classes:
+        model = with_class_names(model, names)
     if not path.name.endswith(_KERAS):
         save_weights(model, path, to)
         return report
     with atomic_file(path) as part:
         (model.save if path.suffix == ".keras" else model.save_weights)(part)
     return report
+
+
+def _class_names(source: Source) -> tuple[str, ...] | None:
+    """The class names that the last layer of a `.keras` file holds, as `keras-resnet train` leaves it."""
+    config = source.config if isinstance(source, KerasFile) else None
+    layers = config.get("config", {}).get("layers") if config else None
+    return names_in(str(layers[-1].get("config", {}).get("name"))) if layers else None
 
 
 def verify(recognized: Recognized, target: str | os.PathLike[str]) -> list[str]:
@@ -164,9 +178,9 @@ def verify(recognized: Recognized, target: str | os.PathLike[str]) -> list[str]:
             there = logits(library, side.variant, side.classes, _tensors(side), images)
             lines.append(_compare(f"the {name}, in {library}", there, expected))
         elif libraries and side.classes and side.channels == 3:
-            lines.append(f"the {name} was not run in {' or '.join(libraries)}: not installed")
+            lines.append(f"not verified: the {name} was not run in {' or '.join(libraries)}: not installed")
         else:
-            lines.append(f"the {name} was not run in a library of its own: none that runs here takes it")
+            lines.append(f"not verified: the {name} was not run elsewhere, as no supported library has this network")
     return lines
 
 
@@ -189,5 +203,7 @@ def _run(recognized: Recognized, images: Any) -> Any:
 def _compare(what: str, found: Any, expected: Any) -> str:
     deviation = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not deviation <= _CLOSE:
-        raise ValueError(f"{what}, gives other outputs: they deviate by {deviation:.1e} of the largest.")
-    return f"{what}, deviates by {deviation:.1e} of the largest output"
+        raise ValueError(
+            f"{what}, gives other outputs: they deviate by {deviation:.1e} of the largest, and {_CLOSE:.0e} is allowed."
+        )
+    return f"verified: {what}, deviates by {deviation:.1e} of the largest output"

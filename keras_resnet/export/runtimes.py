@@ -17,12 +17,12 @@ import numpy as np
 from keras_resnet.graph.data_format import to_data_format
 from keras_resnet.graph.fold import fold_batch_norm
 from keras_resnet.models.functional import Rewriter
-from keras_resnet.utils.errors import check_choice, check_positive
+from keras_resnet.utils.errors import check_choice, check_positive, near_path
 from keras_resnet.utils.files import atomic_files
 
 _CLOSE = 1e-4  # of the largest output
 _SIDES = ((64, 64), (97, 80))  # of images for a model of any size: what an exporter took for constant shows
-_ADVICE = " A model of any size may have to be written for one: pass image_size (--image-size)."
+_ADVICE = " If the model takes images of any size, export it for one size: pass `image_size`."
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """The result of an export.
 
     Attributes:
-        paths: the file, or folder; of OpenVINO the `.xml` and the `.bin` beside it.
-        backend: that wrote it.
-        deviation: the largest from the model's own outputs, as a share of the largest of these.
+        paths: the file or folder; for OpenVINO the `.xml` and the `.bin` beside it.
+        backend: the backend that wrote it.
+        deviation: the largest deviation from the model's own outputs, as a share of the largest output.
     """
 
     paths: tuple[Path, ...]
@@ -58,7 +58,7 @@ class Exported:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size of all files in bytes."""
         files = [file for path in self.paths for file in (path.rglob("*") if path.is_dir() else [path])]
         return sum(file.stat().st_size for file in files if file.is_file())
 
@@ -70,7 +70,7 @@ def export(
     overwrite: bool = False,
     image_size: int | None = None,
 ) -> Exported:
-    """Writes a model as a file of another runtime, runs it there, and keeps it if it gives the model's outputs.
+    """Exports a model to ONNX, SavedModel, OpenVINO or LiteRT, and checks that its outputs there are the same.
 
     Example:
 
@@ -79,28 +79,29 @@ def export(
         onnxruntime.InferenceSession("resnet50.onnx").run(None, {"input_layer": images})
 
     Batch norms are folded first (`keras_resnet.fold_batch_norm`), layers of half or mixed precision become float32, and
-    for TensorFlow, which has no others on a CPU, convolutions become channels_last. A process of its own, with the
-    backend that can, writes the file. It gets the model as a `.keras` file, so all layers must be Keras' own. The
-    number of images stays free; so do height and width, where they are.
+    for TensorFlow, convolutions become channels_last. A separate process with the backend of the format writes the file
+    and runs it in its runtime. It gets the model as a `.keras` file, so all layers must be Keras' own. The number of
+    images in a batch stays variable; so do height and width, if they are in the model.
 
     Args:
-        model: functional or Sequential, with one image input; any outputs. It stays as it is.
-        path: ends in `.onnx`, `.xml` (OpenVINO; a `.bin` comes beside it) or `.tflite`, or is a folder (saved_model).
-        format: "onnx" (PyTorch writes it), "saved_model" (TensorFlow), "openvino" (TensorFlow, or else PyTorch) or
+        model: a functional or Sequential model with one image input and any outputs. It does not change.
+        path: a file that ends in `.onnx`, `.xml` (OpenVINO, which also writes a `.bin`) or `.tflite` (litert), or a
+            folder (saved_model).
+        format: "onnx" (written by PyTorch), "saved_model" (TensorFlow), "openvino" (TensorFlow, or else PyTorch) or
             "litert" (TensorFlow).
-        overwrite: whether what is there may be replaced.
-        image_size: height and width in the file, of a model that takes any size. ONNX wants it where padding or
+        overwrite: whether an existing file or folder may be replaced.
+        image_size: height and width in the file, for a model that takes images of any size. ONNX needs it if padding or
             pooling depend on the size, as in style "slim".
 
     Returns:
-        What was written, and how far from the model's outputs those of the file are, for batches of 1 and 2; of
-        probabilities their logarithms.
+        An `Exported`: the files, and their largest deviation from the model's outputs for batches of 1 and 2. Of
+        probabilities, the logarithms are compared.
 
     Raises:
-        ValueError: if an argument is wrong, the backend can't write the model, or the file's outputs deviate by more
-            than 1e-4 of the largest. What was there is as it was.
-        ImportError: if no backend that writes the format, or not its runtime, is installed.
-        OSError: if the file can't be written; what was there is as it was.
+        ValueError: if an argument is wrong, the backend cannot write the model, or the outputs deviate by more than
+            1e-4 of the largest output. An existing file does not change.
+        ImportError: if no backend that writes the format is installed, or its runtime is missing.
+        OSError: if the file cannot be written; an existing file does not change.
     """
     target = Path(os.fsdecode(path)).absolute()
     backend = check_export(target, format, overwrite)
@@ -122,8 +123,8 @@ def export(
         deviation = float(np.max([_deviation(*pair) for pair in zip(found, expected, strict=True)]))
         if not deviation <= _CLOSE:
             raise ValueError(
-                f"The {format} file gives other outputs than the model: they deviate by {deviation:.1e} of the largest "
-                f"where {_CLOSE:.0e} is allowed. {str(target)!r} was not written.{advice}"
+                f"The outputs of the {format} file deviate from the model's by {deviation:.1e} of the largest output, "
+                f"and {_CLOSE:.0e} is allowed. {str(target)!r} was not written.{advice}"
             )
         check_export(target, format, overwrite)  # again: writing takes minutes
     return Exported(_paths(target, format), backend, deviation)
@@ -135,23 +136,25 @@ def check_export(path: str | os.PathLike[str], format: str, overwrite: bool = Fa
     kind, path = FORMATS[format], Path(os.fsdecode(path))
     others = {".keras", *(each.suffix for each in FORMATS.values())} - {""}
     if path.suffix != kind.suffix and (kind.suffix or path.suffix in others):
-        rule = f"end in {kind.suffix}" if kind.suffix else "be a folder, without such an ending"
-        raise ValueError(f"`path` of format {format!r} must {rule}; received {str(path)!r}.")
+        rule = f"end in {kind.suffix}" if kind.suffix else "be a folder, without the suffix of a file"
+        raise ValueError(f"`path` must {rule} for format {format!r}; received {str(path)!r}.")
     if not path.absolute().parent.is_dir():
-        raise ValueError(f"`path`: there is no folder {str(path.parent)!r}.")
+        raise ValueError(
+            f"`path` must lie in an existing folder; there is no folder {str(path.parent)!r}.{near_path(path.parent)}"
+        )
     there = [each for each in _paths(path, format) if os.path.lexists(each)]
     for each in there:
         if not overwrite:
-            raise ValueError(f"{str(each)!r} is there: pass overwrite (--overwrite), or another name.")
+            raise ValueError(f"{str(each)!r} exists already. Pass overwrite=True, or another path.")
         folder = each.is_dir() and not (each / "saved_model.pb").is_file()
         if each.is_dir() == bool(kind.suffix) or folder or path not in there:  # a .bin without its .xml
-            raise ValueError(f"{str(each)!r} is no file of format {format!r}, and is not overwritten; choose another.")
+            raise ValueError(
+                f"{str(each)!r} exists and is not of format {format!r}, so it is not overwritten. Pass another path."
+            )
     backend = next(filter(find_spec, kind.backends), None)
     if backend is None:
         ways = " or ".join(f"pip install 'keras3-resnet[{each}]'" for each in kind.backends)
-        raise ImportError(
-            f"Format {format!r} is written by {' or '.join(kind.backends)}, and none is installed: {ways}"
-        )
+        raise ImportError(f"Format {format!r} needs {' or '.join(kind.backends)}, which is not installed: {ways}")
     missing = [module for module in kind.modules if not find_spec(module)]
     if missing:
         raise ImportError(f"Format {format!r} needs {' and '.join(missing)}: pip install 'keras3-resnet[export]'")
@@ -169,13 +172,16 @@ def _input_shape(model: keras.Model, image_size: int | None) -> tuple[int | None
     if len(shapes) != 1 or len(shapes[0]) != 4:
         raise ValueError(
             f"`model` must be functional or Sequential with one image input, (N, height, width, channels); {model!r} "
-            f"takes {', '.join(map(str, shapes)) or 'nothing that is known'}."
+            f"takes {', '.join(map(str, shapes)) or 'unknown inputs'}."
         )
     sides = shapes[0][1:]
     if image_size is not None:
         check_positive("image_size", image_size)
         if None not in sides:
-            raise ValueError(f"`model` takes images of {sides} alone; leave image_size (--image-size) out.")
+            raise ValueError(
+                f"`image_size` must be None for a model of fixed image size; {model.name!r} takes images of {sides}. "
+                "Leave `image_size` out."
+            )
     return None, *(image_size if side is None else side for side in sides)
 
 
@@ -230,7 +236,7 @@ def _run(model: keras.Model, images: Any) -> list[Any]:
             found = keras.tree.flatten(model(images, training=False))
             return [np.asarray(keras.ops.convert_to_numpy(each), "float32") for each in found]
     except Exception as error:  # whatever layers say of such images
-        raise ValueError(f"`model` can't be run on images of {images.shape}: {error}") from error
+        raise ValueError(f"`model` must take images of the shape {images.shape}; running it failed: {error}") from error
 
 
 def _start(folder: Path, backend: str, format: str, advice: str) -> None:
@@ -247,7 +253,8 @@ def _start(folder: Path, backend: str, format: str, advice: str) -> None:
         lines = 1 if process.returncode == 1 else 3  # a Python error's reason is its last line
         last = "\n".join(process.stderr.strip().splitlines()[-lines:])
         raise ValueError(
-            f"{backend} could not write this model as {format} and run it, status {process.returncode}.{advice}\n{last}"
+            f"{backend} failed to write this model as {format} or to run the file (status {process.returncode})."
+            f"{advice}\n{last}"
         )
 
 
@@ -255,7 +262,7 @@ def _deviation(found: Sequence[Any], expected: Sequence[Any]) -> float:
     """The largest difference, as a share of the output's largest value; of each output, then of all."""
     shapes = [each.shape for each in found], [each.shape for each in expected]
     if shapes[0] != shapes[1]:
-        raise ValueError(f"The file gives outputs of shapes {shapes[0]}, the model {shapes[1]}.")
+        raise ValueError(f"The outputs of the file have the shapes {shapes[0]}, those of the model {shapes[1]}.")
     pairs = [_comparable(*pair) for pair in zip(found, expected, strict=True)]
     return float(np.max([np.abs(a - b).max() / (np.abs(b).max() or 1) for a, b in pairs]))
 

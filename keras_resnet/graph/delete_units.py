@@ -14,36 +14,37 @@ __all__ = ["delete_units"]
 
 
 def delete_units(model: keras.Model, units: Iterable[str] | str, scope: str | None = None) -> keras.Model:
-    """Returns a copy of a network in which some units are no more than their shortcuts.
+    """Returns a copy of a network in which some residual blocks are removed, except for their shortcuts.
 
     Example:
 
         lesioned = keras_resnet.delete_units(model, ["conv3_block2", "conv4_block5"])
-        lesioned.compile(metrics=["accuracy"])
+        lesioned.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
         lesioned.evaluate(images, labels)
 
-    The residual is removed: of relu(F(x) + shortcut(x)) there remains relu(shortcut(x)), in v2 shortcut(x); a
-    projection, a subsampling or zero channels are part of the shortcut and stay. In a plain network, whose units have
-    no shortcut, the unit's input takes the place of its output. Source: arXiv:1605.06431 section 4.1.
+    The residual F of a block is removed: relu(F(x) + shortcut(x)) becomes relu(shortcut(x)), in v2 F(x) + shortcut(x)
+    becomes shortcut(x). Projections, subsampling and added zero channels belong to the shortcut and stay. In a plain
+    network, whose blocks have no shortcut, the block's input replaces its output. Source: arXiv:1605.06431 section 4.1.
 
     Args:
         model: a functional model that holds a network of this package or of keras.applications.
-        units: the name or names of units, such as "conv4_block5": what their layers' names begin with.
-        scope: which network is meant, if the model holds several.
+        units: the name of a residual block, such as "conv4_block5", or several names. The names of a block's layers
+            begin with it.
+        scope: the name of the network, if the model holds several.
 
     Returns:
-        A new `keras.Model` of stock layers, with copies of the weights that are left. It is not compiled.
+        A new `keras.Model` of stock layers, with copies of the remaining weights. It is not compiled.
 
     Raises:
-        ValueError: if a unit is none of the network's, or not whole, or has no shortcut and puts out another shape than
-            it takes; if the model holds none of our networks, or several and `scope` names none, or holds it in a layer
-            that is no functional model.
+        ValueError: if the network has no such block, the block is incomplete, or it has no shortcut and changes the
+            shape; if the model holds no ResNet, or several and `scope` names none of them, or holds it in a layer that
+            is not a functional model.
     """
     network = find_network(model, scope)
     names = [units] if isinstance(units, str) or not isinstance(units, Iterable) else list(units)
     known = {unit.name: unit for unit in network.plan.units}
     for name in names:
-        check_choice("units", name, tuple(known), f" These are the units of {model.name!r}.")
+        check_choice("units", name, tuple(known), f" These are the residual blocks of {model.name!r}.")
     sums = {name: layer for name in known if (layer := _sum(network, name))}
     length = max(len(unit.convs) for unit in known.values())
     rewriter = _DeleteUnits()
@@ -55,15 +56,18 @@ def delete_units(model: keras.Model, units: Iterable[str] | str, scope: str | No
             or len(known[name].convs) < length
             or (network.plan.version == 1 and f"{name}_out" not in network.layers)
         ):
-            raise ValueError(f"`units`: {name!r} is not whole in {model.name!r}, which was cut inside it.")
+            raise ValueError(
+                f"`units` must name complete residual blocks; {name!r} is incomplete, since {model.name!r} was cut "
+                "inside it."
+            )
         else:
             first, last = _plain(network, known[name])
             rewriter.begins[id(first)], rewriter.ends[id(last)] = name, name
     lesioned = rewriter.rewrite(model)
     if left := set(names) - rewriter.deleted:
         raise ValueError(
-            f"`model`: {min(left)!r} lies inside a layer of {model.name!r} that is no functional model. Take the "
-            "network out of it, such as `model.get_layer(...).layer` of a TimeDistributed."
+            f"`model`: the block {min(left)!r} lies inside a layer of {model.name!r} that is not a functional model. "
+            "Pass the network inside that layer, such as `model.get_layer(...).layer` of a TimeDistributed."
         )
     return lesioned
 
@@ -103,15 +107,15 @@ def _plain(network: Network, unit: Unit) -> tuple[Any, Any]:
     """Returns the first and the last layer of a unit without a shortcut."""
     if unit.stride > 1 or unit.inputs != unit.filters:
         raise ValueError(
-            f"`units`: {unit.name!r} has no shortcut and changes the shape of its map, so nothing would be left of it. "
-            "Delete units that keep the shape."
+            f"`units` must name residual blocks with a shortcut, or blocks that keep the shape of their input; "
+            f"{unit.name!r} has no shortcut and changes the shape."
         )
     layers, first, last = network.layers, unit.convs[0].name, f"{unit.convs[-1].name}_conv"
     if network.plan.version == 1:
         return layers.get(f"{first}_pad", layers[f"{first}_conv"]), layers[f"{unit.name}_out"]
     if f"{unit.name}_preact_bn" not in layers:
         raise ValueError(
-            f"`units`: {unit.name!r} shares a convolution with the norm of its neighbour, which was folded into it. "
-            "Delete units first, then fold."
+            f"`units`: the block {unit.name!r} cannot be removed, since a batch norm of the next block was folded into "
+            "it. Delete blocks first, then fold."
         )
     return layers[f"{unit.name}_preact_bn"], layers[last]

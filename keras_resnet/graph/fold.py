@@ -18,7 +18,7 @@ _FOLDING = (*_PLAIN, *_SEPARABLE, *_TRANSPOSED, *_DEPTHWISE)
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
-    """Makes a model of the same function, with batch norms folded into the convolutions and dense layers before them.
+    """Returns a model with the same outputs, whose batch norms are folded into the convolutions and dense layers.
 
     Example:
 
@@ -26,21 +26,22 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         folded = keras_resnet.fold_batch_norm(model)  # the same outputs, without 53 of its layers
         folded.save("resnet50_folded.keras")
 
-    In inference a norm is a factor and a summand for each channel (arXiv:1502.03167, algorithm 2), which the kernel and
-    the bias of a convolution can hold. A norm stays where that would be another function: if anything else reads the
-    convolution's output, if the convolution has an activation, if either is called more than once or with
-    `training=True`, if they compute in different dtypes, or if the norm is over another axis than the channels.
+    In inference, a batch norm multiplies each channel by a factor and adds a number (arXiv:1502.03167, algorithm 2),
+    which the kernel and the bias of the convolution before it can do. A batch norm is not folded if that would change
+    the outputs: if another layer reads the convolution's output, if the convolution has an activation, if either is
+    called more than once or with `training=True`, if they compute in different dtypes, or if the batch norm has another
+    axis than the channels.
 
     Args:
-        model: functional or Sequential, of any inputs and outputs, and with other models in it or not. It and its
-            weights stay as they are.
+        model: a functional or Sequential model with any inputs and outputs; it may contain other models. It and its
+            weights do not change.
 
     Returns:
-        A functional model for inference, not compiled. Layers keep their names; of a norm whose output is one of the
-        model an `Identity` is left.
+        A functional model for inference, not compiled. Layers keep their names. A batch norm whose output is an output
+        of the model becomes an `Identity`.
 
     Raises:
-        ValueError: if the model has no graph.
+        ValueError: if the model is not functional or Sequential.
     """
     return _Fold(model).rewrite(model)
 

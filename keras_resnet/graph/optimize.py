@@ -13,25 +13,26 @@ __all__ = ["optimize_for_inference", "optimize_for_training", "restore"]
 
 
 def optimize_for_inference(model: keras.Model) -> keras.Model:
-    """Makes a model of the same inputs and outputs that is as quick as the backend can be.
+    """Returns a faster model for inference, with the same inputs and outputs.
 
     Example:
 
         model = keras_resnet.optimize_for_inference(keras_resnet.ResNet50(weights="imagenet"))
         scores = model.predict(images)
 
-    Batch norms are folded, as by `fold_batch_norm`. On PyTorch feature maps are channels_first inside, which is how it
-    computes, over views of channels_last memory, so that nothing is copied. In this process, or until `restore`, its
-    layers then compute by the quickest operations of the backend: call this again on a model that was saved and loaded.
+    Batch norms are folded into convolutions, as by `fold_batch_norm`. On PyTorch, feature maps inside the model are
+    channels_first, as PyTorch computes them, in channels_last memory, so that nothing is copied. The layers then use
+    the fastest operations of the backend. A saved file does not keep these operations: call this function again after
+    loading it. `restore` takes them back.
 
     Args:
-        model: functional or Sequential. It and its weights stay as they are.
+        model: a functional or Sequential model. It and its weights do not change.
 
     Returns:
         A functional model of stock layers for inference, not compiled.
 
     Raises:
-        ValueError: if the model has no graph.
+        ValueError: if the model is not functional or Sequential.
     """
     source, model = model, fold_batch_norm(model)
     if keras.backend.backend() == "torch":
@@ -43,7 +44,7 @@ def optimize_for_inference(model: keras.Model) -> keras.Model:
 
 
 def optimize_for_training(model: keras.Model) -> keras.Model:
-    """Changes a model until the process ends, or `restore(model)`: it trains as quickly as the backend can.
+    """Makes a model train faster, in place, until `restore(model)` or the end of the process.
 
     Example:
 
@@ -52,15 +53,15 @@ def optimize_for_training(model: keras.Model) -> keras.Model:
         keras_resnet.optimize_for_training(model)
         model.fit(images, labels)
 
-    Its layers compute the same by quicker operations. The model, its weights and what is saved of it stay those of
-    stock layers; what loads a file of it calls this again. On PyTorch convolutions and pools no longer copy maps
-    between layouts, and each norm is one operation; on TensorFlow each norm is one operation; on JAX, on a CPU, 1x1
-    convolutions are matrix products. A layer whose `call` has another signature than in the Keras that this was written
-    for, or is somebody's own, stays as it is.
+    The layers compute the same with faster operations. The model, its weights and its saved files remain those of stock
+    layers, so call this function again after loading a file. On PyTorch, convolutions and pools no longer copy maps
+    between memory layouts, and each batch norm is one operation. On TensorFlow, each batch norm is one operation. On
+    JAX on a CPU, 1x1 convolutions are matrix products. Layers of your own classes do not change, nor do layers whose
+    `call` has an unknown signature in the installed Keras.
 
     Args:
-        model: any that is built, changed in place: after `compile`, so that on PyTorch the optimizer's variables are
-            laid out like the weights, and before `fit`.
+        model: any built model. Call this function after `compile`, so that on PyTorch the optimizer's variables get the
+            memory layout of the weights, and before `fit`.
 
     Returns:
         The model.
@@ -70,8 +71,8 @@ def optimize_for_training(model: keras.Model) -> keras.Model:
     """
     if not isinstance(model, keras.Model) or not model.built:
         raise ValueError(
-            f"`model` must be a model that is built; received {type(model).__name__}. Call it on data, or give it an "
-            "Input, first."
+            f"`model` must be a built keras.Model; received {type(model).__name__}. A model is built by calling it on "
+            "data, or with a keras.Input."
         )
     use_fast_kernels(model)
     if keras.backend.backend() == "torch" and model.compiled and model.optimizer:
@@ -83,7 +84,7 @@ def optimize_for_training(model: keras.Model) -> keras.Model:
 
 
 def restore(model: keras.Model) -> keras.Model:
-    """Takes back what `optimize_for_training` and `optimize_for_inference` set on a live model and on the models in it.
+    """Undoes `optimize_for_training` and the faster operations of `optimize_for_inference` on a model, in place.
 
     Example:
 
@@ -91,20 +92,21 @@ def restore(model: keras.Model) -> keras.Model:
         model.fit(images, labels)
         keras_resnet.restore(model)
 
-    Its layers compute as Keras lets them again, with the weights that they have by now; on PyTorch the weights and the
-    optimizer's variables lie in memory as they did. A model that was not optimized stays as it is, and so does a `call`
-    that somebody else set. What the model compiled to train and predict, it compiles anew; compile again by yourself
-    what you did (`jax.jit`, `tf.function`, `torch.compile`), and restore the outermost of nested models.
+    The layers compute as in stock Keras again and keep their current weights. On PyTorch, the weights and the
+    optimizer's variables get back their memory layout. A model that was not optimized does not change, nor does a
+    `call` that other code has replaced. Keras compiles its functions to train and predict again. Functions that you
+    compiled yourself (`jax.jit`, `tf.function`, `torch.compile`) must be compiled again by you. Of nested models, pass
+    the outermost one.
 
     Args:
-        model: changed in place. A model that `optimize_for_inference` made keeps its graph: folded, and on PyTorch
-            channels_first inside.
+        model: the model. One that `optimize_for_inference` returned keeps its graph: batch norms stay folded, and on
+            PyTorch feature maps stay channels_first.
 
     Returns:
         The model.
 
     Raises:
-        ValueError: if it is no model.
+        ValueError: if it is not a `keras.Model`.
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a keras.Model; received {type(model).__name__}.")

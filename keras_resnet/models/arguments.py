@@ -28,18 +28,18 @@ def standardize_include_top(include_top: Any) -> bool:
     received, hint = repr(include_top), ""
     if keras.backend.is_keras_tensor(include_top):
         hint = (
-            " A tensor is passed as input_tensor=... (The older package of this import name took it first; its "
-            "`blocks`, `freeze_bn` and `numerical_names` are not taken.)"
+            " Pass a tensor as input_tensor=... (The older package of this name took it first. Its arguments `blocks`, "
+            "`freeze_bn` and `numerical_names` do not exist here.)"
         )
     elif isinstance(include_top, str) and include_top.lower() in ("true", "false"):
         hint = f" Did you mean {include_top.capitalize()}, without quotes?"
     elif isinstance(include_top, (str, os.PathLike)):
-        hint = f" Weights are passed as weights={received}."
+        hint = f" Pass weights as weights={received}."
     elif isinstance(include_top, (tuple, list)):
-        hint = f" A shape is passed as input_shape={received}."
+        hint = f" Pass a shape as input_shape={received}."
     elif hasattr(include_top, "shape"):
         received = f"{type(include_top).__name__} of shape {tuple(include_top.shape)}"
-        hint = " To run on data, build the model and call it."
+        hint = " To run the model on data, build it and call it."
     raise ValueError(f"`include_top` must be True or False; received {received}.{hint}")
 
 
@@ -58,9 +58,10 @@ def standardize_shape(
     first = data_format == "channels_first"
     least = (1, minimum, minimum) if first else (minimum, minimum, 1)
     if len(shape) != 3 or any(size is not None and size < small for size, small in zip(shape, least, strict=True)):
+        example = (3, 224, 224) if first else (224, 224, 3)
         raise ValueError(
-            "`input_shape` must be three ints, such as (224, 224, 3), without the batch, with height and width of at "
-            f"least {minimum}x{minimum}, or None; received {input_shape!r}."
+            f"`input_shape` must be None or three ints without the batch axis, such as {example}, with height and "
+            f"width of at least {minimum}; received {input_shape!r}."
         )
     check_positive("input_shape: channels", shape[0 if first else 2])
     return shape
@@ -76,7 +77,7 @@ def standardize_dtype(dtype: Any) -> keras.DTypePolicy:
         floating = False
     if not floating or policy.quantization_mode is not None:
         raise ValueError(
-            "`dtype` must be None or a policy that computes in floats, such as 'float32', 'mixed_bfloat16' or a "
+            "`dtype` must be None or a floating-point dtype policy, such as 'float32', 'mixed_bfloat16' or a "
             f"keras.DTypePolicy; received {dtype!r}."
         )
     return policy
@@ -108,7 +109,7 @@ def check_activation(activation: str | Callable[..., Any] | None, pretrained: bo
     if pretrained and function not in (keras.activations.softmax, keras.activations.linear):
         raise ValueError(
             f"`classifier_activation` must be None or 'softmax' with pretrained weights; received {activation!r}. "
-            "With weights=None any activation is allowed."
+            "Any activation is allowed with weights=None."
         )
 
 
@@ -118,5 +119,5 @@ def check_tensor(argument: str, tensor: Tensor) -> None:
         shape = getattr(tensor, "shape", None)
         raise ValueError(
             f"`{argument}` must be a Keras tensor of rank 4, such as keras.Input((224, 224, 3)); "
-            f"received {type(tensor).__name__} of shape {shape}. To run on data, build the model and call it."
+            f"received {type(tensor).__name__} of shape {shape}. To run the model on data, build it and call it."
         )

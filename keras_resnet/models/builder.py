@@ -1,4 +1,4 @@
-"""`ResNet`: builds any row as one functional Keras model, with weights."""
+"""`ResNet`: builds any variant as one functional Keras model, with weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -52,74 +52,76 @@ def ResNet(
     zero_init_residual: bool = False,
     kernel_regularizer: str | keras.Regularizer | None = None,
 ) -> keras.Model:
-    """Builds a residual network of any row as one flat functional graph of stock Keras layers.
+    """Builds any ResNet, given by name or as a `Variant`, as one functional Keras model of stock layers.
 
     Example:
 
+        model = keras_resnet.ResNet("resnet34", weights="imagenet")
         thin = dataclasses.replace(keras_resnet.variants.RESNET34, name="thin", widths=(16, 32, 64, 128))
         model = keras_resnet.ResNet(thin, input_shape=(64, 64, 3), classes=10)
 
-    Layer names, order of weights and defaults are those of `keras.applications`. Of the keyword-only arguments none but
-    `style` changes the list of weights: a weights file loads whatever the others are.
+    Layer names, the order of weights and defaults are those of `keras.applications`. Of the keyword-only arguments,
+    only `style` changes the list of weights; the same weights file loads with any values of the others.
 
     Args:
-        variant: the network: its name in `keras_resnet.NETWORKS`, its builder's or timm's, in any case, such as
-            "resnet50" or "resnetv2_50"; or a row, such as `keras_resnet.RESNET50` or one of your own. The defaults
-            below are `ResNet`'s, whatever the network: `ResNet20()` has ten classes, `ResNet("resnet20")` 1000.
+        variant: the network: its name in `keras_resnet.NETWORKS`, or the name of its builder or of timm's network, in
+            upper or lower case, such as "resnet50" or "resnetv2_50"; or a `Variant`, such as `keras_resnet.RESNET50` or
+            one of your own. The defaults below are the same for every network: `ResNet20()` has ten classes, but
+            `ResNet("resnet20")` has 1000.
         include_top: whether the model ends in global average pooling and a classifier.
         weights: None (random), "imagenet", a key of `keras_resnet.list_weights()`, such as
-            "timm/resnet18.a1_in1k", or the path of a file of the same network, which its content tells: of Keras
-            (`.keras`, `.weights.h5`, `.h5`), PyTorch (`.pth`, `.pt`, `.bin`) or safetensors, with the names of
-            torchvision, timm or transformers, or a checkpoint of TF-Slim's, by its prefix (`model.ckpt` for
-            `model.ckpt.index`). See `keras_resnet.load_weights`.
-        input_tensor: a Keras tensor of rank 4 to use as the image; what it was computed from becomes part of the model.
-        input_shape: (height, width, channels), or (channels, height, width) where Keras' image data format says so.
-            Height and width may be None. The default is 224x224x3 with top (32x32x3 if the stem does not pool, as in
-            CIFAR nets), any size of 3 channels without. The named ImageNet networks want at least 32x32 here. With
-            weights for RGB, 1 or N channels adapt the stem's kernel: summed for 1, else repeated and scaled by 3 / N.
+            "timm/resnet18.a1_in1k", or the path of a weights file of the same network: a file of Keras (`.keras`,
+            `.weights.h5`, `.h5`), of PyTorch (`.pth`, `.pt`, `.bin`) or of safetensors with the names of torchvision,
+            timm or transformers, or the prefix of a checkpoint of TF-Slim (`model.ckpt` for `model.ckpt.index`). The
+            content of a file tells its format, not its suffix. See `keras_resnet.load_weights`.
+        input_tensor: a Keras tensor of rank 4 to use as the image. The layers that compute it become part of the model.
+        input_shape: (height, width, channels), or (channels, height, width) with channels_first. Height and width may
+            be None. With top, the default is 224x224x3 (32x32x3 if the stem does not pool, as in CIFAR nets); without
+            top, it is any size with 3 channels. The builders of ImageNet networks need at least 32x32. Weights for RGB
+            also load with 1 or N channels: the kernel of the stem is summed for 1, else repeated and scaled by 3 / N.
         pooling: without top, None for the last feature map (N, H, W, C), "avg" or "max" for a vector (N, C).
         classes: the number of classes, with top.
         classifier_activation: activation of the classifier, with top; None returns logits. Under a mixed dtype policy
             the classifier computes in float32.
         name: the name of the model.
-        output_stride: by how much the last feature map is smaller than the image: None for as much as the network
-            strides, else 4, 8, 16 or 32 (CIFAR nets 1, 2 or 4; rootless nets 1, 2, 4 or 8; in general the stem's
-            stride, doubled by each stage but the first). Once it is reached, convolutions dilate instead of striding;
-            every k-th pixel of the denser map is the map of the network as it was (TF-Slim's `output_stride`;
-            torchvision's `replace_stride_with_dilation`).
-        global_pool: False, with top: fully convolutional, the classifier is applied at each position of the last
-            feature map.
-        style: whose layout to follow, "keras" (keras.applications), "torch" (torchvision, timm, transformers), "slim"
-            (TF-Slim) or, in v1, "torch_1x1" (Caffe's and MSRA's weights in PyTorch, transformers'
-            `downsample_in_bottleneck`: strides as in the paper) or, with shortcuts of option A, "torch_cifar" (the
-            published CIFAR nets of PyTorch: half of the zero channels in front): where strides, biases and padding
-            sit, epsilon, momentum and initialisation. None: what the weights are of; without weights, or where a file
-            does not tell (`.weights.h5`, `.h5`), the network's own: "torch" for the CIFAR nets, "keras" for the
-            others. What no file tells is said, see `keras_resnet.LoadReport`.
-        include_preprocessing: whether the graph begins with what the weights expect, those of a key or of the style,
-            so that raw RGB in [0, 255] goes in. False: preprocess images yourself, see `preprocessing_for`.
+        output_stride: the ratio of the image's size to that of the last feature map: 4, 8, 16 or 32 (CIFAR nets 1, 2 or
+            4; networks without stem 1, 2, 4 or 8); None is the network's own, 32 for ImageNet networks. Once it is
+            reached, convolutions are dilated instead of strided, and every k-th pixel of the denser map equals the map
+            of the network without it (as TF-Slim's `output_stride` and torchvision's `replace_stride_with_dilation`).
+        global_pool: with top, False makes the network fully convolutional: the classifier is applied at each position
+            of the last feature map.
+        style: the library whose network to build: "keras" (keras.applications), "torch" (torchvision, timm,
+            transformers), "slim" (TF-Slim), "torch_1x1" (v1 only: strides as in the paper, for the weights of Caffe and
+            MSRA in PyTorch, transformers' `downsample_in_bottleneck`) or "torch_cifar" (only with shortcuts of option
+            A: the published CIFAR nets of PyTorch, with half of the zero channels in front). Styles differ in where
+            strides, biases and padding are, in epsilon, momentum and initialisation. None: the style of the weights.
+            Without weights, or if their file does not tell (`.weights.h5`, `.h5`), the network's default: "torch" for
+            CIFAR nets, "keras" for the others. A note on standard error tells what had to be assumed about a file, see
+            `keras_resnet.LoadReport`.
+        include_preprocessing: whether the model begins with layers that scale pixels as its weights or style need it,
+            so that it takes raw RGB in [0, 255]. If False, preprocess images yourself, see `preprocessing_for`.
         data_format: "channels_last", (N, H, W, C), or "channels_first", (N, C, H, W), for images, `input_shape` and
-            feature maps; None is Keras' own setting. Weights fit both. On a CPU, TensorFlow runs channels_first only
-            under `compile(jit_compile=True)`.
+            feature maps; None is Keras' own setting. The same weights fit both. On a CPU, TensorFlow runs
+            channels_first only under `compile(jit_compile=True)`.
         dtype: the dtype policy of the layers, such as "mixed_bfloat16"; None is Keras' own setting.
-        dropout: the fraction of pooled features that training drops in front of the classifier, with top.
-        drop_path: the probability with which training drops the residual of the last unit; it grows linearly with
-            depth (stochastic depth, arXiv:1603.09382 section 3).
-        zero_init_residual: whether each unit begins as its shortcut: in v1 its last norm's gamma (arXiv:1706.02677
-            section 5.1), in v2 its last convolution's kernel starts at zero.
-        kernel_regularizer: regularizer of every convolution's and the classifier's kernel, such as "l2" or
+        dropout: with top, the dropout rate in front of the classifier.
+        drop_path: stochastic depth (arXiv:1603.09382 section 3): the probability that training drops the residual of
+            the last block; it grows linearly with depth.
+        zero_init_residual: whether each block starts as its shortcut: in v1 the gamma of its last batch norm starts at
+            zero (arXiv:1706.02677 section 5.1), in v2 the kernel of its last convolution.
+        kernel_regularizer: regularizer of the kernels of all convolutions and of the classifier, such as "l2" or
             `keras.regularizers.L2(5e-5)`.
 
     Returns:
         A `keras.Model`. Input: float images (N, height, width, channels). Output: with top (N, classes), or
-        (N, H, W, classes) without `global_pool`; without top, see `pooling`.
+        (N, H, W, classes) with `global_pool=False`; without top, see `pooling`.
 
     Raises:
         ValueError: if an argument is not one of those above, or a weights file does not fit.
         OSError: if published weights are not in the cache and cannot be downloaded.
     """
     if not isinstance(variant, Variant):
-        variant = find_row(variant, "variant", " A Variant of your own is taken as well.")
+        variant = find_row(variant, "variant", " You can also pass a Variant of your own.")
     include_top = standardize_include_top(include_top)
     asked = style is not None or LINEAGES.get((variant.lineage.style, variant.version)) != variant.lineage
     if style is not None:
@@ -128,11 +130,11 @@ def ResNet(
     found = find_weights(weights, variant, style, include_top, classes, name)
     if found:
         told = styles_for(found, variant)
-        check_choice("style", style, (None, *told), " The weights are of no other.")
+        check_choice("style", style, (None, *told), " These are the styles of the weights.")
         if not asked:
             style = next(iter(told), None)
     if style is not None:
-        check_choice("style", style, variant.styles, " The weights are of another version.")
+        check_choice("style", style, variant.styles, " The weights are for the other version, v1 or v2.")
         variant = replace(variant, lineage=LINEAGES[style, variant.version])
     check_choice("pooling", pooling, (None, "avg", "max"))
     check_bool("global_pool", global_pool)
@@ -145,13 +147,13 @@ def ResNet(
         check_activation(classifier_activation, weights is not None)
     elif dropout or not global_pool:
         raise ValueError(
-            "`dropout` and `global_pool=False` are about the classifier and need include_top=True; received "
+            "`dropout` and `global_pool=False` change the classifier and need include_top=True; received "
             f"include_top={include_top!r}, dropout={dropout!r}, global_pool={global_pool!r}."
         )
     if variant.shortcut is None and (drop_path or zero_init_residual):
         raise ValueError(
-            "`drop_path` and `zero_init_residual` need a shortcut: without one nothing would be left of a unit; "
-            f"received drop_path={drop_path!r}, zero_init_residual={zero_init_residual!r}, Variant.shortcut=None."
+            "`drop_path` and `zero_init_residual` need blocks with a shortcut; received "
+            f"drop_path={drop_path!r}, zero_init_residual={zero_init_residual!r} for a variant with shortcut=None."
         )
     data_format = standardize_data_format(data_format)
     policy = standardize_dtype(dtype)
@@ -222,7 +224,7 @@ def check_top(
     global_pool: bool = True,
     dropout: float = 0.0,
 ) -> None:
-    """Raises a `ValueError` for what no new classifier can be."""
+    """Raises a `ValueError` for arguments that no new classifier can have."""
     check_positive("classes", classes)
     check_activation(classifier_activation, pretrained=False)
     check_bool("global_pool", global_pool)

@@ -19,29 +19,29 @@ __all__ = ["backbone", "end_points", "feature_pyramid"]
 
 
 def feature_pyramid(model: keras.Model, levels: Iterable[str] | str | None = None) -> keras.Model:
-    """Returns a model of the same layers that puts out a feature map for each level of the pyramid.
+    """Returns a model of the same layers that outputs feature maps at several strides, as a dict by level.
 
     Example:
 
         net = keras_resnet.ResNet50V2(include_top=False, weights=None, output_stride=16)
         maps = keras_resnet.feature_pyramid(net, ["C2", "C5"])(images)  # {"C2": (N, 56, 56, 256), "C5": ...}
 
-    `Cl` is the map at the last place before the stride of stage l, 2**l in ImageNet's networks, is left: the input of
-    the unit that strides (v1) or that input after its first norm and ReLU (v2); of the last stage, the network's last
-    map. Under `output_stride` the levels are the same layers, with denser maps. (Where a network of basic units is cut
-    after it gave strides up, the level at the cut may be missing or stand at the cut itself: take levels, then cut.)
+    Level "C3" is the last feature map of stride 2**3 in an ImageNet network: the input of the next block that strides,
+    in v2 after the batch norm and ReLU of that block. The highest level is the last map of the network. With
+    `output_stride`, the levels are the same layers with denser maps. (Do not cut a network of basic blocks that was
+    built with `output_stride`: the level at the cut may be missing or shifted. Take the levels first.)
 
     Args:
         model: a network of this package or of keras.applications, built or loaded; it may have a classifier.
-        levels: which level or levels, "C1" to "C5" ("C4" in networks of three stages; rootless networks have no "C1");
-            None is all from "C2".
+        levels: one level or several, of "C1" to "C5" (to "C4" in networks of three stages; networks without stem have
+            no "C1"); None is all from "C2".
 
     Returns:
         A `keras.Model` with the input of `model` and a dict of feature maps. It shares layers and weights with `model`
         and adds none.
 
     Raises:
-        ValueError: if the model lacks a level, or holds none of our networks at its surface.
+        ValueError: if the model lacks a level, or its own layers, outside of nested models, hold no ResNet.
     """
     maps = _maps(model)
     wanted: Any = [level for level in maps if level != "C1"] if levels is None else levels
@@ -53,16 +53,16 @@ def feature_pyramid(model: keras.Model, levels: Iterable[str] | str | None = Non
 
 
 def backbone(model: keras.Model, package: str) -> keras.Model:
-    """Returns a model of the same layers as the tasks of another Keras package want their backbone.
+    """Turns a network into a backbone for the tasks of KerasHub or KerasCV, with the same layers and weights.
 
     Example:
 
         net = keras_resnet.ResNet50(include_top=False, weights=None)
         task = keras_hub.models.ImageClassifier(keras_resnet.backbone(net, "keras_hub"), num_classes=3)
 
-    It puts out the deepest level of its pyramid, whatever stood behind that, and names the levels "P2" to "P5", as
-    `feature_pyramid` names them "C2" to "C5". A task that was saved with it loads after `import keras_resnet.hub` or
-    `import keras_resnet.cv`.
+    The backbone outputs the last feature map of the network, without a classifier. Its pyramid levels "P2" to "P5" are
+    the levels "C2" to "C5" of `feature_pyramid`. To load a saved task that contains it, first
+    `import keras_resnet.hub` or `import keras_resnet.cv`.
 
     Args:
         model: a network of this package or of keras.applications.
@@ -70,7 +70,7 @@ def backbone(model: keras.Model, package: str) -> keras.Model:
             `keras_cv.models.Backbone`.
 
     Raises:
-        ValueError: if `package` is another, or `model` holds none of our networks at its surface.
+        ValueError: if `package` is another, or the model's own layers, outside of nested models, hold no ResNet.
         ImportError: if the package is not installed.
     """
     check_choice("package", package, ("keras_hub", "keras_cv"))
@@ -90,7 +90,7 @@ def backbone(model: keras.Model, package: str) -> keras.Model:
 
 
 def end_points(model: keras.Model, scope: str | None = None) -> dict[str, Tensor]:
-    """Returns the tensors of a network under the keys of TF-Slim's `end_points`, in its order.
+    """Returns a network's intermediate tensors under the names of TF-Slim's `end_points`, in TF-Slim's order.
 
     Example:
 
@@ -98,25 +98,27 @@ def end_points(model: keras.Model, scope: str | None = None) -> dict[str, Tensor
         points = keras_resnet.end_points(net)
         dense = keras.Model(net.input, points["resnet_v1_50/block2"])  # (N, 14, 14, 512) of 224x224 pixels
 
-    These are `<scope>/conv1`; `<scope>/block1/unit_1/bottleneck_v1/shortcut` (where it projects), `conv1`, `conv2`,
-    `conv3` and the unit itself; `<scope>/block1`; `global_pool`, `<scope>/logits`, `<scope>/spatial_squeeze` and
-    `predictions`, as far as the network has them: a builder's pools to rank 2, and has logits instead of predictions
-    with `classifier_activation=None`. In v2 the last block stands before the last norm. (A network that was cut inside
-    a block takes its last unit for the block's end; units of your own, and what they make of ours, are not known here.)
+    The keys are `<scope>/conv1`, then for each unit (TF-Slim's word for a residual block)
+    `<scope>/block1/unit_1/bottleneck_v1/shortcut` (if it is a projection), `conv1`, `conv2`, `conv3` and the unit
+    itself, then `<scope>/block1`, and at the end `global_pool`, `<scope>/logits`, `<scope>/spatial_squeeze` and
+    `predictions`. A key is missing if the network lacks the layer: with `classifier_activation=None`, a builder's
+    network has logits but no predictions. In v2 the last block ends before the last batch norm. (Of a network that was
+    cut inside a stage, the last unit counts as the end of the stage. Units of your own are not listed.)
 
     Args:
         model: a network of style "slim", from a builder, from `keras_resnet.slim` or from a file.
-        scope: what the keys begin with, and which network is meant if the model holds several. None: the prefix of the
-            layers' names, else "resnet_v1_50" etc. where it is that network, else the model's name.
+        scope: the beginning of the keys, and the name of the network if the model holds several. None: the prefix of
+            the layers' names, or TF-Slim's name of the network, such as "resnet_v1_50", or the model's name.
 
     Raises:
-        ValueError: if the model holds no network of style "slim" at its surface, or several and `scope` names none.
+        ValueError: if the model's own layers, outside of nested models, hold no network of style "slim", or several and
+            `scope` names none of them.
     """
     network = find_network(model, scope, nested=False)
     if "slim" not in network.styles:
         raise ValueError(
-            f"`model` must be laid out as TF-Slim's networks, for others have other tensors where these have end "
-            f"points; received {model.name!r}. Build it with style='slim', or take `feature_pyramid(model)`."
+            f"`model` must be of style 'slim', since networks of other styles lack some of TF-Slim's end points; "
+            f"received {model.name!r}. Build it with style='slim', or use `feature_pyramid(model)`."
         )
     outputs = {name: layer.output for name, layer in network.layers.items()}
     scope = scope or network.scope
@@ -156,15 +158,17 @@ def _maps(model: keras.Model) -> dict[str, Tensor]:
     found = find_networks(model, nested=False)
     if len(found) > 1:
         scopes = ", ".join(repr(network.scope) for network in found)
-        raise ValueError(f"`model` must be one network; {model.name!r} holds {scopes}: take a keras.Model of one.")
+        raise ValueError(
+            f"`model` must hold one network; {model.name!r} holds {scopes}. Pass a keras.Model with the layers of one."
+        )
     if not found or "conv2_block1_1_conv" not in found[0].layers:
         raise no_network(model)
     (network,) = found
     layers, units = network.layers, network.plan.units
     if any(f"{stage[0].stage}_pool" in layers for stage in network.plan.stages):
         raise ValueError(
-            f"`model` must stride inside its units; {model.name!r} was built with store_non_strided_activations=True: "
-            "take its end points."
+            f"`model` must stride inside its residual blocks; {model.name!r} was built with "
+            "store_non_strided_activations=True. Use its end points instead."
         )
 
     preactivated = network.plan.version == 2

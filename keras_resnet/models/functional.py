@@ -60,7 +60,7 @@ def as_functional(model: keras.Model) -> keras.Model:
     if not has_graph(model):
         raise ValueError(
             f"`model` must be a functional or a built Sequential model; received {type(model).__name__}. "
-            "Call a Sequential model on data, or give it an Input, first."
+            "A Sequential model is built by calling it on data, or with a keras.Input as its first layer."
         )
     if isinstance(model, keras.Sequential):
         inputs, outputs = model.inputs[0], model.outputs[0] if len(model.outputs) == 1 else model.outputs

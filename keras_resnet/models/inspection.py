@@ -116,8 +116,8 @@ def find_network(model: keras.Model, scope: str | None, *, nested: bool = True) 
         return chosen[0]
     if chosen:
         raise ValueError(
-            f"`scope` {scope!r} names {len(chosen)} networks in {model.name!r}: take the models that hold them, "
-            "`model.get_layer(...)`."
+            f"`scope` {scope!r} names {len(chosen)} networks in {model.name!r}. Pass one of the inner models, "
+            "`model.get_layer(...)`, instead of the whole model."
         )
     scopes = tuple(network.scope for network in found)
     raise choice_error("scope", scope, scopes, f" These are the networks in {model.name!r}.")
@@ -132,8 +132,8 @@ def no_network(model: keras.Model) -> ValueError:
     ]
     way = _way(model, min(inner, key=lambda path: path.count("/"))) if inner else None
     return ValueError(
-        f"`model` must be one of our networks; received {model.name!r}, which has no such units."
-        + (f" Is it {way}?" if way else "")
+        f"`model` must be a ResNet of this package or of keras.applications; received {model.name!r}, which has no "
+        "layers such as 'conv2_block1_1_conv'." + (f" Did you mean {way}?" if way else "")
     )
 
 

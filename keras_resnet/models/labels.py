@@ -21,7 +21,7 @@ _PREFIX = "class_names>"
 def decode_predictions(
     preds: Any, top: int = 5, labels: Sequence[str] | None = None
 ) -> list[list[tuple[str, str, float]]]:
-    """Names the most probable classes of each image.
+    """Returns the names and scores of the most probable classes of each image.
 
     Example:
 
@@ -46,7 +46,7 @@ def decode_predictions(
     allowed = (1000, 1001) if labels is None else (len(labels),)
     if scores.ndim != 2 or scores.shape[1] not in allowed:
         wanted = " or ".join(f"(N, {classes})" for classes in allowed)
-        hint = " For classes of your own pass their names as `labels=`." if labels is None else ""
+        hint = " For your own classes, pass their names as `labels=[...]`." if labels is None else ""
         raise ValueError(f"`preds` must be of shape {wanted}; received {scores.shape}.{hint}")
     if labels is None:
         names = imagenet_classes()
@@ -71,20 +71,25 @@ def imagenet_classes() -> list[tuple[str, str]]:
 
 
 def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
-    """Appends a layer that does nothing and is called after the classes, so that every file of the model holds them.
+    """Stores class names in a model, so that every file that it is saved to holds them.
 
-    A layer's name is the only text that stock layers keep. TensorFlow allows few characters in it, and so others are
-    written as `\\uXXXX`.
+    Example:
+
+        model = keras_resnet.labels.with_class_names(model, ["cat", "dog"])
+        keras_resnet.labels.class_names(model)  # ("cat", "dog")
+
+    The names become the name of an `Identity` layer at the end, since a layer's name is the only text that stock layers
+    keep. Characters that TensorFlow does not allow there are escaped as `\\uXXXX`.
 
     Args:
-        model: functional or Sequential, of one output, whatever it is made of. It stays as it is.
-        names: one for each class, in their order.
+        model: a functional or Sequential model with one output. It does not change.
+        names: the name of each class, in order.
 
     Returns:
         A functional model of the same layers.
 
     Raises:
-        ValueError: if the model has no graph, or several outputs.
+        ValueError: if the model is not functional or Sequential, or has several outputs.
     """
 
     def escape(character: re.Match[str]) -> str:
@@ -93,7 +98,9 @@ def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
 
     model = as_functional(model)
     if len(model.outputs) != 1:
-        raise ValueError(f"`model` must have one output, of the classes; {model.name!r} has {len(model.outputs)}.")
+        raise ValueError(
+            f"`model` must have one output, the scores of the classes; {model.name!r} has {len(model.outputs)}."
+        )
     name = _PREFIX + ">".join(re.sub(r"[^A-Za-z0-9_-]", escape, name) for name in names)
     scores = model.outputs[0]
     last, call, _ = scores._keras_history
@@ -105,13 +112,18 @@ def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
 
 
 def class_names(model: keras.Model) -> tuple[str, ...] | None:
-    """The names of a model's outputs, if `with_class_names` left them in it or the file it came from; or None.
+    """Returns the class names that `with_class_names` stored in a model, or None.
 
-    It may be the last part of another model.
+    They are also found in a model that is the last layer of another one.
     """
     last = model
     while (has_graph(last) or isinstance(last, keras.Sequential)) and last.layers:
         last = last.layers[-1]
-    if not last.name.startswith(_PREFIX):
+    return names_in(last.name)
+
+
+def names_in(layer: str) -> tuple[str, ...] | None:
+    """The class names that the name of a layer holds, if it is one of `with_class_names`; or None."""
+    if not layer.startswith(_PREFIX):
         return None
-    return tuple(name.encode("ascii").decode("unicode_escape") for name in last.name.removeprefix(_PREFIX).split(">"))
+    return tuple(name.encode("ascii").decode("unicode_escape") for name in layer.removeprefix(_PREFIX).split(">"))

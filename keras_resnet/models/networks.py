@@ -12,6 +12,7 @@ from keras_resnet.architecture.rows import BUILDERS, find_row
 from keras_resnet.architecture.variant import Stem, Variant
 from keras_resnet.models.arguments import standardize_data_format, standardize_include_top, standardize_shape
 from keras_resnet.models.builder import ResNet
+from keras_resnet.utils.errors import check_keywords
 
 __all__ = [
     "ResNet",
@@ -65,6 +66,7 @@ def _bind(
     def builder(*args: P.args, **kwargs: P.kwargs) -> T:
         if args:
             standardize_include_top(args[0])  # before `bind` refuses what else the older package took
+        check_keywords(builder.__name__, kwargs, signature.parameters)
         bound = signature.bind(*args, **kwargs)
         data_format = standardize_data_format(bound.arguments.get("data_format"))
         shape = defaults.get("input_shape")
@@ -87,7 +89,7 @@ def _document(variant: Variant, name: str, generic: str) -> str:
     kind = "" if variant.version == 1 else "pre-activation "
     units = ", ".join(map(str, variant.units))
     call = "weights=None, classes=10" if variant.stem == Stem() else ""
-    return f"""Builds {name}: stages of {units} {kind}{variant.block} units, one flat graph of stock Keras layers.
+    return f"""Builds {name}: stages of {units} {kind}{variant.block} blocks, a functional model of stock Keras layers.
 
     Example:
 
@@ -95,7 +97,7 @@ def _document(variant: Variant, name: str, generic: str) -> str:
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         model.fit(images, labels)  # images (N, height, width, 3), labels (N,)
 
-    Layer names, order of weights and defaults are those of `keras.applications`. Source: {source}.
+    Layer names, the order of weights and defaults are those of `keras.applications`. Source: {source}.
 
     Args:
         include_top:{generic.partition("        include_top:")[2]}"""

@@ -31,11 +31,11 @@ _OF_OPERATIONS: dict[str, Kind] = {"Softmax": "softmax", "LogSoftmax": "logits",
 
 
 def outputs_of(model: keras.Model) -> Kind | None:
-    """Returns what the numbers are that a classifier puts out, read from its graph.
+    """Returns the kind of a classifier's outputs, read from its graph: "softmax", "sigmoid" or "logits".
 
-    They are a "softmax" over the classes, a "sigmoid" of each, or "logits" of a layer without activation; None where
-    the graph doesn't tell: of a model of an own class, with several outputs, behind a Lambda or another activation.
-    What changes none of this is passed over: flattening, dropout, a mean over positions or of several such outputs.
+    None if the graph does not tell: for a model of your own class, with several outputs, a Lambda or another activation
+    at the end. Layers at the end that do not change the kind are skipped: flattening, dropout, a mean over positions or
+    of several such outputs.
     """
     if not has_graph(model) or len(model.outputs) != 1:
         return None
@@ -43,29 +43,29 @@ def outputs_of(model: keras.Model) -> Kind | None:
 
 
 def probabilities(model: keras.Model, scores: Any) -> np.ndarray[Any, Any]:
-    """Returns the probabilities that a classifier's outputs mean.
+    """Turns the outputs of a classifier into probabilities of the classes.
 
     Args:
         model: the classifier.
-        scores: what it put out, (N, outputs); an array or a tensor of the backend.
+        scores: its outputs, (N, outputs); an array or a tensor of the backend.
 
     Returns:
-        float32 (N, classes). What is a softmax stays, as do several sigmoids, each the probability of its own class;
-        one sigmoid becomes two classes, the second of which it is the probability of; logits get their softmax.
+        float32 (N, classes). A softmax and several sigmoids do not change. One sigmoid becomes two columns, of which it
+        is the second. Logits become their softmax.
 
     Raises:
-        ValueError: if they are not finite, or the model doesn't tell what they are and they are no distribution, or it
-            has one output that is no sigmoid.
+        ValueError: if the outputs are not finite; if the model does not tell their kind and they are not probabilities;
+            or if the model has one output that is not a sigmoid.
     """
     raw = np.asarray(keras.ops.convert_to_numpy(scores)).astype("float64")
     if raw.ndim != 2:
         raise ValueError(f"`scores` must be of shape (N, outputs); received {raw.shape}.")
     kind = outputs_of(model)
     if raw.shape[1] == 1 and kind != "sigmoid":
-        what = {"softmax": "is a softmax of itself, and 1 whatever the image", "logits": "has no activation"}
+        what = {"softmax": "a softmax, which is always 1 for one output", "logits": "no activation"}
         raise ValueError(
-            f"{model.name!r} has one output, which {what[kind] if kind else 'is of no activation that is known'}: for "
-            "two classes end it in Dense(1, activation='sigmoid'), or in Dense(2, activation='softmax')."
+            f"`model`: {model.name!r} has one output with {what[kind] if kind else 'an unknown activation'}. For two "
+            "classes, end the model in Dense(1, activation='sigmoid') or Dense(2, activation='softmax')."
         )
     if kind == "logits":
         with np.errstate(invalid="ignore"):  # the next check finds it
@@ -76,22 +76,22 @@ def probabilities(model: keras.Model, scores: Any) -> np.ndarray[Any, Any]:
     broken = ~np.isfinite(raw).all(1)
     if broken.any():
         raise ValueError(
-            f"{model.name!r} puts out numbers that are not finite, for {broken.sum()} of {len(raw)} images: its "
-            "weights are damaged, its training diverged, or its dtype is too small for it."
+            f"`model`: the outputs of {model.name!r} are not finite for {broken.sum()} of {len(raw)} images. Its "
+            "weights are damaged, its training diverged, or the range of its dtype is too small."
         )
     sums = raw.sum(1)
     if kind is None and not ((raw >= 0).all() and (np.abs(sums - 1) <= _ROUNDING).all()):
         raise ValueError(
-            f"The outputs of {model.name!r} are no probabilities: they lie in [{raw.min():.4g}, {raw.max():.4g}], and "
-            f"those of an image sum to {sums[np.abs(sums - 1).argmax()]:.4g}, not to 1. If they are logits, which "
-            "its graph doesn't tell, put keras.layers.Softmax() behind it; else end it in a softmax, in a sigmoid (of "
-            "two classes, or of classes that don't exclude each other) or in a Dense layer without activation."
+            f"`model`: the outputs of {model.name!r} are not probabilities. They lie in [{raw.min():.4g}, "
+            f"{raw.max():.4g}], and those of one image sum to {sums[np.abs(sums - 1).argmax()]:.4g} instead of 1. If "
+            "they are logits, add keras.layers.Softmax() at the end of the model. Otherwise end it in a softmax, in a "
+            "sigmoid (for two classes, or several labels per image) or in a Dense layer without activation."
         )
     return raw.astype("float32")
 
 
 def count_classes(model: keras.Model) -> int | None:
-    """Returns how many classes a model's outputs tell apart: one sigmoid tells two; None where it is not said."""
+    """Returns the number of classes of a classifier (two for one sigmoid), or None if its graph does not tell."""
     if not has_graph(model) or len(model.outputs) != 1 or len(model.outputs[0].shape) < 2:
         return None
     outputs: int | None = model.outputs[0].shape[-1]

@@ -39,20 +39,22 @@ def mode_of(scaling: tuple[Any, Any]) -> str:
             return mode
     mean, deviation = (f"{each!s:.99}" for each in scaling)
     raise ValueError(
-        "`include_preprocessing=True`: the config.json beside the weights says that pixels are scaled by the means "
-        f"{mean} and the deviations {deviation}, and no layers here do that. Scale them before the model."
+        "`include_preprocessing=True` does not know the scaling in the config.json beside the weights, with the means "
+        f"{mean} and standard deviations {deviation}. Pass include_preprocessing=False, and scale images before the "
+        "model."
     )
 
 
 def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
-    """Turns RGB images in [0, 255] into what weights of this mode expect.
+    """Scales RGB images in [0, 255] as weights of this mode need it.
 
     Args:
         x: images (..., height, width, 3), or (..., 3, height, width): a NumPy array, a Keras tensor, or a tensor of
-            TensorFlow, JAX or PyTorch, whichever the backend, as in `dataset.map(preprocess_input)` of a `tf.data`
-            pipeline. It is not changed. Integers become Keras' default float.
-        mode: "tf", RGB in [-1, 1]; "caffe", BGR less the means of ImageNet; "rgb_means", RGB less them; "torch", in
-            standard deviations from them; "swav", in SwAV's deviations.
+            TensorFlow, JAX or PyTorch on any backend, as in `dataset.map(preprocess_input)` of a `tf.data` pipeline.
+            It is not changed. Integers become Keras' default float.
+        mode: "tf": RGB in [-1, 1]; "caffe": BGR minus ImageNet's means; "rgb_means": RGB minus ImageNet's means;
+            "torch": RGB minus ImageNet's means, divided by its standard deviations; "swav": as "torch", with the
+            standard deviations of SwAV.
         data_format: "channels_last" or "channels_first"; None is Keras' own setting.
 
     Returns:
@@ -110,8 +112,8 @@ def preprocessing_layers(x: Any, mode: str, data_format: str) -> Any:
     axis = 3 if data_format == "channels_last" else 1
     if x.shape[axis] != 3:
         raise ValueError(
-            f"`include_preprocessing=True` needs 3 channels, RGB; received an input with {x.shape[axis]}. "
-            "Preprocess such images before the model."
+            f"`include_preprocessing=True` needs images of 3 channels, RGB; received an input with {x.shape[axis]}. "
+            "Pass include_preprocessing=False, and preprocess such images before the model."
         )
     if mode == "caffe":
         # A negative slice fails on torch, and a convolution would add weights: crop each channel, and join them again.

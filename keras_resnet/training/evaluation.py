@@ -1,4 +1,4 @@
-"""Evaluation of a classifier: accuracy, confusion, precision and recall on pictures of known classes."""
+"""Evaluation of a classifier: accuracy, confusion, precision and recall on images of known classes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from keras_resnet.data.datasets import Pictures
 from keras_resnet.models.functional import has_graph
 from keras_resnet.models.labels import class_names
 from keras_resnet.models.outputs import count_classes, probabilities
+from keras_resnet.training.progress import StepProgress
 from keras_resnet.utils.errors import enumerate_some, import_optional
 
 Array = np.ndarray[Any, Any]
@@ -17,12 +18,12 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of pictures and what follows from them.
+    """The predictions of a classifier for a dataset, and the metrics that follow from them.
 
     Attributes:
-        class_names: the model's classes.
-        labels: (N,), the true class of each picture.
-        scores: (N, classes), the probabilities that the model gives.
+        class_names: the names of the model's classes.
+        labels: (N,), the index of each image's true class.
+        scores: (N, classes), the probabilities that the model predicts.
     """
 
     class_names: tuple[str, ...]
@@ -31,65 +32,72 @@ class Evaluation:
 
     @property
     def predicted(self) -> Array:
-        """(N,), the most probable class of each picture."""
+        """The index of the most probable class of each image, (N,)."""
         return np.asarray(self.scores.argmax(1))
 
     def accuracy(self, top: int = 1) -> float:
-        """Returns the share of pictures, in [0, 1], whose class is among so many of the most probable."""
+        """Returns the top-`top` accuracy, in [0, 1]: how often the true class is among the `top` most probable ones."""
         best = np.argsort(-self.scores, axis=1, kind="stable")[:, :top]
         return float((best == self.labels[:, np.newaxis]).any(1).mean())
 
     @property
     def confusion(self) -> Array:
-        """(classes, classes), pictures of each true class (row) that were taken for each class (column)."""
+        """The confusion matrix, (classes, classes): images by true class (row) and predicted class (column)."""
         matrix = import_optional("sklearn.metrics").confusion_matrix
         return np.asarray(matrix(self.labels, self.predicted, labels=range(len(self.class_names))))
 
     def by_class(self) -> list[dict[str, Any]]:
-        """Returns each class's name, precision and recall in [0, 1] (0 where nothing tells), and number of pictures."""
+        """Returns for each class its name, precision and recall in [0, 1] (0 where undefined), and number of images."""
         measure = import_optional("sklearn.metrics").precision_recall_fscore_support
         columns = measure(self.labels, self.predicted, labels=range(len(self.class_names)), zero_division=0)
         return [
-            {"class": name, "precision": float(precision), "recall": float(recall), "pictures": int(count)}
+            {"class": name, "precision": float(precision), "recall": float(recall), "images": int(count)}
             for name, precision, recall, _, count in zip(self.class_names, *columns, strict=True)
         ]
 
     def worst(self) -> Array:
-        """Returns (N,), indices of pictures: mistakes, the surest first, then what is right, the least sure first."""
+        """Returns the indices of the images, (N,), the worst first.
+
+        These are the wrong predictions from the most to the least confident, then the right ones from the least to the
+        most confident.
+        """
         wrong = self.predicted != self.labels
         sure = self.scores.max(1)
         return np.lexsort((np.where(wrong, -sure, sure), ~wrong))
 
     def summary(self) -> dict[str, Any]:
-        """Returns accuracy, among five classes where there are more, and `by_class`, as JSON takes it."""
-        found: dict[str, Any] = {"pictures": len(self.labels), "accuracy": self.accuracy()}
+        """Returns the number of images, the accuracy, the top-5 accuracy (if there are more than five classes) and
+        `by_class`, in a dict that JSON can hold.
+        """
+        found: dict[str, Any] = {"images": len(self.labels), "accuracy": self.accuracy()}
         if len(self.class_names) > 5:
             found["top_5_accuracy"] = self.accuracy(5)
         return found | {"classes": self.by_class()}
 
 
 def evaluate(model: keras.Model, data: Pictures) -> Evaluation:
-    """Predicts pictures and sets the scores beside their classes.
+    """Evaluates a classifier on a dataset: accuracy, confusion matrix, precision and recall per class.
 
     Example:
 
         result = keras_resnet.evaluation.evaluate(model, validation)
-        result.accuracy(), result.confusion, result.worst()
+        result.accuracy(), result.confusion, result.by_class()
 
     Args:
-        model: any that takes such batches and returns (N, classes): probabilities, or logits, of which the softmax is
-            taken; or, for two classes, one sigmoid, the second's probability. The names of its classes are those that
-            it carries (`keras_resnet.labels`), else the data's.
-        data: pictures in a fixed order, as what validates. They stay as they are, their epoch too.
+        model: a classifier of such images. It returns probabilities (N, classes), logits (N, classes), or, for two
+            classes, one sigmoid, the probability of the second class. Its class names are those stored in the model
+            (`keras_resnet.labels`), or, if there are none, those of the data.
+        data: the images, in a fixed order and not augmented, such as a validation set. The dataset does not change.
 
     Raises:
-        ValueError: if the data are shuffled or augmented, the model takes other images, its classes are others, or what
-            it returns are no probabilities.
+        ValueError: if the data are shuffled or augmented, the model takes images of another shape, it has other
+            classes, or its outputs are not probabilities.
     """
     if data.seed is not None or data.augment != "none":
         raise ValueError(
-            "`data` must keep its order and not be augmented: pass what validates, or seed=None and augment='none'; "
-            f"received seed={data.seed!r}, augment={data.augment!r}."
+            "`data` must not be shuffled or augmented; received "
+            f"seed={data.seed!r}, augment={data.augment!r}. Pass a validation or test set, or "
+            "data.with_(seed=None, augment='none')."
         )
     copied = data.for_model(model)  # Keras ends an epoch of what it reads
     check_images(model, copied)
@@ -99,16 +107,16 @@ def evaluate(model: keras.Model, data: Pictures) -> Evaluation:
     def check_classes(returns: Any, fit: bool) -> None:
         if strange or not fit:
             raise ValueError(
-                f"`data` must have classes of the model, {enumerate_some(names)}, and the model return "
-                f"(N, {len(names)}){' or one sigmoid' * (len(names) == 2)}; it returns {returns}"
-                + (f", and the data have {enumerate_some(strange)}." if strange else ".")
+                f"`data` must have classes of the model, {enumerate_some(names)}, and `model` must return "
+                f"(N, {len(names)}){' or one sigmoid' * (len(names) == 2)}; the model returns {returns}"
+                + (f", and the data have the classes {enumerate_some(strange)}." if strange else ".")
             )
 
     if has_graph(model):
         shapes = [tuple(output.shape) for output in model.outputs]
         fit = len(shapes) == 1 and len(shapes[0]) == 2 and count_classes(model) in (len(names), None)
         check_classes(", ".join(map(str, shapes)), fit)
-    scores = model.predict(copied, verbose=0)
+    scores = model.predict(copied, verbose=0, callbacks=[StepProgress("evaluating")])
     shape = getattr(scores, "shape", None)
     check_classes(shape or f"a {type(scores).__name__}", shape is not None and len(shape) == 2)
     scores = probabilities(model, scores)
@@ -118,7 +126,7 @@ def evaluate(model: keras.Model, data: Pictures) -> Evaluation:
 
 
 def check_images(model: keras.Model, data: Pictures) -> None:
-    """Raises a `ValueError` unless a model takes batches of such pictures, as far as its graph says what it takes."""
+    """Raises a `ValueError` if a model's graph shows that it does not take such batches of images."""
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a keras.Model; received {type(model).__name__}.")
     if not has_graph(model):
@@ -132,10 +140,10 @@ def check_images(model: keras.Model, data: Pictures) -> None:
     advice, axis = "", 1 if data.data_format == "channels_first" else 3
     if len(shape) == 4 and shape[axis] == images[axis]:
         size = tuple(side for each, side in enumerate(shape) if each not in (0, axis))
-        advice = f" Read them in its size, image_size={size}, or build it for theirs."
+        advice = f" Read the images with image_size={size}, or build the model for the size of the images."
     elif len(shape) == 4:
-        advice = f" Build it for {images[axis]} channels."
+        advice = f" Build the model for {images[axis]} channels."
     raise ValueError(
-        f"`model` must take what the data give, (N, {', '.join(map(str, images[1:]))}); {model.name!r} takes "
+        f"`model` must take the batches of the data, (N, {', '.join(map(str, images[1:]))}); {model.name!r} takes "
         f"{shape}.{advice}"
     )

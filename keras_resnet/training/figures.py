@@ -24,9 +24,9 @@ def draw_curves(
     """Draws loss and accuracy by epoch: thin lines for training, bold ones for validation.
 
     Args:
-        history: what `model.fit(...).history` holds: `loss`, `val_loss`, `accuracy` and `val_accuracy`.
+        history: `model.fit(...).history`: `loss`, `val_loss`, `accuracy` and `val_accuracy` by epoch.
         path: a PNG file.
-        phases: how many epochs were done when each further phase of training began; a dotted line.
+        phases: the number of epochs done when each later phase of training began; drawn as dotted lines.
     """
     ticker = import_optional("matplotlib.ticker")
     figure = _figure(9, 3.5)
@@ -53,9 +53,9 @@ def draw_curves(
 
 
 def draw_confusion(evaluation: Evaluation, path: str | os.PathLike[str]) -> None:
-    """Draws how many pictures of each true class (row) were taken for each class (column).
+    """Draws the confusion matrix: counts of images by true class (row) and predicted class (column).
 
-    Colours are shares of the row; up to 20 classes the counts stand in the cells.
+    Colours show the share of the true class. With up to 20 classes, the cells show the counts.
 
     Args:
         evaluation: what `keras_resnet.evaluation.evaluate` returns.
@@ -75,7 +75,7 @@ def draw_confusion(evaluation: Evaluation, path: str | os.PathLike[str]) -> None
     axes.set_xticks(range(classes), names, rotation=90 if sum(map(len, names)) > 5 * side else 0, fontsize=size)
     axes.set_yticks(range(classes), names, fontsize=size)
     axes.set(xlabel="predicted class", ylabel="true class")
-    axes.set_title(f"{evaluation.accuracy():.1%} of {len(evaluation.labels)} pictures are right", fontsize=11)
+    axes.set_title(f"accuracy: {evaluation.accuracy():.1%} of {len(evaluation.labels)} images", fontsize=11)
     if classes <= 20:
         for row, column in zip(*counts.nonzero(), strict=True):
             colour = "white" if shares[row, column] > 0.5 else "black"
@@ -84,11 +84,11 @@ def draw_confusion(evaluation: Evaluation, path: str | os.PathLike[str]) -> None
 
 
 def draw_predictions(evaluation: Evaluation, data: Pictures, path: str | os.PathLike[str], count: int = 24) -> None:
-    """Draws pictures with their true and their predicted class, the worst mistakes first.
+    """Draws images with their true and their predicted class, the worst mistakes first.
 
     Args:
         evaluation: what `keras_resnet.evaluation.evaluate` returned for the data.
-        data: the pictures.
+        data: the images.
         path: a PNG file.
         count: how many to draw, at most.
     """
@@ -108,17 +108,17 @@ def draw_predictions(evaluation: Evaluation, data: Pictures, path: str | os.Path
         names = [_short(evaluation.class_names[label], 22) for label in (true, predicted)]
         says = f"{names[1]} {evaluation.scores[index, predicted]:.0%}"
         right = true == predicted
-        axes.set_title(says if right else f"{says}\nis {names[0]}", fontsize=8, color=_RIGHT if right else _WRONG)
+        axes.set_title(says if right else f"{says}\ntrue: {names[0]}", fontsize=8, color=_RIGHT if right else _WRONG)
     wrong = int((evaluation.predicted != evaluation.labels).sum())
     figure.suptitle(
-        f"{wrong} of {len(evaluation.labels)} wrong: the mistakes, surest first, then what is right, least sure first",
+        f"{wrong} of {len(evaluation.labels)} images are wrong. Wrong ones come first, from the most confident.",
         fontsize=9 if columns > 3 else 6,
     )
     _save(figure, path)
 
 
 def draw_ratios(panels: Mapping[str, Mapping[str, tuple[float, float, float]]], path: str | os.PathLike[str]) -> None:
-    """Draws how many times as fast as the baseline each contender of a benchmark is: bars, quartiles as whiskers.
+    """Draws the speed of each contender of a benchmark relative to the baseline: bars with quartiles as whiskers.
 
     Args:
         panels: by title, and in it by contender: median, lower and upper quartile.

@@ -18,22 +18,29 @@ _DEFAULTS = {"adamw": (1e-3, 1e-2, 0.05), "sgd": (0.05, 0.05, 5e-4)}  # rate, ra
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train.
+    """The settings of a training: epochs, optimizer, learning rate, regularisation, frozen layers.
+
+    Example:
+
+        recipe = keras_resnet.training.Recipe(epochs=20, patience=5, unfreeze_from="conv5")
 
     Attributes:
-        epochs: passes over the training pictures, in each phase; None: 10, or as many as make 500 steps.
-        optimizer: "adamw", or "sgd" with Nesterov's momentum of 0.9.
-        learning_rate: at its peak: it warms up over a twentieth of the steps and decays to zero as a cosine. None: 1e-3
-            for "adamw", 0.05 for "sgd"; 1e-2 for "adamw" while only the classifier learns.
-        weight_decay: what each step takes off of kernels, times the rate; not off of norms and biases. None: 0.05 for
-            "adamw", 5e-4 for "sgd".
-        label_smoothing: the share of each label, in [0, 1), that goes to all classes (arXiv:1512.00567 section 7).
-        clip_norm: the length to which longer gradients, of all weights together, are cut; None: they aren't.
-        patience: epochs without a better one after which a phase ends early; None: it doesn't.
-        balance: whether each class counts alike, however many pictures it has.
-        freeze: whether only the classifier learns, the batch norms being in inference mode.
-        unfreeze_from: a stage, such as "conv5", from which all but the norms learns in a second phase, at a tenth of
-            the rate; implies `freeze`.
+        epochs: passes over the training images, in each phase; None: 10, or more if these are less than 500 steps.
+        optimizer: "adamw", or "sgd" with Nesterov momentum of 0.9.
+        learning_rate: the peak learning rate. It warms up over the first 5% of the steps and decays to zero with a
+            cosine. None: 1e-3 for "adamw" (1e-2 while only the classifier learns), 0.05 for "sgd".
+        weight_decay: decoupled weight decay of kernels, not of batch norms and biases. None: 0.05 for "adamw", 5e-4 for
+            "sgd".
+        label_smoothing: the share of each label, in [0, 1), that is spread over all classes (arXiv:1512.00567 section
+            7).
+        clip_norm: the largest norm of the gradients of all weights together; longer ones are clipped. None: no
+            clipping.
+        patience: early stopping: a phase ends after this many epochs without a better validation accuracy. None: no
+            early stopping.
+        balance: class weights: whether every class has the same total weight in the loss, however many images it has.
+        freeze: whether the backbone is frozen, its batch norms included, so that only the classifier learns.
+        unfreeze_from: a stage, such as "conv5". In a second phase, this stage and all later ones learn too, except
+            their batch norms, at a tenth of the learning rate. Implies `freeze`.
         seed: determines every random draw of the training.
     """
 
@@ -57,14 +64,14 @@ class Recipe:
         for field in ("learning_rate", "clip_norm", "weight_decay"):
             value = getattr(self, field)
             if value is not None and not (0 < value < inf or (value == 0 and field == "weight_decay")):
-                least = "from 0 up" if field == "weight_decay" else "above 0"
+                least = "of at least 0" if field == "weight_decay" else "above 0"
                 raise ValueError(f"`Recipe.{field}` must be None or a number {least}; received {value!r}.")
         check_rate("Recipe.label_smoothing", self.label_smoothing)
         if type(self.seed) is not int or self.seed < 0:
-            raise ValueError(f"`Recipe.seed` must be an int from 0 up; received {self.seed!r}.")
+            raise ValueError(f"`Recipe.seed` must be an int of at least 0; received {self.seed!r}.")
 
     def filled(self, steps: int) -> "Recipe":
-        """Returns the recipe with the defaults that depend on other fields and on the steps in an epoch."""
+        """Returns the recipe with every None replaced by its default, given the number of steps per epoch."""
         all_learn, top_learns, decay = _DEFAULTS[self.optimizer]
         freezes = self.freeze or self.unfreeze_from is not None
         rate = top_learns if freezes else all_learn
@@ -78,13 +85,13 @@ class Recipe:
 
 
 def fine_tuning(recipe: Recipe) -> Recipe:
-    """Returns the recipe at a tenth of its rate, as weights want it that have learnt already."""
+    """Returns the recipe with a tenth of its learning rate, for fine-tuning pretrained weights."""
     rate = recipe.filled(1).learning_rate or 0
     return replace(recipe, learning_rate=rate / 10)
 
 
 def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """Compiles a classifier for so many steps as a recipe says, and optimizes it for training; labels are one-hot.
+    """Compiles a classifier with the optimizer, schedule and loss of a recipe, for one-hot labels.
 
     Example:
 
@@ -92,19 +99,20 @@ def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:
         model.fit(training, epochs=20, shuffle=False)
 
     Args:
-        model: returns probabilities (N, classes), or logits, which its graph tells. It is compiled in place, and its
-            layers compute by quicker operations from now on (`keras_resnet.optimize_for_training`).
-        recipe: how to train; its epochs and phases are `fit`'s.
-        steps: of the whole training, over which the rate warms up and decays.
+        model: a model that returns probabilities or logits, (N, classes). It is compiled in place, and its layers use
+            faster operations from then on (see `keras_resnet.optimize_for_training`).
+        recipe: the settings. Its `epochs`, `patience` and phases are not used here: pass epochs to `fit`.
+        steps: the number of steps of the whole training, over which the learning rate warms up and decays.
 
     Raises:
-        ValueError: if the model has one output, of which the loss would be zero; it stays as it was.
+        ValueError: if the model returns one number per image, whose loss would always be zero; the model does not
+            change.
     """
     kind = outputs_of(model)
     if has_graph(model) and any(output.shape[-1] == 1 for output in model.outputs):
         raise ValueError(
-            f"`model` must return (N, classes), for labels are one-hot; {model.name!r} has one output. For two classes "
-            "end it in Dense(2, activation='softmax')."
+            f"`model` must return (N, classes), since labels are one-hot; {model.name!r} has one output per image. For "
+            "two classes, end the model in Dense(2, activation='softmax')."
         )
     recipe = recipe.filled(steps)
     rate, warm = recipe.learning_rate, round(_WARM_UP * steps)

@@ -62,8 +62,8 @@ class RunRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         log = {name: float(value) for name, value in (logs or {}).items()} | self.resume.note
         if not isfinite(log["loss"]):
             raise ValueError(
-                f"The loss of epoch {epoch + 1} is {log['loss']}: the rate is too high. Start again with a lower "
-                "learning rate, or with gradients cut to a length of 1 (clip norm)."
+                f"The loss of epoch {epoch + 1} is {log['loss']}: the learning rate is too high. Start again with a "
+                "lower learning rate, or clip the gradients: clip_norm=1 (--clip-norm 1)."
             )
         done = [*self.logs[:epoch], log]
         if best_epoch(done) == epoch:

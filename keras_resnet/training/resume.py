@@ -13,12 +13,12 @@ from keras_resnet.utils.files import atomic_file
 
 
 class Resume(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps what a run needs to go on, and makes every epoch a function of seed and epoch.
+    """Callback that saves the state of a training after every epoch, so that an interrupted run can be resumed.
 
-    Before the first epoch and after each it writes weights, the optimizer's variables and the logs so far to one file,
-    whole or not at all. At the start of each epoch it seeds Python, NumPy, the backend and random layers, and tells
-    the data which epoch it is. So an epoch that was cut off is done again alike, bit by bit on one machine; data
-    must be read by one worker (Keras' default), and `shuffle` be off.
+    Before the first epoch and after each one, it writes weights, optimizer variables and logs to one file, atomically.
+    At the start of each epoch it seeds Python, NumPy, the backend and random layers, and tells the data which epoch it
+    is. An interrupted epoch is therefore repeated exactly, bit by bit on the same machine. This needs `shuffle=False`
+    and data that are read by one worker (Keras' default).
 
     Example:
 
@@ -31,12 +31,13 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         path: the file; its folder must exist.
-        data: the training pictures, or whatever has `set_epoch(epoch)`; None: the data knows itself.
-        seed: what determines every random draw, with the epoch.
+        data: the training images, or any object with `set_epoch(epoch)`; None: the order of the data does not depend on
+            the epoch.
+        seed: determines, with the epoch, every random draw.
 
     Attributes:
-        logs: of each epoch done, those of earlier runs too, what Keras logged: a dict of floats.
-        note: what else to log of each epoch.
+        logs: for each epoch done, including earlier runs, the metrics that Keras logged, as a dict of floats.
+        note: values to add to the logs of each epoch.
     """
 
     def __init__(self, path: str | os.PathLike[str], data: Pictures | None = None, seed: int = 0) -> None:
@@ -46,20 +47,20 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
         self.note: dict[str, float] = {}
 
     def epochs_done(self) -> int:
-        """Returns how many epochs the file has seen; reads no weights."""
+        """Returns how many epochs were done when the file was written; reads no weights."""
         if self.path.is_file():
             self.logs = json.loads(str(self._read("logs")["logs"]))
         return len(self.logs)
 
     def restore(self, model: keras.Model, optimizer: bool = True) -> int:
-        """Puts the file's weights into a compiled model, if there is one, and returns how many epochs it has seen.
+        """Loads the weights of the file, if it exists, into a compiled model; returns the number of epochs done.
 
         Args:
-            model: as it was compiled for the run.
-            optimizer: whether to restore the optimizer, too; not where another phase of training begins.
+            model: the model, built and compiled as for the interrupted run.
+            optimizer: whether to restore the optimizer too; pass False at the start of a new phase of training.
 
         Raises:
-            ValueError: if the file is damaged or of another model; the model stays as it was.
+            ValueError: if the file is damaged, or belongs to another model or optimizer; the model does not change.
         """
         model.optimizer.build(model.trainable_variables)
         if not self.path.is_file():
@@ -68,7 +69,10 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
         found = self._read(*groups)
         wanted = {f"{group}/{i}": weight for group, weights in groups.items() for i, weight in enumerate(weights)}
         if {name: array.shape for name, array in found.items()} != {n: tuple(w.shape) for n, w in wanted.items()}:
-            raise ValueError(f"{str(self.path)!r} is of another model or optimizer than {model.name!r}.")
+            raise ValueError(
+                f"{str(self.path)!r} was written for another model or optimizer than that of {model.name!r}. Build and "
+                "compile the model as for the interrupted run, or delete the file to start again."
+            )
         for name, variable in wanted.items():
             variable.assign(found[name])
         return self.epochs_done()
@@ -109,7 +113,9 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
                 raise KeyError(*groups)
             return found
         except Exception as error:  # zipfile's, zlib's and NumPy's for damaged files
-            raise ValueError(f"{str(self.path)!r} is no file of Resume: {error}") from error
+            raise ValueError(
+                f"{str(self.path)!r} is not a file of Resume, or is damaged: {error}. Delete it to start again."
+            ) from error
 
 
 def _storable(variable: Any) -> Any:

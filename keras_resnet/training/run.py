@@ -15,13 +15,14 @@ from keras_resnet.models.labels import with_class_names
 from keras_resnet.models.outputs import count_classes, outputs_of, probabilities
 from keras_resnet.training import figures, run_folder
 from keras_resnet.training.evaluation import Evaluation, check_images, evaluate
+from keras_resnet.training.progress import StepProgress
 from keras_resnet.training.recipe import Recipe, compile_for, fine_tuning
 from keras_resnet.training.recorder import RunRecorder, best_epoch
 from keras_resnet.training.resume import Resume
 from keras_resnet.training.transfer import freeze, learning_stages, quicken_norms
 from keras_resnet.utils.errors import import_optional
 from keras_resnet.utils.files import write_text
-from keras_resnet.utils.progress import say
+from keras_resnet.utils.progress import say, takes_colours
 from keras_resnet.utils.recursion import recursion_limit
 
 
@@ -35,13 +36,14 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Evaluation]:
-    """Trains a classifier of raw RGB pictures, and leaves in a folder the epoch that validates best and what it does.
+    """Trains a classifier of raw RGB images, and writes the best model and a report into a folder.
 
-    `model.keras`, with the class names in it, `labels.txt`, `history.csv`, `run.json` (arguments, versions, pictures),
-    `curves.png`, `confusion.png`, `predictions.png`, and `report.md`, which shows them. Ctrl-C leaves the best model of
-    the epochs done. Where steps are few, the batch norms that train get a momentum that keeps up. Each epoch seeds the
-    generators of Python, NumPy and the backend (`keras_resnet.resume.Resume`). Keras prints what each epoch came to on
-    standard output; all else is said on standard error.
+    The folder holds `model.keras` (the epoch with the best validation accuracy, with the class names in it),
+    `labels.txt`, `history.csv`, `run.json` (arguments, versions, images), the figures `curves.png`, `confusion.png` and
+    `predictions.png`, and `report.md`, which shows them. After Ctrl-C, it holds the best model of the epochs done. If
+    an epoch has few steps, the momentum of the batch norms that learn is lowered. Each epoch seeds the random
+    generators of Python, NumPy and the backend (see `keras_resnet.resume.Resume`). Keras prints the metrics of each
+    epoch on standard output; all other messages go to standard error.
 
     Example:
 
@@ -50,27 +52,28 @@ def train(
         keras_resnet.training.train(model, data, "runs/flowers", Recipe(unfreeze_from="conv5"))
 
     Args:
-        model: takes float32 RGB in [0, 255] and returns (N, classes): probabilities, or logits, which its graph tells;
-            or, for two classes, one sigmoid. What is trained and saved is a functional model of its layers that puts
-            out probabilities of all classes: behind logits stands a softmax, and one sigmoid becomes two. So its
-            weights are trained in place, and end as the last epoch's; the best epoch's are in `out`. Its layers keep
-            what the run set: `trainable` where the recipe freezes, the momentum of norms, quicker operations
-            (`compile_for`). How it is compiled stays. It may be made of other models, and of layers and models of own
-            classes, which what loads `model.keras` must know (`keras.saving.register_keras_serializable`).
-        data: what `keras_resnet.data.splits` returns. It stays as it is; the run reads copies, with one-hot labels.
-        out: a folder that is empty or new.
-        recipe: how to train; None: `Recipe()`.
-        arguments: what else determines the run, for `run.json`, as JSON takes it.
-        resume: goes on with the run in `out` where it was cut off, to the same weights.
-        overwrite: deletes the run in `out` first.
+        model: a classifier that takes float32 RGB in [0, 255] and returns probabilities (N, classes), logits
+            (N, classes), or, for two classes, one sigmoid. A functional model of the same layers is trained and saved
+            in its place; a softmax is added behind logits, and one sigmoid becomes two probabilities. The layers are
+            shared: after the run they hold the weights of the last epoch (those of the best epoch are in `out`), and
+            keep `trainable` where the recipe freezes, the momentum of the batch norms, and faster operations
+            (`compile_for`). The optimizer and loss that the model was compiled with do not change. Layers and models of
+            your own classes must be registered to load `model.keras` again
+            (`keras.saving.register_keras_serializable`).
+        data: the result of `keras_resnet.data.splits`. It does not change; the run reads copies with one-hot labels.
+        out: a folder that is empty or does not exist yet.
+        recipe: the settings of the training; None: `Recipe()`.
+        arguments: further settings of the run to note in `run.json`, as JSON can hold them.
+        resume: whether to continue an interrupted run in `out`, to the same weights as without the interruption.
+        overwrite: whether to delete the run in `out` first.
 
     Returns:
-        What the best model does, under "validation" and, where there are such pictures, "test".
+        The `Evaluation` of the best model under "validation" and, if there is a test set, under "test".
 
     Raises:
-        ValueError: if `out` holds something and neither `resume` nor `overwrite` is True, or a run that was another; if
-            the model takes other images than the data give or tells other classes apart, has nothing that learns, or
-            would not load again. `out` is as it was, and so is the model.
+        ValueError: if `out` is not empty and neither `resume` nor `overwrite` is True; if `resume` is True and the run
+            in `out` had other arguments; if the model takes images of another shape, has other classes, has nothing to
+            learn, or could not be loaded again. Neither `out` nor the model changes.
         OSError: if the disk is full.
     """
     for module in ("matplotlib", "sklearn"):
@@ -81,7 +84,10 @@ def train(
     recipe = (recipe or Recipe()).filled(len(training))
     recipe = replace(recipe, balance=recipe.balance or training.balance)
     if not model.trainable_weights and not recipe.freeze:
-        raise ValueError(f"`model` must have weights that learn; all of {model.name!r} are frozen: set `trainable`.")
+        raise ValueError(
+            f"`model` must have trainable weights; all of {model.name!r} are frozen. Set `trainable = True` on the "
+            "layers to train."
+        )
     phases = [None, recipe.unfreeze_from] if recipe.unfreeze_from else [None]
     for before in phases if recipe.freeze else ():
         learning_stages(model, before)  # raises before anything is changed
@@ -98,7 +104,7 @@ def train(
         "augment": training.augment,
         "order": training.seed,
         "model": {"name": model.name, "parameters": model.count_params()},
-        "pictures": run_folder.describe(data),
+        "images": run_folder.describe(data),
     }
     run_folder.claim(out, asked, resume, overwrite)
     run_folder.write(out, skipped=run_folder.skipped(data), leaks=[[str(file) for file in same] for same in data.leaks])
@@ -121,7 +127,7 @@ def train(
 
 
 def _with_probabilities(model: keras.Model, data: Pictures) -> keras.Model:
-    """Returns a functional model of the same layers, from pictures to the probabilities of their classes."""
+    """Returns a functional model of the same layers, from images to the probabilities of their classes."""
     check_images(model, data)
     name, classes = model.name, len(data.class_names)
     images = data[0][0]
@@ -133,15 +139,15 @@ def _with_probabilities(model: keras.Model, data: Pictures) -> keras.Model:
             model = keras.Model(image, model(image), name=name)
         except Exception as error:  # whatever an own `call` raises
             raise ValueError(
-                f"`model` must take keras.Input({images.shape[1:]}); {name!r}, a {type(model).__name__}, can't be "
-                f"called on it: {error}"
+                f"`model` must take the images of the data, keras.Input({images.shape[1:]}); calling {name!r}, a "
+                f"{type(model).__name__}, on it failed: {error}"
             ) from error
     found, kind = count_classes(model), outputs_of(model)
     if len(model.outputs) != 1 or len(model.outputs[0].shape) != 2 or found != classes:
         returns = ", ".join(str(tuple(output.shape)) for output in model.outputs)
         raise ValueError(
-            f"`model` must return (N, {classes}), for the data have {classes} classes; {name!r} returns {returns}. End "
-            f"it in Dense({classes}, activation='softmax'), or build it with classes={classes}, such as "
+            f"`model` must return (N, {classes}), since the data have {classes} classes; {name!r} returns {returns}. "
+            f"End the model in Dense({classes}, activation='softmax'), or build it with classes={classes}, such as "
             f"keras_resnet.transfer.classifier(..., classes={classes})."
         )
     scores = model.outputs[0]
@@ -150,10 +156,13 @@ def _with_probabilities(model: keras.Model, data: Pictures) -> keras.Model:
     if kind is None:
         probabilities(model, model(images, training=False))  # raises if they are none
     if kind == "logits":
-        say(f"{name} returns logits; what is trained and saved ends in a softmax")
+        say(f"note: {name} returns logits; a softmax is added to the model that is trained and saved")
         scores = keras.layers.Softmax(dtype="float32", name="probabilities_of_logits")(scores)
     elif kind == "sigmoid" and scores.shape[1] == 1:
-        say(f"{name} returns one sigmoid; what is trained and saved returns the probabilities of both classes")
+        say(
+            f"note: {name} returns one sigmoid; the model that is trained and saved returns the probabilities of both "
+            "classes"
+        )
         first = keras.layers.Rescaling(-1.0, 1.0, dtype="float32", name="probability_of_first")(scores)
         scores = keras.layers.Concatenate(dtype="float32", name="probabilities_of_both")([first, scores])
     with recursion_limit(len(model.layers)):
@@ -165,14 +174,14 @@ def _check_loads(model: keras.Model) -> None:
     try:
         shapes = [tuple(weight.shape) for weight in keras.models.model_from_json(model.to_json()).weights]
         if shapes != [tuple(weight.shape) for weight in model.weights]:
-            raise ValueError("what is made of its config has other weights")
+            raise ValueError("the model made from its config has other weights")
     except Exception as error:  # whatever own classes raise
         reason = str(error).rpartition("Exception encountered: ")[2]  # Keras writes pages of configs around it
         reason = " ".join(reason.partition("Full object config")[0].split())[:300]
         raise ValueError(
-            f"`model` must load again from what is saved of it, and {model.name!r} would not. Register classes and "
-            "functions of your own (@keras.saving.register_keras_serializable()), give layers that take arguments a "
-            f"get_config, and make a layer of what a Lambda does. Keras says: {reason}"
+            f"`model` must load again from a .keras file, and {model.name!r} would not. Register your own classes and "
+            "functions (@keras.saving.register_keras_serializable()), write get_config for your own layers that take "
+            f"arguments, and replace Lambda layers by layers of your own. Keras says: {reason}"
         ) from error
 
 
@@ -181,29 +190,32 @@ def _fit(model: keras.Model, data: Splits, recipe: Recipe, recorder: RunRecorder
     steps, epochs = len(data.training), recipe.epochs or 0
     momentum = quicken_norms(model, steps)
     if momentum is not None:
-        say(f"batch norms: momentum {momentum:.2f}, since an epoch has {steps} steps and statistics must keep up")
+        say(
+            f"note: the momentum of the batch norms is lowered to {momentum:.2f}, since an epoch has only {steps} steps"
+        )
     later = recorder.phase > 1
     now = fine_tuning(recipe) if later else recipe
     compile_for(model, now, epochs * steps)
     if recipe.freeze:
         learning = sum(weight.size for weight in map(keras.ops.convert_to_numpy, model.trainable_weights))
-        what = f"{recipe.unfreeze_from} and later" if later else "the classifier"
-        some = ", but for those on top" if any(map(_norm_learns, walk_layers(model).values())) else ""
+        what = f"{recipe.unfreeze_from} and all later layers learn" if later else "only the classifier learns"
+        some = ", except those behind the backbone" if any(map(_norm_learns, walk_layers(model).values())) else ""
         say(
-            f"phase {recorder.phase}: {what} learns, {learning:,} weights, at a rate of {now.learning_rate:g}; "
-            f"batch norms are frozen{some}"
+            f"phase {recorder.phase}: {what} ({learning:,} weights, learning rate {now.learning_rate:g}). "
+            f"Batch norms are frozen{some}."
         )
     done = recorder.resume.restore(model, optimizer=bool(recorder.of_phase()))
-    if done:
-        say(f"going on after epoch {done}")
+    if recorder.of_phase():
+        say(f"resuming after epoch {done}")
+    bar = takes_colours(sys.stdout)  # Keras' bar has colours
     model.fit(
         data.training,
         validation_data=data.validation,
         initial_epoch=done,
         epochs=done + epochs - len(recorder.of_phase()),
         shuffle=False,  # the data shuffle themselves
-        callbacks=[recorder, recorder.resume],
-        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[recorder, recorder.resume, *([] if bar else [StepProgress()])],
+        verbose=1 if bar else 2,
     )
 
 
@@ -222,9 +234,10 @@ def _show(out: Path, recorder: RunRecorder, found: dict[str, Evaluation], data: 
     arguments = run_folder.read(out)["arguments"]
     name = arguments["model"]["name"]
     lines = [
-        f"{name}, {arguments['model']['parameters']:,} parameters, on {arguments['backend']}",
-        f"pictures: {data}",
-        f"{len(logs)} epochs; the best is epoch {best + 1}, of validation accuracy {logs[best]['val_accuracy']:.1%}",
+        f"model: {name}, {arguments['model']['parameters']:,} parameters, trained on {arguments['backend']}",
+        f"images: {data}",
+        f"{len(logs)} epochs, the best is epoch {best + 1} with a validation accuracy of "
+        f"{logs[best]['val_accuracy']:.1%}",
     ]
     run_folder.report(out, f"{name}: {len(data.training.class_names)} classes", lines, found, data)
     results = {side: evaluation.summary() for side, evaluation in found.items()}

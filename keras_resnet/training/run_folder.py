@@ -39,18 +39,20 @@ def claim(out: Path, arguments: Mapping[str, Any], resume: bool, overwrite: bool
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"`out` must be a folder that can be written; {str(out)!r}: {error.strerror}.") from error
+        raise ValueError(
+            f"`out` must be a folder that can be created and written to; {str(out)!r}: {error.strerror}."
+        ) from error
     wanted = json.loads(json.dumps(arguments))
     if resume and (out / RUN).is_file():
         before = read(out)
         differing = _differing(before["arguments"], wanted)
         if differing:
             raise ValueError(
-                f"The run in {str(out)!r} was another: {enumerate_some(differing)}. Resume it with the same arguments "
-                "and pictures, or start a new one: overwrite it, or choose another folder."
+                f"The run in {str(out)!r} had other arguments or images: {enumerate_some(differing)}. Resume it with "
+                "the same ones, overwrite it, or choose another folder for a new run."
             )
         for text in _differing(before["versions"], _versions()):
-            say(f"{text}; the weights may come out a little different")
+            say(f"note: {text}; the weights may differ a little from those of an uninterrupted run")
     elif (out / RUN).is_file() and overwrite:
         for name in reversed(FILES):
             (out / name).unlink(missing_ok=True)
@@ -63,14 +65,16 @@ def claim(out: Path, arguments: Mapping[str, Any], resume: bool, overwrite: bool
 def check_free(out: Path, resume: bool, overwrite: bool) -> None:
     """Raises a `ValueError` if a folder has something in it that is no run to be resumed or overwritten."""
     if resume and overwrite:
-        raise ValueError("`resume` and `overwrite` exclude each other: go on with the run, or delete it.")
+        raise ValueError(
+            "`resume` and `overwrite` must not both be True: one continues the run in the folder, the other deletes it."
+        )
     has_run = (out / RUN).is_file()
     if not out.is_dir() or (has_run and (resume or overwrite)) or not set(out.iterdir()) - _parts(out):
         return
     advice = (
-        "Resume its run (--resume), overwrite it (--overwrite), or choose another folder"
+        "Resume its run with resume=True, replace it with overwrite=True, or choose another folder"
         if has_run
-        else "It holds no run that could be resumed or overwritten; choose another folder"
+        else "It holds no run that could be resumed or overwritten, so choose another folder"
     )
     raise ValueError(f"{str(out)!r} is not empty. {advice}.")
 
@@ -96,7 +100,10 @@ def read(out: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((out / RUN).read_text(encoding="utf-8"))
         found["arguments"].keys(), found["versions"].keys()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{str(out / RUN)!r} is not what a run left: {error}") from error
+        raise ValueError(
+            f"{str(out / RUN)!r} was not written by a training run, or is damaged: {error}. Choose another folder, or "
+            "overwrite the run."
+        ) from error
     return found
 
 
@@ -107,7 +114,7 @@ def write(out: Path, **content: Any) -> None:
 
 
 def describe(data: Splits) -> dict[str, Any]:
-    """Returns for each side its pictures by class, and a hash of classes and all that is shown, as JSON takes it."""
+    """Returns for each split its images per class, and a hash of all labels and pixels, as JSON can hold them."""
     return {
         side: {
             "classes": {name: int((part.labels == index).sum()) for index, name in enumerate(part.class_names)},
@@ -135,7 +142,7 @@ def _versions() -> dict[str, str]:
 
 
 def report(out: Path, title: str, lines: Sequence[str], evaluations: Mapping[str, Evaluation], data: Splits) -> None:
-    """Writes `report.md`, which shows the run's pictures and numbers.
+    """Writes `report.md`, which shows the figures and metrics of the run.
 
     Args:
         out: the run's folder.
@@ -147,36 +154,43 @@ def report(out: Path, title: str, lines: Sequence[str], evaluations: Mapping[str
     text = [f"# {title}", "", *(f"- {line}" for line in lines), ""]
     for side, evaluation in evaluations.items():
         found = evaluation.summary()
-        top_5 = f", {found['top_5_accuracy']:.1%} among the first five" if "top_5_accuracy" in found else ""
+        top_5 = f" Top-5 accuracy: {found['top_5_accuracy']:.1%}." if "top_5_accuracy" in found else ""
         text += [
             f"## {side.capitalize()}",
             "",
-            f"{found['accuracy']:.1%} of {found['pictures']} pictures are right{top_5}.",
+            f"Accuracy: {found['accuracy']:.1%} of {found['images']} images.{top_5}",
             "",
-            "| class | precision | recall | pictures |",
+            "| class | precision | recall | images |",
             "|---|---|---|---|",
             *(
-                f"| {_cell(row['class'])} | {row['precision']:.1%} | {row['recall']:.1%} | {row['pictures']} |"
+                f"| {_cell(row['class'])} | {row['precision']:.1%} | {row['recall']:.1%} | {row['images']} |"
                 for row in found["classes"]
             ),
             "",
         ]
     text += [
-        "## Pictures",
+        "## Figures",
         "",
         f"![loss and accuracy by epoch]({CURVES})",
         "",
-        f"![true and predicted classes]({CONFUSION})",
+        f"![confusion matrix]({CONFUSION})",
         "",
-        f"![pictures with their predictions]({PREDICTIONS})",
+        f"![images with their predicted classes]({PREDICTIONS})",
         "",
     ]
     if files := skipped(data):
-        text += ["## Skipped", "", *(f"- `{_cell(file)}`: {why}" for file, why in files.items()), ""]
+        text += ["## Skipped files", "", *(f"- `{_cell(file)}`: {why}" for file, why in files.items()), ""]
     if data.leaks:
         leaks = (f"- {' = '.join(f'`{_cell(str(file))}`' for file in same)}" for same in data.leaks)
-        text += ["## On two sides of the split", "", "What is measured flatters by these.", "", *leaks, ""]
-    text += ["## Use", "", "```sh", f"keras-resnet predict {MODEL} PICTURE", "```", ""]
+        text += [
+            "## Images in two splits",
+            "",
+            "These images lie in two of the splits, so the measured accuracy is too high.",
+            "",
+            *leaks,
+            "",
+        ]
+    text += ["## Use", "", "```sh", f"keras-resnet predict {MODEL} IMAGE", "```", ""]
     write_text(out / REPORT, "\n".join(text))
 
 

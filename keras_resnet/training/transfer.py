@@ -25,22 +25,27 @@ def classifier(
     weights: str | os.PathLike[str] | None = None,
     **arguments: Any,
 ) -> keras.Model:
-    """Builds a network of raw RGB for new classes, whose body starts from weights and whose top is new.
+    """Builds a network for your own classes: a pretrained backbone with a new classifier, for raw RGB images.
 
     Example:
 
         model = keras_resnet.transfer.classifier(keras_resnet.ResNet50V2, 3, 224, weights="imagenet")
 
     Args:
-        build: a builder, such as `keras_resnet.ResNet50V2`, or a row or a name that `keras_resnet.ResNet` takes.
-        classes: how many.
+        build: a builder, such as `keras_resnet.ResNet50V2`, or a `Variant` or the name of a network, such as
+            "resnet50v2", as `keras_resnet.ResNet` takes them.
+        classes: the number of classes.
         image_size: (height, width) in pixels, or one int for both.
-        weights: None (random), "imagenet", a key of `keras_resnet.list_weights()`, or the path of a file of the same
-            network, with or without a top: it tells the style.
+        weights: the weights of the backbone: None (random), "imagenet", a key of `keras_resnet.list_weights()`, or the
+            path of a file of the same network, with or without a classifier.
         **arguments: further keywords of the builder, such as `dropout`.
 
+    Returns:
+        A `keras.Model` that takes images (N, height, width, 3) with RGB in [0, 255] and returns probabilities
+        (N, classes).
+
     Raises:
-        ValueError: if the weights do not fit.
+        ValueError: if the weights do not fit the network.
         OSError: if published weights are not in the cache and cannot be downloaded.
     """
     if not callable(build):
@@ -59,7 +64,7 @@ def classifier(
 
 
 def stages(model: keras.Model) -> tuple[str, ...]:
-    """Returns the names of a model's stages, its stem's first, as its layers have them, at any depth."""
+    """Returns the names of a model's stages, such as "conv1" (the stem) to "conv5", at any depth of nesting."""
     return tuple(f"conv{stage}" for stage in sorted({_stage(layer) for layer in walk_layers(model).values()} - {0}))
 
 
@@ -75,23 +80,24 @@ def _name(layer: keras.Layer) -> str:
 
 
 def freeze(model: keras.Model, before: str | None = None) -> None:
-    """Leaves only a model's last layers to train: sets `trainable` of all; compile it afterwards.
-
-    The network may lie at any depth: in another model, in a wrapper, in a layer of an own class. Every batch norm of it
-    is frozen with its statistics, and works as in inference. What is not of the network learns, whatever it is called:
-    a top of one's own, with the batch norms in that.
+    """Freezes the backbone of a model for fine-tuning, or only its first stages. Compile the model afterwards.
 
     Example:
 
-        keras_resnet.transfer.freeze(model)  # the classifier learns
-        keras_resnet.transfer.freeze(model, before="conv5")  # and the last stage
+        keras_resnet.transfer.freeze(model)  # only the classifier learns
+        keras_resnet.transfer.freeze(model, before="conv5")  # the classifier and the last stage learn
+
+    It sets `trainable` of every layer. All batch norms of the backbone are frozen, and use their moving statistics as
+    in inference. Layers that do not belong to the backbone learn, such as a classifier of your own with its batch
+    norms. The backbone may lie at any depth: inside another model, a wrapper or a layer of your own class.
 
     Args:
-        model: a network of a builder or from a file, with a classifier on top, its own or any other.
-        before: the first stage that learns, such as "conv5"; None: only what is on top learns.
+        model: a network with a classifier, its own or any other, built here or loaded from a file.
+        before: the first stage that learns, such as "conv5"; None: the whole backbone is frozen.
 
     Raises:
-        ValueError: if the model has no such stage, nothing on top, or several networks; it is as it was.
+        ValueError: if the model has no such stage, no layers behind the backbone, or several backbones; the model does
+            not change.
     """
     learning = learning_stages(model, before)
     found = list(walk_layers(model).values())
@@ -114,20 +120,21 @@ def learning_stages(model: keras.Model, before: str | None) -> tuple[str, ...]:
     known, found = stages(model), walk_layers(model)
     if not known:
         raise ValueError(
-            f"`model` must have stages, of layers such as 'conv2_block1_1_conv'; {model.name!r} has none, at any depth."
+            "`model` must contain a network of this package, with layers such as 'conv2_block1_1_conv'; "
+            f"{model.name!r} contains none, at any depth."
         )
     bodies = _bodies(model, found)
     if len(bodies) > 1:
         raise ValueError(
-            f"`model` must be one network; {model.name!r} holds {len(bodies)}: {', '.join(map(repr, bodies))}. Set "
-            "`trainable` of each by yourself."
+            f"`model` must contain one network; {model.name!r} contains {len(bodies)}: {', '.join(map(repr, bodies))}. "
+            "Set `trainable` of their layers yourself."
         )
     body = [layer for layer in found.values() if _is_of_body(layer) or isinstance(layer, keras.layers.Normalization)]
     fixed = {id(weight) for layer in body for weight in layer.weights}
     if all(layer.built for layer in found.values()) and all(id(weight) in fixed for weight in model.weights):
         raise ValueError(
-            f"`model` must have something behind its stages, {known[0]} to {known[-1]}, that learns, such as a "
-            f"classifier, 'predictions'; {model.name!r} has none. Put one on top, or build it with "
+            f"`model` must have layers that learn behind its stages {known[0]} to {known[-1]}, such as a classifier, "
+            f"'predictions'; {model.name!r} has none. Add a classifier, or build the model with "
             "keras_resnet.transfer.classifier."
         )
     if before is not None and before not in known:
@@ -152,16 +159,16 @@ def _bodies(model: keras.Model, found: dict[str, keras.Layer]) -> list[str]:
 
 
 def quicken_norms(model: keras.Model, steps: int) -> float | None:
-    """Lowers the momentum of the batch norms that train so that their statistics keep up with few steps an epoch.
+    """Lowers the momentum of trainable batch norms, so that moving statistics follow the weights in short epochs.
 
-    The statistics remember about 1 / (1 - momentum) steps; that should be at most a fifth of an epoch.
+    Moving statistics average over about 1 / (1 - momentum) steps, which should be at most a fifth of an epoch.
 
     Args:
         model: any model; its layers, at any depth, are changed in place.
-        steps: steps in an epoch.
+        steps: the number of steps in an epoch.
 
     Returns:
-        The new momentum, or None if they were quick enough.
+        The new momentum, or None if no batch norm had to change.
     """
     momentum = max(0.5, 1 - 5 / steps)
     slow = [

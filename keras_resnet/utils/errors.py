@@ -2,11 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from difflib import get_close_matches
 from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 
@@ -33,8 +35,18 @@ def check_choices(row: Any) -> None:
             check_choice(f"{type(row).__name__}.{field.name}", getattr(row, field.name), get_args(field.type))
 
 
+def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises a `TypeError`, as Python does, for a keyword that a function does not have, and names the nearest one."""
+    known = tuple(known)
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(known)}."
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}. {hint}")
+
+
 def check_positive(argument: str, value: object) -> None:
-    """Raises unless the value is an int above zero (a bool is none)."""
+    """Raises unless the value is an int above zero (a bool is not)."""
     if type(value) is not int or value < 1:
         raise ValueError(f"`{argument}` must be a positive int; received {value!r}.")
 
@@ -63,6 +75,33 @@ def enumerate_some(items: Sequence[str], most: int = 10) -> str:
     """Lists the first of them, and how many more."""
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
+
+
+def near_path(path: str | os.PathLike[str], keys: Sequence[str] = ()) -> str:
+    """Makes the end of an error about a path that is not there: the nearest path or key, or what lies beside it."""
+    if not os.fspath(path):
+        return ""
+    path = Path(os.fsdecode(path))
+    if os.path.isdir(path):
+        inner = path / "model.keras"  # of a run
+        return " It is a folder." + (f" Did you mean {str(inner)!r}?" if inner.is_file() else "")
+    if os.path.lexists(path):
+        return " It is a file." if os.path.isfile(path) else " It is neither a file nor a folder."
+    try:
+        # The path, or the folder in which it would lie, and the first folder above that is there
+        missing, folder = next(step for step in pairwise((path, *path.parents)) if os.path.isdir(step[1]))
+        names = sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))
+    except (StopIteration, OSError):  # such as another drive, or a folder that can't be read
+        return ""
+    spelled = {name.lower(): folder / name for name in names}
+    near = [spelled[name] for name in get_close_matches(missing.name.lower(), spelled, 1)]
+    near = [inner if os.path.exists(inner := each / path.relative_to(missing)) else each for each in near]
+    key = get_close_matches(str(path), keys, 1)
+    meant = [*near, *key] if missing == path else [*key, *near]
+    if meant:
+        return f" Did you mean {str(meant[0])!r}?"
+    where = "This folder" if folder == Path() else repr(str(folder))
+    return f" {where} holds {enumerate_some(names, 5)}." if names else f" {where} is empty."
 
 
 def import_optional(module: str, extra: str = "train") -> Any:

@@ -13,8 +13,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Lends a hidden name beside a file, which takes the file's place once it is written and lies on the disk.
 
     Raises:
-        OSError: if the disk is full, also where a library calls it otherwise.
+        OSError: if there is no such folder, or the disk is full, also where a library raises another error for that.
     """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{str(path)!r} could not be written: there is no folder {str(path.parent)!r}.")
     part = path.with_name(f".part.{path.name}")
     try:
         yield part
@@ -26,7 +28,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         if _interrupted(error):  # zipfile's close complains of what Ctrl-C left open
             raise KeyboardInterrupt from error
         if isinstance(error, Exception) and any(code in str(error) for code in _FULL):  # h5py's RuntimeErrors say so
-            raise OSError(f"The disk is full, or the quota: {str(path)!r} could not be written.") from error
+            raise OSError(f"The disk is full, or its quota is used up: {str(path)!r} could not be written.") from error
         raise
 
 

@@ -198,7 +198,7 @@ def test_multiply_adds_follow_the_size_of_the_image() -> None:
         ({"units": 3}, "Variant.units"),
         ({"units": (3, 4, 0, 3)}, "Variant.units.*positive int; received 0"),
         ({"units": (3, 4, 6.0, 3)}, "Variant.units"),
-        ({"units": (3, 4, 6)}, r"same stages.*units=\(3, 4, 6\)"),
+        ({"units": (3, 4, 6)}, r"same number of stages.*units=\(3, 4, 6\)"),
         ({"widths": (64, 128, -1, 512)}, "Variant.widths"),
         ({"stem": 64}, "Variant.stem"),
         ({"lineage": "torch"}, "style="),
@@ -207,11 +207,11 @@ def test_multiply_adds_follow_the_size_of_the_image() -> None:
         ({"groups": 0}, "Variant.groups"),
         ({"base_width": None}, "Variant.base_width"),
         ({"base_width": 0}, "Variant.base_width"),
-        ({"widths": (8, 16, 32, 64), "base_width": 4}, "no channel"),
+        ({"widths": (8, 16, 32, 64), "base_width": 4}, "at least one channel"),
         ({"block": "basic", "groups": 2}, "bottleneck"),
         ({"first_activation": "split"}, "version 1"),
-        ({"shortcut": "A", "widths": (64, 32, 64, 128)}, "cannot shrink"),
-        ({"shortcut": "A", "block": "basic", "widths": (8, 16, 32, 64)}, "cannot shrink"),
+        ({"shortcut": "A", "widths": (64, 32, 64, 128)}, "must not be 'A' where channels shrink"),
+        ({"shortcut": "A", "block": "basic", "widths": (8, 16, 32, 64)}, "must not be 'A' where channels shrink"),
     ],
 )
 def test_an_impossible_row_is_refused_with_the_reason(fields: dict[str, Any], message: str) -> None:
@@ -252,7 +252,7 @@ def test_an_impossible_lineage_is_refused(fields: dict[str, Any]) -> None:
 def test_a_rootless_net_refuses_channels_that_it_can_not_take() -> None:
     row = dataclasses.replace(variants.RESNET18, stem=None, shortcut="A", widths=(8, 16, 32, 64))
     assert plan(row, channels=8).channels == 64
-    with pytest.raises(ValueError, match="cannot shrink"):
+    with pytest.raises(ValueError, match="must not be 'A' where channels shrink"):
         plan(row, channels=64)
     with pytest.raises(ValueError, match="`channels`"):
         plan(row, channels=0)

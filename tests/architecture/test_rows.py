@@ -66,7 +66,9 @@ def test_another_name_is_refused_and_the_nearest_are_named(name: object) -> None
 @pytest.mark.parametrize("row", ["tinyfoo", None, dataclasses.replace(TINYFOO, name="other")])
 def test_a_row_under_another_name_is_refused_where_it_is_asked_for(row: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(NETWORKS, "tinyfoo", row)
-    with pytest.raises(ValueError, match=r"`keras_resnet.NETWORKS\['tinyfoo'\]` must be a Variant of this name; it is"):
+    with pytest.raises(
+        ValueError, match=r"`keras_resnet.NETWORKS\['tinyfoo'\]` must be a Variant with this name; it is"
+    ):
         keras_resnet.ResNet("tinyfoo")
 
 
@@ -112,10 +114,10 @@ def test_an_added_row_is_a_model_of_the_commands(
 ) -> None:
     typed = ["train", "digits", "--model", "tinyfoo", "--epochs", "1", "--out", str(tmp_path / "run"), "--batch-size"]
     assert cli.main([*typed, "512"]) == 0
-    assert "network: tinyfoo (as asked)" in capsys.readouterr().out
+    assert "network: tinyfoo (as asked)" in capsys.readouterr().err
     assert json.loads((tmp_path / "run" / "run.json").read_text())["arguments"]["chosen"]["network"] == "tinyfoo"
     assert cli.main(["list", "tinyfoo"]) == 0
-    assert "tinyfoo" in capsys.readouterr().out
+    assert "tinyfoo" in capsys.readouterr().err
 
 
 def test_an_added_row_can_be_benchmarked(tinyfoo: Variant) -> None:

@@ -178,23 +178,23 @@ def check(said: str, shapes: Shapes, family: Family, name: str, style: str) -> N
     model = build(f"keras_resnet.{name}(classes=7)", style)
     ends = {name.rpartition(family.separator)[2] for name in shapes}
     statistics = {family.variables["moving_mean"], family.variables["moving_variance"]}
-    if "It has no classifier" in said:
+    if "The file has no classifier" in said:
         assert not matrices(shapes, family, model.get_layer("predictions").kernel.shape[0]), said
-    for classes in re.findall(r"It has (\d+) classes", said):
+    for classes in re.findall(r"The file has (\d+) classes", said):
         assert load(build(f"keras_resnet.{name}(classes={classes})", style), shapes) is None, said
-    for units in re.findall(r"Its stages have \(([^)]*)\)", said):
+    for units in re.findall(r"The stages of the file have \(([^)]*)\)", said):
         places = {place for place in map(family.place, shapes) if place}
         counts = Counter(stage for stage, _ in sorted(places))
         assert [int(each) for each in re.findall(r"\d+", units)] == list(counts.values()), said
-    if "no running statistics" in said or "It has no norms" in said:
+    if "no running statistics" in said or "The file has no batch norms" in said:
         assert not ends & statistics, said
     for variable in re.findall(r"no (moving_mean|moving_variance|gamma|beta)\b", said):
         vectors = {name for name, shape in shapes.items() if len(shape) == 1 and not family.is_bias(name)}
         vectors = {name for name in vectors if family.place(name) or family.is_stem(name)}
         assert not any(name.endswith(f"{family.separator}{family.variables[variable]}") for name in vectors), said
-    if "All else that the model wants is there" in said:
+    if "The other tensors are there" in said:
         assert "\n  + " not in said
-    if "All that the model wants is there" in said:
+    if "All tensors of the model are there" in said:
         assert "\n  - " not in said
 
 
@@ -215,19 +215,28 @@ def test_causes_are_told_by_what_is_there() -> None:
 
     biases = {name.replace("weight", "bias"): shape[:1] for name, shape in convs.items()}
     for shapes, message in (
-        (without(norm) | biases, "It has no norms, but biases of convolutions, into which they were probably folded"),
-        (without(norm), "It has no norms, which all builders make"),
-        (without(stats), "Its norms keep no running statistics, as group, layer and instance norms do not"),
-        (without(norm - stats), "Its norms have no gamma and no beta, which those of all builders have"),
-        (without(head), "It has no classifier: pass include_top=False"),
-        (without({"fc.bias"}), "Its classifier, 'fc', is no layer of weights and biases for 64 features"),
+        (
+            without(norm) | biases,
+            "The file has no batch norms, but biases of convolutions, so the norms were probably folded",
+        ),
+        (without(norm), "The file has no batch norms, which all builders have"),
+        (
+            without(stats),
+            "The norms in the file have no running statistics, so they may be group norms, which no builder makes",
+        ),
+        (without(norm - stats), "The norms in the file have no gamma and no beta, unlike those of all builders"),
+        (without(head), "The file has no classifier. Pass include_top=False"),
+        (
+            without({"fc.bias"}),
+            "The file's classifier, 'fc', is not a dense layer with weights and biases for 64 features",
+        ),
         (
             without(head) | {f"{name}.weight": (5, 64) for name in ("mlp.0", "mlp.2")},
-            r"'mlp.0.weight' \(5, 64\), 'mlp.2.weight' \(5, 64\) may be one's, or a projection's. Name it 'fc.weight'",
+            r"'mlp.0.weight' \(5, 64\), 'mlp.2.weight' \(5, 64\), which may be .* rename it to 'fc.weight'",
         ),
-        (whole | {"layer1.0.conv1.weight_orig": (16, 16, 3, 3)}, "It has weights in parts, as pruning"),
-        (without({"layer3.2.bn2.weight"}), "All else that the model wants is there: was the file cut"),
-        (whole | {"layer1.0.gate.weight": (16, 16)}, "All that the model wants is there: what is left over"),
+        (whole | {"layer1.0.conv1.weight_orig": (16, 16, 3, 3)}, "The file has the parameters of pruning"),
+        (without({"layer3.2.bn2.weight"}), "The other tensors are there. Was the file cut"),
+        (whole | {"layer1.0.gate.weight": (16, 16)}, "All tensors of the model are there. Those left over"),
     ):
         said = load(build("keras_resnet.ResNet20()", "torch"), shapes)
         assert said
@@ -235,4 +244,4 @@ def test_causes_are_told_by_what_is_there() -> None:
         assert not recommended(said)
     said = load(build("keras_resnet.ResNet20(classes=7)", "torch"), whole)
     assert said
-    assert "It has 10 classes: pass classes=10" in said
+    assert "The file has 10 classes. Pass classes=10" in said

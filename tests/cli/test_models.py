@@ -20,7 +20,7 @@ from tests.helpers.nets import randomise, run
 from tests.helpers.pictures import SHAPES, draw_folder
 
 pytestmark = pytest.mark.one_backend
-SCALES = "scales pixels, and gets raw RGB"
+SCALES = "scales pixels. It gets raw RGB"
 
 
 @pytest.fixture
@@ -117,11 +117,11 @@ def test_models_that_predict_cannot_serve_are_told_what_they_lack(command: Calla
     for model, message in (
         (keras.Model(two, layers.Flatten()(layers.Add()(two))), "it takes (None, 8, 8, 3) and (None, 8, 8, 3)"),
         (keras.Model(below.input, [below.output, below.output]), "returns (None, 4) and (None, 4)"),
-        (video, "must take RGB pictures"),
+        (video, "must take RGB images"),
         (keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(2, 1)]), "returns (None, 8, 8, 2)"),
-        (topped(1, None, 2.0), "one output, which has no activation: for two classes end it in Dense(1"),
-        (topped(1, "softmax"), "one output, which is a softmax of itself"),
-        (topped(2, "relu", 3.0), "lie in [3, 3], and those of an image sum to 6, not to 1"),
+        (topped(1, None, 2.0), "one output with no activation. For two classes, end the model in Dense(1"),
+        (topped(1, "softmax"), "one output with a softmax, which is always 1"),
+        (topped(2, "relu", 3.0), "lie in [3, 3], and those of one image sum to 6 instead of 1"),
         (topped(2, "softmax", np.nan), "not finite"),
     ):
         model.save("model.keras")
@@ -176,14 +176,13 @@ def test_weights_files_predict_and_evaluate_as_the_network_does(suffix: str, com
     said = command("predict", f"net{suffix}", "a.png", "--json", *style)
     assert list(scores(said).values()) == pytest.approx(sorted(run(model, picture)[0], reverse=True), abs=1e-5)
     assert (
-        f"note: net{suffix} says nothing of pictures: they are stretched to 32x32 and scaled as in style 'torch'"
-        in said
+        f"note: net{suffix} says nothing of images: they are stretched to 32x32 and scaled as in style 'torch'" in said
     )
     said = command("evaluate", f"net{suffix}", "shapes", "--json", *style)
     pictures = keras_resnet.data.folder("shapes", 32)
     right = (model.predict(pictures, verbose=0).argmax(1) == pictures.labels).mean()
     assert f'"accuracy": {right}' in said
-    assert f"note: net{suffix} holds no class names; those of the pictures are taken, in alphabetical order" in said
+    assert f"note: net{suffix} holds no class names; those of DATA are taken, in alphabetical order" in said
     other = command("evaluate", f"net{suffix}", "shapes", "--image-size", "16", *style)
     assert "they are stretched to 16x16" in other
 
@@ -240,7 +239,7 @@ def test_weights_files_without_what_it_takes_are_refused(command: Callable[..., 
     for message, arguments in (
         ("it holds resnet20 for features, without a classifier", {"include_top": False}),
         ("it holds resnet20 for images of 1 channels", {"input_shape": (32, 32, 1), "include_preprocessing": False}),
-        ("one output, which has no activation", {"classes": 1, "classifier_activation": None}),
+        ("one output with no activation", {"classes": 1, "classifier_activation": None}),
     ):
         cifar_file("net.pth", **arguments)
         assert message in command("predict", "net.pth", "a.png", status=1)
@@ -248,13 +247,13 @@ def test_weights_files_without_what_it_takes_are_refused(command: Callable[..., 
     keras_resnet.save_weights(model, "one.pth")
     one = torch.load("one.pth", weights_only=True)
     torch.save({"a": one, "b": one}, "two.pth")
-    assert "`scope` must be one of 'a', 'b'" in command("predict", "two.pth", "a.png", status=1)
+    assert "`--scope` must be one of 'a', 'b'" in command("predict", "two.pth", "a.png", status=1)
     assert "% 1" in command("predict", "two.pth", "a.png", "--scope", "a")
     assert "must be one of" in command("predict", "net.pth", "a.png", "--style", "slim", status=1)
     torch.save({name: value for name, value in one.items() if "running" not in name}, "groups.pth")
-    assert "Its norms keep no running statistics" in command("predict", "groups.pth", "a.png", status=1)
+    assert "The norms in the file have no running statistics" in command("predict", "groups.pth", "a.png", status=1)
     Path("text.pth").write_text("no weights")
-    assert "'text.pth' is no weights file" in command("predict", "text.pth", "a.png", status=1)
+    assert "'text.pth' is not a weights file" in command("predict", "text.pth", "a.png", status=1)
 
 
 def test_a_thousand_classes_are_imagenets_and_offline_it_says_how(command: Callable[..., str]) -> None:
@@ -263,7 +262,7 @@ def test_a_thousand_classes_are_imagenets_and_offline_it_says_how(command: Calla
     said = command("predict", "net.pth", "a.png", status=1)
     assert "its 1000 classes are taken for ImageNet's" in said
     assert "imagenet_class_index.json" in said
-    assert "put it at" in said
+    assert "save it as" in said
 
 
 def test_the_class_that_evaluate_counts_is_the_one_that_is_meant(command: Callable[..., str]) -> None:

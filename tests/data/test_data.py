@@ -31,7 +31,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @once
 def test_a_folder_without_a_folder_of_the_classes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loose.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="a folder of pictures for each class, .* such as 'a'; it holds none"):
+    with pytest.raises(ValueError, match="a folder of images for each class, .* such as 'a'; it holds no such"):
         data.folder(tmp_path, class_names=["a", "b"])
 
 
@@ -111,7 +111,7 @@ def test_16_bit_pictures_are_scaled_and_floats_refused(tmp_path: Path) -> None:
         data.read_picture(np.zeros((2, 2, 3)))
     Image.fromarray(np.array([[0, 29000]], "uint16")).save(tmp_path / "clear.png", transparency=0)
     assert data.read_picture(tmp_path / "clear.png")[0, :, 0].tolist() == [255, round(29000 / 257)]
-    with pytest.raises(ValueError, match="it is no file"):
+    with pytest.raises(ValueError, match="it is not a file"):
         data.read_picture(tmp_path)
 
 
@@ -181,21 +181,21 @@ def folder_of(tmp_path: Path, **classes: int) -> Path:
 
 @once
 def test_what_no_network_can_learn_from_is_refused_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no folder '.*missing'"):
+    with pytest.raises(ValueError, match="`path` must be a folder .*no folder '.*missing'"):
         data.folder(tmp_path / "missing")
     with pytest.raises(ValueError, match="two or more folders.*it holds 0"):
         data.folder(tmp_path)
     folder_of(tmp_path, cat=1)
-    with pytest.raises(ValueError, match="two or more folders.*it holds 1"):
+    with pytest.raises(ValueError, match="two or more folders.*it holds 1, cat"):
         data.folder(tmp_path)
     (tmp_path / "dog").mkdir()
-    with pytest.raises(ValueError, match="dog' holds no picture"):
+    with pytest.raises(ValueError, match="dog' holds no image"):
         data.folder(tmp_path)
     folder_of(tmp_path / "dog", puppies=2)
-    with pytest.raises(ValueError, match="two pictures.*'cat' has 1"):
+    with pytest.raises(ValueError, match="two images.*'cat' has 1"):
         data.folder(tmp_path).split()
     Image.new("RGB", (4, 4)).save(tmp_path / "cat" / "another.png")
-    with pytest.raises(ValueError, match="`validation_split`.*0.2 of 4 pictures is 1, for 2 classes"):
+    with pytest.raises(ValueError, match="`validation_split`.*0.2 of 4 images is 1, for 2 classes"):
         data.folder(tmp_path).split(0.2)
     for share in (0, 1, -0.1, 1.5, float("nan")):
         with pytest.raises(ValueError, match="`validation_split`"):
@@ -239,26 +239,25 @@ def test_what_cannot_be_used_is_named_skipped_and_counted(
     assert found
     assert len(pictures.pictures) == 4
     assert {path.as_posix(): reason for path, reason in found.skipped.items()} == {
-        "README": "in no class's folder",
+        "README": "not in the folder of a class",
         "dog/cut.png": "it is truncated",
         "dog/cut.jpg": "it is truncated",
         "dog/empty.png": "it is empty",
-        "dog/text.png": (no := "no image in a format that is read (BMP, GIF, JPEG, PNG, TIFF, WEBP)"),
+        "dog/text.png": (no := "it is not an image in a supported format (BMP, GIF, JPEG, PNG, TIFF, WEBP)"),
         "dog/notes.txt": no,
         "dog/film.mp4": no,
         "dog/script.jpg": no,
-        "dog/float.tif": "its pixels are floats, of a range that it does not tell",
+        "dog/float.tif": "its pixels are floats of an unknown range; save it with 8 or 16 bits per channel",
         "dog/gone.png": "no such file or directory",
-        "dog/pipe.png": "it is no file",
+        "dog/pipe.png": "it is not a file",
     }
     assert found.hidden == 2
     said = capsys.readouterr()
-    assert "4 pictures in 2 classes (cat 2, dog 2)" in said.err
+    assert "4 images in 2 classes (cat 2, dog 2)" in said.err
     assert "4 .png; 4x4 to 4x4 pixels" in said.err
-    assert "skipped: 11, and 2 hidden" in said.err
-    assert "README: in no class's folder" in said.err
+    assert "files skipped: 11; 2 hidden ones ignored" in said.err
+    assert "README: not in the folder of a class" in said.err
     assert "and 1 more" in said.err
-    assert "reading pictures" in said.err
     assert not said.out
     data.folder(".", verbose=False)
     assert tuple(capsys.readouterr()) == ("", "")
@@ -268,7 +267,7 @@ def test_what_cannot_be_used_is_named_skipped_and_counted(
 def test_a_class_of_which_nothing_can_be_used_is_refused_with_the_reasons(tmp_path: Path) -> None:
     root = folder_of(tmp_path, cat=2, dog=0)
     (root / "dog" / "cut.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(ValueError, match="dog' holds no picture that can be used.*cut.jpg: "):
+    with pytest.raises(ValueError, match="dog' holds no image that can be used.*cut.jpg: "):
         data.folder(root)
 
 
@@ -335,11 +334,14 @@ def test_train_val_and_test_folders_are_the_sides_of_the_split(
     assert {tuple(file.relative_to(root).as_posix() for file in pair) for pair in found.leaks} == set(same)
     said = capsys.readouterr().err
     assert "6 to train, 4 to validate, 1 to test" in said
-    assert "a leak: 2 pictures" in said
-    with pytest.raises(ValueError, match="sides of a split.*data.splits"):
+    assert "2 images lie in two of the splits" in said
+    assert said.count("classes without an image here") == 2
+    assert "classes without an image here: a\n" in said
+    assert "classes without an image here: a, b\n" in said
+    with pytest.raises(ValueError, match="the splits of a dataset.*data.splits"):
         data.folder(root)
     (root / "Val" / "a").mkdir(parents=True)
-    with pytest.raises(ValueError, match="must hold one of Val, valid"):
+    with pytest.raises(ValueError, match="only one folder for validation; it holds Val, valid. Merge them"):
         data.splits(root)
 
 
@@ -355,7 +357,7 @@ def test_train_alone_or_with_test_is_divided(tmp_path: Path) -> None:
     assert list(both.test.labels) == [1]
     assert len(both.leaks) == 1
     (root / "Train").rename(root / "valid")
-    with pytest.raises(ValueError, match="holds valid, TEST, but no train"):
+    with pytest.raises(ValueError, match="holds valid, TEST, but no folder for training"):
         data.splits(root)
 
 
@@ -364,10 +366,10 @@ def test_a_side_without_classes_is_refused(tmp_path: Path) -> None:
     root = sided(tmp_path, train={"a": [1, 2], "b": [3, 4]}, test={})
     (root / "test").mkdir()
     Image.new("RGB", (4, 4)).save(root / "test" / "unknown.png")
-    with pytest.raises(ValueError, match="holds test beside train, but without one folder per class"):
+    with pytest.raises(ValueError, match="holds test beside train, but test has no folder per class"):
         data.splits(root)
     sided(tmp_path, val={"a": [5], "b": [6]})
-    with pytest.raises(ValueError, match="holds test beside train, val, but without one folder per class"):
+    with pytest.raises(ValueError, match="holds test beside train, val, but test has no folder per class"):
         data.splits(root)
 
 
@@ -551,7 +553,7 @@ def test_a_picture_twice_in_a_folder_leaks_if_it_is_divided(tmp_path: Path, caps
         assert set(pair) & set(training.pictures)
         assert set(pair) & set(validation.pictures)
     assert len(both) >= len(leaks)
-    assert "a leak" in capsys.readouterr().err
+    assert "images lie in two of the splits" in capsys.readouterr().err
 
 
 @once

@@ -68,7 +68,7 @@ def test_sides_are_told_by_their_names(train: str, other: str, side: str, tmp_pa
     classes, counts = read(root)
     assert classes == PETS
     assert counts == ({"training": 4, side: 4} if side == "validation" else {"training": 0, "validation": 0, side: 4})
-    with pytest.raises(ValueError, match="sides of a split"):
+    with pytest.raises(ValueError, match="which are the splits of a dataset, not classes"):
         data.folder(root)
 
 
@@ -85,32 +85,38 @@ UNCLEAR: dict[str, tuple[list[str], str]] = {
     "train, val and something": (each(("train", "val", "extra")), "extra"),
     "something small beside the sides": ([*each(("train", "val"), ("a", "b", "c")), "more/c/"], "more"),
     "both words": (each(("trainval", "test")), "test, trainval"),
-    "two of one side": (each(("train_1", "train_2", "test")), "must hold one of train_1, train_2"),
+    "two of one side": (
+        each(("train_1", "train_2", "test")),
+        "only one folder for training; it holds train_1, train_2",
+    ),
     "colours": (each(("color", "gray")), "color, gray"),
     "albums": (each(PETS, ("indoor", "outdoor")), "cat, dog, with the same folders in them (indoor, outdoor)"),
     "the other way round": (each(PETS, ("train", "test")), "Sort them as train/cat, test/cat"),
     "only one the other way round": (
         ["cat/train/", "cat/test/", "dog/"],
-        "cat, with sides of a split in it (test, train)",
+        "cat, with the splits of a dataset in it (test, train)",
     ),
     "sides beside samples": (
         [*each(("data/train", "data/val")), *each(("sample",))],
-        "data, with sides of a split in it (train, val), beside sample",
+        "data, with the splits of a dataset in it (train, val), beside sample",
     ),
-    "sides beside masks": ([*each(("images/train", "images/val")), "masks/"], "images, with sides of a split in it"),
+    "sides beside masks": (
+        [*each(("images/train", "images/val")), "masks/"],
+        "images, with the splits of a dataset in it",
+    ),
     "folds in train": (each(("train/fold1", "train/fold2")), "train' holds fold1, fold2"),
     "train beside what has no label": ([*each(("train",)), "unlabelled/"], "train, with folders in it (cat, dog)"),
     "train beside that in a folder": ([*each(("train",)), "pred/pred/"], "train, with folders in it (cat, dog)"),
     "a side among the classes": (["cat/", "dog/", "test/cat/"], "test, with folders in it (cat), beside cat, dog"),
     "a fold among the classes": (["cat/", "dog/", *each(("fold",))], "fold, with folders in it"),
-    "test without labels": ([*each(("train",)), "test/"], "test beside train, but without one folder per class"),
-    "that in a folder": ([*each(("train/train",)), "test/test/"], "test beside train, but without one folder"),
-    "no labels": (["train/", "test/"], "test, train, which are sides of a split, not classes"),
-    "no labels, in words": (["train_images/", "Test images/"], "which are sides of a split"),
-    "only val": (each(("val",)), "holds val, but no train"),
-    "only test": (each(("my_test_set",)), "holds my_test_set, but no train"),
-    "val and test": (each(("val", "test")), "holds val, test, but no train"),
-    "an empty class": (["cat/", "dog/", "eel/-"], "eel' holds no picture that can be used"),
+    "test without labels": ([*each(("train",)), "test/"], "test beside train, but test has no folder per class"),
+    "that in a folder": ([*each(("train/train",)), "test/test/"], "test beside train, but test has no folder"),
+    "no labels": (["train/", "test/"], "test, train, which are the splits of a dataset, not classes"),
+    "no labels, in words": (["train_images/", "Test images/"], "which are the splits of a dataset"),
+    "only val": (each(("val",)), "holds val, but no folder for training"),
+    "only test": (each(("my_test_set",)), "holds my_test_set, but no folder for training"),
+    "val and test": (each(("val", "test")), "holds val, test, but no folder for training"),
+    "an empty class": (["cat/", "dog/", "eel/-"], "eel' holds no image that can be used"),
     "a class of one side": ([*each(("train",)), *each(("val",), ("cat", "eel"))], "received 'eel'"),
     "another case": ([*each(("train",)), *each(("val",), ("Cat",))], "received 'Cat'. Did you mean 'cat'"),
 }
@@ -161,7 +167,7 @@ def test_classes_stay_classes(entries: list[str], classes: tuple[str, ...], tmp_
 def test_further_folders_of_classes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data.folder(fill(tmp_path, *each(("car",), ("taxi", "van")), "train/steam/", "train/tram/"), 4)
     said = capsys.readouterr().err
-    assert "in further folders of the classes: car/taxi, car/van, train/steam, train/tram" in said
+    assert "in sub-folders of the classes: car/taxi, car/van, train/steam, train/tram" in said
 
 
 @pytest.mark.parametrize("name", ["albums", "folds", "no labels", "a fold among the classes"])
@@ -218,7 +224,7 @@ def test_a_class_that_is_called_as_a_side_is_said(tmp_path: Path, capsys: pytest
     root = fill(tmp_path / "scans", "positive/", "negative/", "test/")
     found = data.splits(root, 4, validation_split=0.5)
     assert found.training.class_names == ("negative", "positive", "test")
-    assert "note: taken for classes, and not for sides of a split: test" in capsys.readouterr().err
+    assert "note: these folders are read as classes, not as splits of a dataset: test" in capsys.readouterr().err
     data.splits(root, 4, validation_split=0.5, class_names=["negative", "positive", "test"])
     data.splits(fill(tmp_path / "pets", *each(("train", "val"))), 4)
     assert "note:" not in capsys.readouterr().err
@@ -332,8 +338,8 @@ def test_evaluate_finds_the_pictures_that_training_kept_apart(
     assert cli.main(["evaluate", str(tmp_path / "pets.keras"), str(root)]) == 0
     printed = capsys.readouterr()
     measures = [entry for entry in entries if entry.endswith("/") and f"{measured}/" in f"./{entry}"]
-    assert f"% of {2 * len(measures)} pictures" in printed.out
-    assert f"{root / measured}: {2 * len(measures)} pictures in 2 classes" in printed.err
+    assert f"% of {2 * len(measures)} images" in printed.out
+    assert f"{root / measured}: {2 * len(measures)} images in 2 classes" in printed.err
     assert all(name in printed.err for name in ("seg_pred", "__MACOSX", "notes.txt") if (root / name).exists())
 
 

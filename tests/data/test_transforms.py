@@ -146,7 +146,7 @@ def test_a_file_is_upright_rgb_on_white_in_8_bits(draw: Callable[[Path], Any], t
 @once
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
-    for name, message in (("text.png", "text.png can't be read as a picture"), ("gone.png", "no such file")):
+    for name, message in (("text.png", "text.png can't be read as an image"), ("gone.png", "no such file")):
         with pytest.raises(ValueError, match=message):
             preprocessing_for("keras/resnet50")(tmp_path / name)
 
@@ -327,15 +327,15 @@ def test_evaluate_measures_on_folders_called_by_id_or_by_name(
     own = sort_pictures(Path(folder), expected, names)
     Path(folder, ".hidden").mkdir()
     found = json.loads(printed("evaluate", KEY, "imagenet", "--json"))
-    assert (found["pictures"], found["accuracy"], found["top_5_accuracy"]) == (6, 3 / 6, 5 / 6)
+    assert (found["images"], found["accuracy"], found["top_5_accuracy"]) == (6, 3 / 6, 5 / 6)
     met = sorted({*own, *expected.argmax(1).tolist()})
-    assert [(row["class"], row["pictures"]) for row in found["classes"]] == [
+    assert [(row["class"], row["images"]) for row in found["classes"]] == [
         (NAMES[label], own.count(label)) for label in met
     ]
     pairs = list(zip(own, expected.argmax(1), strict=True))
     assert found["confusion"] == [[pairs.count((true, predicted)) for predicted in met] for true in met]
     text = printed("evaluate", KEY, "imagenet", "--out", "out")
-    assert "among the first five: 83.3%\naccuracy: 50.0% of 6 pictures" in text
+    assert "top-5 accuracy: 83.3%\naccuracy: 50.0% of 6 images" in text
     assert all(f"{NAMES[label]} " in text for label in own)
     assert len(text.splitlines()) < 25  # nothing about the other classes
     with Image.open("out/confusion.png") as figure:
@@ -359,7 +359,7 @@ def test_a_background_class_is_never_named_and_shifts_no_other(
     assert_predicted(json.loads(printed("predict", KEY, *paths, "--json", "--top", "3")), expected[:, 1:])
     found = json.loads(printed("evaluate", KEY, "folder", "--json"))
     assert (found["accuracy"], found["top_5_accuracy"]) == (0, 4 / 6)
-    assert found["classes"][0] == {"class": "background", "precision": 0, "recall": 0, "pictures": 0}
+    assert found["classes"][0] == {"class": "background", "precision": 0, "recall": 0, "images": 0}
     assert [row["class"] for row in found["classes"][1:]] == [NAMES[label] for label in sorted(set(own))]
 
 
@@ -378,8 +378,8 @@ def test_evaluate_says_which_classes_of_imagenet_a_folder_may_mean(
         assert message in said
         assert len(said) < 300  # not a list of a thousand
         Path("folder", wrong).rename(f"folder/{right}")
-    rows = [row for row in json.loads(printed("evaluate", KEY, "folder", "--json"))["classes"] if row["pictures"]]
-    assert [(row["class"], row["pictures"]) for row in rows] == [
+    rows = [row for row in json.loads(printed("evaluate", KEY, "folder", "--json"))["classes"] if row["images"]]
+    assert [(row["class"], row["images"]) for row in rows] == [
         ("crane n02012849", 1),
         ("African_elephant", 1),
         ("crane n03126707", 1),
@@ -396,11 +396,11 @@ def test_what_a_user_of_a_key_can_mend_ends_in_a_sentence(published: Checkpoint,
             "nor a key of this name in `keras-resnet list`. Did you mean",
         ),
         (("predict", "swav/resnet50.800ep", "a.png"), "is a body without classifier; `keras-resnet list ResNet50`"),
-        (("predict", "keras/resnet50", "a.png"), "Could not get http://127.0.0.1:9/"),
-        (("predict", KEY, "gone.png"), "There is no picture among these that can be read"),
+        (("predict", "keras/resnet50", "a.png"), "Could not download http://127.0.0.1:9/"),
+        (("predict", KEY, "gone.png"), "None of these images can be read"),
         (("evaluate", KEY, "empty", "--image-size", "160"), "of 224x224 alone; leave --image-size out"),
-        (("evaluate", KEY, "empty"), "'empty' must hold two or more folders of pictures, one per class; it holds 0"),
-        (("evaluate", KEY, "gone"), "There is no folder 'gone'"),
-        (("evaluate", KEY, "digits"), "it returns (None, 1000)"),
+        (("evaluate", KEY, "empty"), "'empty' must hold two or more folders of images, one per class, such"),
+        (("evaluate", KEY, "gone"), "there is no folder 'gone'"),
+        (("evaluate", KEY, "digits"), "the model returns (None, 1000)"),
     ):
         assert message in refused(*arguments), arguments

@@ -63,8 +63,8 @@ def test_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         "network: resnet18, style torch, 1000 classes, 3 channels",
         "weights: 102 weights loaded, 0 left as they were, 20 tensors unused",
         "verified: the target, loaded here, deviates by 0.0e+00 of the largest output",
-        "verified: the source was not run in torchvision or timm: not installed",
-        "verified: the target was not run in a library of its own: none that runs here takes it",
+        "not verified: the source was not run in torchvision or timm: not installed",
+        "not verified: the target was not run elsewhere, as no supported library has this network",
     ):
         assert line in said
     body = randomise(keras_resnet.ResNet18(False, None, style="torch"))
@@ -76,17 +76,26 @@ def test_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("net.safetensors", "a.onnx"), "`target` must end in .keras, .weights.h5 or one of .safetensors"),
-        (("net.safetensors", "a.keras", "--to", "timm"), "`to` must be one of None, 'keras'; received 'timm'"),
-        (("net.safetensors", "net.safetensors"), "net.safetensors' is there: pass --overwrite"),
+        (("net.safetensors", "a.onnx"), "`TARGET` must end in .keras, .weights.h5 or one of .safetensors"),
+        (("net.safetensors", "a.keras", "--to", "timm"), "`--to` must be one of None, 'keras'; received 'timm'"),
+        (("net.safetensors", "net.safetensors"), "net.safetensors' exists: pass --overwrite"),
         (("net.safetensors", "a.pth", "--include-preprocessing"), "needs a graph, a .keras file"),
-        (("timm/resnet18.a1_in1k", "nowhere/a.keras"), "`target`: there is no folder 'nowhere'"),  # nothing is fetched
-        (("nothing.pth", "a.keras"), "`source` must be .*received 'nothing.pth'"),
-        (("bare.weights.h5", "a.keras"), "`style` must be one of 'torch', 'slim'; received None.*does not tell which"),
-        (("bare.weights.h5", "a.keras", "--style", "keras"), "`style` must be one of 'torch', .*received 'keras'"),
-        (("bare.weights.h5", "a.pth", "--style", "slim"), "built in style 'slim', and files of torchvision"),
-        (("net.safetensors", "a.keras", "--scope", "model"), "`scope` must be .*received 'model'"),
-        (("foreign.safetensors", "a.keras"), "It fits none of the builders"),
+        (
+            ("timm/resnet18.a1_in1k", "nowhere/a.keras"),
+            "`TARGET` must lie in an existing folder; there is no folder 'nowhere'",
+        ),  # nothing is fetched
+        (("nothing.pth", "a.keras"), "`SOURCE` must be .*received 'nothing.pth'"),
+        (
+            ("bare.weights.h5", "a.keras"),
+            "`--style` must be one of 'torch', 'slim'; received None.*does not tell which",
+        ),
+        (("bare.weights.h5", "a.keras", "--style", "keras"), "`--style` must be one of 'torch', .*received 'keras'"),
+        (
+            ("bare.weights.h5", "a.pth", "--style", "slim"),
+            "for a file of torchvision or timm; .* is built in style 'slim'",
+        ),
+        (("net.safetensors", "a.keras", "--scope", "model"), "`--scope` must be .*received 'model'"),
+        (("foreign.safetensors", "a.keras"), "It fits no network of this package"),
     ],
     ids=str,
 )
@@ -127,10 +136,10 @@ def test_a_scope_in_the_file_is_no_hindrance_and_preprocessing_can_go_into_the_g
     scaled = preprocess_input(pixels, "torch", "channels_last")
     assert_close(run(model, pixels), run(tiny, scaled), 1e-5)
     assert cli.main(["convert", target, target, "--overwrite"]) == 1
-    assert "`target` must be another file than the source" in capsys.readouterr().err
+    assert "`TARGET` must differ from the source" in capsys.readouterr().err
     bare = without_names_file(tmp_path, tiny)
     assert cli.main(["convert", str(bare), str(tmp_path / "c.keras")]) == 1
-    assert "It holds no names of layers, and so does not tell whose it is" in capsys.readouterr().err
+    assert "The file holds no layer names, so its network is unknown" in capsys.readouterr().err
     assert cli.main(["convert", str(tmp_path / "a.keras"), target, "--overwrite"]) == 0
     assert "it takes pixels scaled as the weights expect them (raw RGB with" in capsys.readouterr().out
 
@@ -185,9 +194,9 @@ def test_what_other_libraries_make_of_the_files_is_compared(tmp_path: Path, monk
         else:
             lines = verify(found, tmp_path / "a.pth")
             assert [line.rpartition(", ")[0] for line in lines] == [
-                "the target, loaded here",
-                "the source, in torchvision",
-                "the target, in torchvision",
+                "verified: the target, loaded here",
+                "verified: the source, in torchvision",
+                "verified: the target, in torchvision",
             ]
     theirs = randomise(keras.applications.ResNet50(weights=None, classes=7, input_shape=(64, 64, 3)))
     theirs.save_weights(tmp_path / "k.weights.h5")

@@ -105,9 +105,9 @@ def test_a_file_gives_the_models_outputs_for_any_number_of_images(
     printed = capsys.readouterr().out.splitlines()
     backend = {"onnx": "torch"}.get(format, "tensorflow" if find_spec("tensorflow") else "torch")
     target = Path(f"net{SUFFIXES[format]}")
-    assert printed[1] == f"written by: {backend}"
-    assert printed[2].startswith(f"target: {target}, ")
-    assert printed[3].startswith(f"verified: run as {format}, deviates by ")
+    assert printed[0] == f"written by: {backend}"
+    assert printed[1].startswith(f"target: {target}, ")
+    assert printed[2].startswith(f"verified: run as {format}, deviates by ")
     left = {"net.keras", target.name, *(["net.bin"] if format == "openvino" else [])}
     assert {path.name for path in tmp_path.iterdir()} == left
     for count in (1, 2, 3):
@@ -147,7 +147,7 @@ def test_a_file_with_a_wrong_weight_is_not_kept(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(runtimes, "fold_batch_norm", wrong)
     (tmp_path / "net.onnx").write_text("before")
-    with pytest.raises(ValueError, match="gives other outputs than the model: they deviate by .*'.*net.onnx' was not"):
+    with pytest.raises(ValueError, match="outputs of the onnx file deviate from the model's by .*'.*net.onnx' was not"):
         export(plain(), tmp_path / "net.onnx", "onnx", overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
     assert (tmp_path / "net.onnx").read_text() == "before"
@@ -158,9 +158,9 @@ def test_what_one_size_alone_allows_is_said_and_done(tmp_path: Path) -> None:
     """PyTorch traces a net of any size at 1x1: nothing can be pooled from that, and its padding is kept for all."""
     need("onnx")
     pooled, strided = plain(side=None, pool=True), plain(side=None, strides=2)
-    with pytest.raises(ValueError, match="torch could not write .* pass image_size .*\n.*MaxPooling2D"):
+    with pytest.raises(ValueError, match="torch failed to write .* pass `image_size`.\n.*MaxPooling2D"):
         export(pooled, tmp_path / "net.onnx", "onnx")
-    with pytest.raises(ValueError, match="gives other outputs .* pass image_size"):
+    with pytest.raises(ValueError, match="deviate from the model's .* export it for one size: pass `image_size`"):
         export(strided, tmp_path / "net.onnx", "onnx")
     assert not list(tmp_path.iterdir())
     export(pooled, tmp_path / "net.onnx", "onnx", image_size=48)
@@ -178,7 +178,7 @@ def test_every_output_is_compared_on_its_own_scale(found: list[list[float]], dev
     actual = runtimes._deviation([np.array(each) for each in found], expected)
     assert np.isnan(actual) if deviation is None else actual == pytest.approx(deviation)
     assert runtimes._deviation([np.zeros(2)], [np.zeros(2)]) == 0
-    with pytest.raises(ValueError, match=r"outputs of shapes \[\(2,\)\], the model \[\(1,\)\]"):
+    with pytest.raises(ValueError, match=r"have the shapes \[\(2,\)\], those of the model \[\(1,\)\]"):
         runtimes._deviation([np.zeros(2)], [np.zeros(1)])
 
 
@@ -263,17 +263,17 @@ def test_what_can_not_be_is_a_sentence(
     Path("pictures", "cat.jpg").touch()
     Path("folder.onnx").mkdir()
     for said, *arguments in (
-        ("'there.onnx' is there: pass overwrite (--overwrite)", "net.keras", "there.onnx", "--format", "onnx"),
-        ("'half.bin' is there", "net.keras", "half.xml", "--format", "openvino"),
-        ("must end in .tflite; received 'net.onnx'", "net.keras", "net.onnx", "--format", "litert"),
+        ("'there.onnx' exists already. Pass --overwrite, or another", "net.keras", "there.onnx", "--format", "onnx"),
+        ("'half.bin' exists already", "net.keras", "half.xml", "--format", "openvino"),
+        ("must end in .tflite for format 'litert'; received 'net.onnx'", "net.keras", "net.onnx", "--format", "litert"),
         ("must be a folder, without", "net.keras", "net.onnx", "--format", "saved_model"),
-        ("'pictures' is no file of", "net.keras", "pictures", "--format", "saved_model", "--overwrite"),
-        ("'file' is no file of", "net.keras", "file", "--format", "saved_model", "--overwrite"),
-        ("'folder.onnx' is no file of", "net.keras", "folder.onnx", "--format", "onnx", "--overwrite"),
+        ("'pictures' exists and is not of format", "net.keras", "pictures", "--format", "saved_model", "--overwrite"),
+        ("'file' exists and is not of", "net.keras", "file", "--format", "saved_model", "--overwrite"),
+        ("'folder.onnx' exists and is not of", "net.keras", "folder.onnx", "--format", "onnx", "--overwrite"),
         ("there is no folder 'gone'", "net.keras", "gone/net.onnx", "--format", "onnx"),
-        ("leave image_size (--image-size) out", "net.keras", "--format", "onnx", "--image-size", "64"),
+        ("Leave `--image-size` out", "net.keras", "--format", "onnx", "--image-size", "64"),
         ("is a body without classifier", "keras/resnet50.notop", "--format", "onnx"),
-        ("'gone.keras' can't be read as a Keras model", "gone.keras", "--format", "onnx"),
+        ("There is no model file 'gone.keras'", "gone.keras", "--format", "onnx"),
     ):
         assert cli.main(["export", *arguments]) == 1
         assert said in capsys.readouterr().err, arguments
@@ -289,7 +289,7 @@ def test_what_is_not_installed_is_named_before_any_work(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for absent, format, said in (
-        (("torch",), "onnx", "written by torch, and none is installed: pip install 'keras3-resnet[torch]'"),
+        (("torch",), "onnx", "needs torch, which is not installed: pip install 'keras3-resnet[torch]'"),
         (("tensorflow",), "litert", "pip install 'keras3-resnet[tensorflow]'"),
         (("tensorflow",), "saved_model", "pip install 'keras3-resnet[tensorflow]'"),
         (
@@ -318,7 +318,7 @@ def test_a_model_of_no_images_or_without_a_graph_is_refused(tmp_path: Path, monk
     ):
         with pytest.raises(ValueError, match="must be functional or Sequential with one image input"):
             export(model, tmp_path / "net.onnx", "onnx")
-    with pytest.raises(ValueError, match=r"can't be run on images of \(1, 64, 64, 3\)"):
+    with pytest.raises(ValueError, match=r"must take images of the shape \(1, 64, 64, 3\); running it failed"):
         export(plain_of_large_images(), tmp_path / "net.onnx", "onnx")
 
 

@@ -81,7 +81,7 @@ def test_a_deleted_unit_of_a_plain_net_passes_on_its_input(network: str) -> None
         layer.set_weights(model.get_layer(layer.name.replace("conv3_block2", "conv3_block3")).get_weights())
     assert_close(run(lesioned, x), run(expected, x), 1e-6)
     with pytest.raises(
-        ValueError, match="`units`: 'conv3_block1' has no shortcut and changes .* Delete units that keep"
+        ValueError, match="`units` must name .* that keep the shape .*; 'conv3_block1' has no shortcut and changes"
     ):
         keras_resnet.delete_units(model, ["conv2_block2", "conv3_block1"])
 
@@ -108,19 +108,21 @@ def test_units_of_folded_and_optimized_networks_are_deleted(network: str, prepar
 def test_what_is_no_whole_unit_is_refused() -> None:
     model = build("ResNet18")
     cut = keras.Model(model.input, model.get_layer("conv3_block3_1_relu").output)
-    with pytest.raises(ValueError, match="'conv3_block3' is not whole in"):
+    with pytest.raises(ValueError, match="`units` must name complete residual blocks; 'conv3_block3' is incomplete"):
         keras_resnet.delete_units(cut, "conv3_block3")
     keras_resnet.delete_units(cut, "conv3_block2")
     for network, end in (("ResNet18", "1_relu"), ("ResNet18", "2_bn"), ("ResNet18V2", "1_relu")):
         plain = build(network, shortcut=None)
         cut = keras.Model(plain.input, plain.get_layer(f"conv3_block3_{end}").output)
-        with pytest.raises(ValueError, match="'conv3_block3' is not whole in"):
+        with pytest.raises(
+            ValueError, match="`units` must name complete residual blocks; 'conv3_block3' is incomplete"
+        ):
             keras_resnet.delete_units(cut, "conv3_block3")
     frames = keras.Sequential([keras.Input((2, 33, 40, 3)), keras.layers.TimeDistributed(model)])
     with pytest.raises(ValueError, match="'conv3_block2' lies inside a layer of"):
         keras_resnet.delete_units(frames, "conv3_block2")
     folded = keras_resnet.fold_batch_norm(build("ResNet18V2", shortcut=None))
-    with pytest.raises(ValueError, match="Delete units first, then fold"):
+    with pytest.raises(ValueError, match="Delete blocks first, then fold"):
         keras_resnet.delete_units(folded, "conv3_block2")
 
 
@@ -160,5 +162,5 @@ def test_a_unit_that_is_not_there_is_told() -> None:
     for wrong in ("conv9_block1", ["conv2_block1", "conv2_block3"], 3, [None]):
         with pytest.raises(ValueError, match="`units` must be one of 'conv2_block1', .*'conv3_block3'; received"):
             keras_resnet.delete_units(model, wrong)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="has no such units"):
+    with pytest.raises(ValueError, match="has no layers such as 'conv2_block1_1_conv'"):
         keras_resnet.delete_units(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), "conv2_block1")

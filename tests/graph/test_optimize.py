@@ -325,5 +325,5 @@ def test_weights_move_between_layouts_while_they_train() -> None:
 def test_models_that_are_not_built_are_refused() -> None:
     with pytest.raises(ValueError, match="`model` must be a functional or a built Sequential model"):
         optimize_for_inference(keras.Sequential([layers.Dense(2)]))
-    with pytest.raises(ValueError, match="`model` must be a model that is built; received Sequential"):
+    with pytest.raises(ValueError, match="`model` must be a built keras.Model; received Sequential"):
         optimize_for_training(keras.Sequential([layers.Dense(2)]))

@@ -146,7 +146,7 @@ def get(net: Web, digest: str = SHA256, **arguments: Any) -> Path:
 def refused(net: Web, reason: str, digest: str = SHA256, **arguments: Any) -> None:
     with pytest.raises(OSError, match=reason) as raised:
         get(net, digest, **arguments)
-    assert str(raised.value).startswith(f"Could not get {net.url}/net.pth (")
+    assert str(raised.value).startswith(f"Could not download {net.url}/net.pth (")
     assert str(raised.value).endswith("zoo/net.pth, or do without.")
     assert raised.value.__cause__ is not None
 

@@ -263,10 +263,10 @@ def test_norms_have_the_epsilon_and_momentum_of_their_style(
         ({"classes": None}, "`classes`"),
         ({"input_shape": (0, 32, 3)}, r"`input_shape`.*received \(0, 32, 3\)"),
         ({"input_shape": (32, 32, 0)}, r"`input_shape` must.*received \(32, 32, 0\)"),
-        ({"input_shape": "abc"}, "`input_shape` must be three ints"),
-        ({"input_shape": 64}, "`input_shape` must be three ints"),
+        ({"input_shape": "abc"}, "`input_shape` must be None or three ints"),
+        ({"input_shape": 64}, "`input_shape` must be None or three ints"),
         ({"weights": "imagnet"}, "Did you mean 'imagenet'"),
-        ({"weights": "imagenet", "style": "keras"}, "there are no such weights.*weights=None"),
+        ({"weights": "imagenet", "style": "keras"}, "there are no published weights.*weights=None"),
         ({"input_tensor": np.zeros((1, 32, 32, 3))}, "Keras tensor of rank 4.*received ndarray"),
     ],
 )
@@ -284,12 +284,12 @@ def test_include_top_is_true_or_false_or_what_keras_applications_takes_for_it(bu
         model = build(*row, value, weights=None, input_shape=(32, 32, 3), classes=7)
         assert (model.output_shape == (None, 7)) == bool(value)
     image = keras.Input((64, 64, 3))
-    tensor = "input_tensor=.*older package of this import name took it first"
+    tensor = "input_tensor=.*older package of this name took it first"
     for wrong, hint in {
         "False": "received 'False'. Did you mean False, without",
-        "imagenet": "received 'imagenet'. Weights are passed as weights='imagenet'",
-        tmp_path / "w.h5": "Weights are passed as weights=",
-        (64, 64, 3): r"received \(64, 64, 3\). A shape is passed as input_shape=\(64, 64, 3\)",
+        "imagenet": "received 'imagenet'. Pass weights as weights='imagenet'",
+        tmp_path / "w.h5": "Pass weights as weights=",
+        (64, 64, 3): r"received \(64, 64, 3\). Pass a shape as input_shape=\(64, 64, 3\)",
         2: "received 2",
         -1: "received -1",
         1.0: "received 1.0",
@@ -301,7 +301,10 @@ def test_include_top_is_true_or_false_or_what_keras_applications_takes_for_it(bu
             with pytest.raises(ValueError, match=f"`include_top` must be True or False; .*{hint}"):
                 build(*row, include_top=wrong, **arguments)
     for data in (np.zeros((1, 64, 64, 3)), np.array(True), keras.ops.zeros((1, 2))):
-        with pytest.raises(ValueError, match="`include_top` must.*received .* of shape .*build the model and call it"):
+        with pytest.raises(
+            ValueError,
+            match="`include_top` must.*received .* of shape .*To run the model on data, build it and call it",
+        ):
             build(*row, data)
 
 
@@ -323,7 +326,7 @@ def test_a_call_of_the_older_package_of_this_name_is_told_where_its_tensor_goes(
 def test_a_variant_must_be_a_row_or_the_name_of_one() -> None:
     with pytest.raises(ValueError, match=r"`variant` must be the name.*received 'resnet51'. Did you mean .*'ResNet50'"):
         keras_resnet.ResNet("resnet51")
-    with pytest.raises(ValueError, match=r"received 50. A Variant of your own is taken as well"):
+    with pytest.raises(ValueError, match=r"received 50. You can also pass a Variant of your own"):
         keras_resnet.ResNet(50)  # type: ignore[arg-type]
 
 
@@ -345,7 +348,7 @@ def test_the_minimum_of_32_is_the_named_imagenet_networks_alone() -> None:
     assert keras_resnet.ResNet20(input_shape=(8, 8, 3)).output_shape == (None, 10)
     assert keras_resnet.ResNet(RESNET18, input_shape=(8, 8, 3)).output_shape == (None, 1000)
     assert keras_resnet.ResNet18(weights=None, input_tensor=keras.Input((8, 8, 3))).output_shape == (None, 1000)
-    with pytest.raises(ValueError, match="at least 32x32"):
+    with pytest.raises(ValueError, match="height and width of at least 32"):
         keras_resnet.ResNet18(weights=None, input_shape=(8, 32, 3))
 
 

@@ -110,7 +110,7 @@ def test_a_network_inside_a_users_model_has_its_pyramid(tmp_path: Path) -> None:
     for outer in (user, sequence, keras.models.load_model(tmp_path / "user.keras")):
         pyramid = feature_pyramid(outer.get_layer("body"), ["C3"])
         assert_close(run_map(pyramid, images(), "C3"), expected, 1e-6)
-        with pytest.raises(ValueError, match=r"`model` must be one of our networks.*Is it model.get_layer\('body'\)"):
+        with pytest.raises(ValueError, match=r"`model` must be a ResNet.*Did you mean model.get_layer\('body'\)"):
             feature_pyramid(outer)
 
 
@@ -163,7 +163,7 @@ def test_a_rootless_net_has_no_c1() -> None:
 @once
 def test_what_is_no_network_of_ours_is_refused() -> None:
     image = keras.Input((8, 8, 3))
-    with pytest.raises(ValueError, match="`model` must be one of our networks; received 'mine'"):
+    with pytest.raises(ValueError, match="`model` must be a ResNet of this package .*; received 'mine'"):
         feature_pyramid(keras.Model(image, keras.layers.Conv2D(1, 1)(image), name="mine"))
     with pytest.raises(ValueError, match="`model` must be a functional keras.Model; received 'resnet50'"):
         feature_pyramid("resnet50")
@@ -172,7 +172,7 @@ def test_what_is_no_network_of_ours_is_refused() -> None:
     stump = keras.Model(net.input, net.get_layer("conv2_block1_1_relu").output)
     tail = keras.Model(net.get_layer("conv3_block2_out").output, net.output)
     for foreign in (dense, stump, tail):
-        with pytest.raises(ValueError, match="`model` must be one of our networks"):
+        with pytest.raises(ValueError, match="`model` must be a ResNet of this package"):
             feature_pyramid(foreign)
     with pytest.raises(ValueError, match="`model` must be a functional keras.Model"):
         feature_pyramid(keras.Sequential(net.layers[1:4]))

@@ -154,7 +154,7 @@ def test_weights_are_interchangeable_between_layouts(variant: Variant, tmp_path:
 def test_the_cifar_nets_take_their_default_size_in_both_layouts() -> None:
     assert keras_resnet.ResNet20(data_format="channels_first").input_shape == (None, 3, 32, 32)
     assert keras_resnet.ResNet20(data_format="channels_last").input_shape == (None, 32, 32, 3)
-    with pytest.raises(ValueError, match="at least 32x32"):
+    with pytest.raises(ValueError, match="height and width of at least 32"):
         keras_resnet.ResNet50(weights=None, data_format="channels_first", input_shape=(3, 32, 31))
 
 
@@ -282,7 +282,7 @@ def test_a_net_with_everything_trains_saves_and_loads(tmp_path: Path) -> None:
         ),
         ({"data_format": "channel_first"}, "Did you mean 'channels_first'"),
         ({"dtype": "float17"}, "`dtype`.*received 'float17'"),
-        ({"dtype": "int32"}, "`dtype`.*floats.*received 'int32'"),
+        ({"dtype": "int32"}, "`dtype`.*floating-point.*received 'int32'"),
         ({"dtype": "int8_from_float32"}, "`dtype`"),
         ({"dtype": 32}, "`dtype`.*received 32"),
         ({"dtype": keras.dtype_policies.DTypePolicyMap()}, "`dtype`"),
@@ -305,5 +305,5 @@ def test_a_wrong_keyword_is_named_with_what_is_allowed(arguments: dict[str, Any]
 @pytest.mark.parametrize("keyword", [{"drop_path": 0.1}, {"zero_init_residual": True}])
 def test_a_plain_net_can_drop_or_silence_nothing(keyword: dict[str, Any]) -> None:
     ((name, value),) = keyword.items()
-    with pytest.raises(ValueError, match=f"`drop_path` and `zero_init_residual` need a shortcut.*{name}={value}"):
+    with pytest.raises(ValueError, match=f"`drop_path` and `zero_init_residual` need blocks with .*{name}={value}"):
         keras_resnet.ResNet(thin(RESNET20, shortcut=None, widths=(16, 16, 16)), **keyword)

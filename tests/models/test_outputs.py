@@ -181,12 +181,12 @@ def test_probabilities_of_each_kind() -> None:
 @pytest.mark.parametrize(
     ("last", "scores", "message"),
     [
-        (layers.Dense(1), [[0.3]], "one output, which has no activation"),
-        (layers.Dense(1, "softmax"), [[1.0]], "one output, which is a softmax of itself"),
-        (layers.Dense(1, "tanh"), [[0.3]], "one output, which is of no activation that is known"),
-        (layers.Dense(2, "relu"), [[0.5, 0.5], [3, 0.25]], r"lie in \[0.25, 3\], and those of an image sum to 3.25"),
+        (layers.Dense(1), [[0.3]], "one output with no activation"),
+        (layers.Dense(1, "softmax"), [[1.0]], "one output with a softmax, which is always 1"),
+        (layers.Dense(1, "tanh"), [[0.3]], "one output with an unknown activation"),
+        (layers.Dense(2, "relu"), [[0.5, 0.5], [3, 0.25]], r"lie in \[0.25, 3\], and those of one image sum to 3.25"),
         (layers.Dense(2, "tanh"), [[-0.5, 1.5]], r"lie in \[-0.5, 1.5\].* end it in a softmax"),
-        (layers.Dense(2, "softmax"), [[0.5, 0.5], [np.nan, 1]], "not finite, for 1 of 2 images"),
+        (layers.Dense(2, "softmax"), [[0.5, 0.5], [np.nan, 1]], "not finite for 1 of 2 images"),
         (layers.Dense(2), [[np.inf, 1]], "not finite"),
         (layers.Dense(2), [[[1.0, 2.0]]], r"must be of shape \(N, outputs\)"),
     ],

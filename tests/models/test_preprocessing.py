@@ -193,7 +193,7 @@ def test_the_users_own_classes_are_named() -> None:
 @pytest.mark.parametrize(
     ("shape", "names", "message"),
     [
-        ((2, 10), None, r"\(N, 1000\) or \(N, 1001\); received \(2, 10\).*`labels=`"),
+        ((2, 10), None, r"\(N, 1000\) or \(N, 1001\); received \(2, 10\).*`labels=\[...\]`"),
         ((1000,), None, r"received \(1000,\)"),
         ((2, 3), ["a", "b"], r"\(N, 2\); received \(2, 3\)"),
     ],
@@ -210,7 +210,7 @@ def test_the_class_index_is_that_of_keras_applications_and_offline_says_what_to_
     assert imagenet_utils.CLASS_INDEX_PATH == labels._INDEX_URL
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(labels, "_INDEX_URL", "http://127.0.0.1:9/imagenet_class_index.json")
-    with pytest.raises(OSError, match="127.0.0.1:9.*put it at .*home.models.imagenet_class_index.json.*`labels=`"):
+    with pytest.raises(OSError, match="127.0.0.1:9.*save it as .*home.models.imagenet_class_index.json.*`labels=`"):
         decode_predictions(np.zeros((1, 1000)))
 
 

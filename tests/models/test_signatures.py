@@ -68,6 +68,10 @@ def test_signature_docstring_and_pickle_are_its_own(name: str) -> None:
     assert "variant:" not in doc
 
 
-def test_an_unknown_keyword_is_a_type_error_as_in_any_function() -> None:
-    with pytest.raises(TypeError, match="output_strid"):
+def test_an_unknown_keyword_is_a_type_error_as_in_any_function_and_names_the_nearest() -> None:
+    with pytest.raises(TypeError, match="output_strid'. Did you mean 'output_stride'"):
         keras_resnet.ResNet50(output_strid=8)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"ResNet50\(\) got .* 'input_size'. Did you mean 'input_shape'"):
+        keras_resnet.ResNet50(input_size=224)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="'bn'. It takes include_top, weights, .*kernel_regularizer"):
+        keras_resnet.ResNet20V2(bn=True)  # type: ignore[call-arg]

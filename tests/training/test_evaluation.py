@@ -37,15 +37,15 @@ def test_numbers_are_those_that_a_hand_computes() -> None:
     assert found.accuracy(2) == pytest.approx(1)
     assert found.confusion.tolist() == [[1, 1, 0], [1, 2, 0], [0, 0, 1]]
     assert found.by_class() == [
-        {"class": "a", "precision": 1 / 2, "recall": 1 / 2, "pictures": 2},
-        {"class": "b", "precision": 2 / 3, "recall": 2 / 3, "pictures": 3},
-        {"class": "c", "precision": 1.0, "recall": 1.0, "pictures": 1},
+        {"class": "a", "precision": 1 / 2, "recall": 1 / 2, "images": 2},
+        {"class": "b", "precision": 2 / 3, "recall": 2 / 3, "images": 3},
+        {"class": "c", "precision": 1.0, "recall": 1.0, "images": 1},
     ]
     assert list(found.worst()) == [1, 5, 3, 2, 0, 4]  # 0.9 and 0.4 wrong; 0.4, 0.5, 0.6 and 0.8 right
-    assert set(found.summary()) == {"pictures", "accuracy", "classes"}
+    assert set(found.summary()) == {"images", "accuracy", "classes"}
     nobody = Evaluation(tuple("abcdef"), np.array([0, 0]), np.eye(6)[[1, 1]])
     assert nobody.summary()["top_5_accuracy"] == 1
-    assert nobody.by_class()[5] == {"class": "f", "precision": 0.0, "recall": 0.0, "pictures": 0}
+    assert nobody.by_class()[5] == {"class": "f", "precision": 0.0, "recall": 0.0, "images": 0}
 
 
 def model() -> Any:
@@ -92,11 +92,11 @@ def seeded() -> Any:
 @once
 def test_data_in_no_fixed_order_or_of_other_classes_are_refused() -> None:
     for arguments in ({"seed": 0}, {"augment": "light"}):
-        with pytest.raises(ValueError, match="must keep its order and not be augmented"):
+        with pytest.raises(ValueError, match="`data` must not be shuffled or augmented; received seed="):
             evaluate(model(), pictures(**arguments))
-    with pytest.raises(ValueError, match="return .N, 2. or one sigmoid; it returns .None, 3."):
+    with pytest.raises(ValueError, match="return .N, 2. or one sigmoid; the model returns .None, 3."):
         evaluate(model(), pictures(("a", "b")))
-    with pytest.raises(ValueError, match="the data have d"):
+    with pytest.raises(ValueError, match="the data have the classes d"):
         evaluate(labels.with_class_names(model(), "abc"), pictures(("a", "d")))
 
 

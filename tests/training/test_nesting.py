@@ -139,9 +139,9 @@ def test_what_cannot_be_frozen_is_refused_in_true_words() -> None:
         [keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(2, name="predictions")], name="plain"
     )
     for model, message in (
-        (pair, "`model` must be one network; .* holds 2: 'left', 'right'"),
-        (bare, "must have something behind its stages, conv1 to conv3, that learns, such as a classifier"),
-        (plain, "`model` must have stages, .*; 'plain' has none, at any depth"),
+        (pair, "`model` must contain one network; .* contains 2: 'left', 'right'"),
+        (bare, "must have layers that learn behind its stages conv1 to conv3, such as a classifier"),
+        (plain, "`model` must contain a network of .*; 'plain' contains none, at any depth"),
         (made(("frames",)), "`before` must be one of 'conv1', 'conv2', 'conv3'; received 'conv9'"),
     ):
         trainable = [layer.trainable for layer in walk_layers(model).values()]

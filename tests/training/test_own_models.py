@@ -71,7 +71,7 @@ def test_a_model_trains_and_the_best_one_loads_and_says_what_was_reported(
     scores = keras.ops.convert_to_numpy(best(images(), training=False))
     assert_close(scores, found.scores, 1e-4)
     np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
-    assert ("ends in a softmax" in said) == (kind == "logits")
+    assert ("a softmax is added" in said) == (kind == "logits")
     assert ("probabilities of both classes" in said) == (kind == "one sigmoid")
     last = training.train(model, splits(), tmp_path / "run", recipe, resume=True)["validation"]  # it is over
     np.testing.assert_array_equal(last.scores, found.scores)
@@ -139,7 +139,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
         lambda: ended_first(body(input_shape=(16, 16, 3))),
         r"\(N, 8, 8, 3\); .*\(None, 16, 16, 3\).*image_size=\(16, 16\)",
     ),
-    "grey": (lambda: ended_first(body(input_shape=(8, 8, 1), include_preprocessing=False)), "Build it for 3 channels"),
+    "grey": (
+        lambda: ended_first(body(input_shape=(8, 8, 1), include_preprocessing=False)),
+        "Build the model for 3 channels",
+    ),
     "channels_first": (
         lambda: ended_first(body(data_format="channels_first", input_shape=(3, 16, 9))),
         r"\(N, 3, 8, 8\); .*\(None, 3, 16, 9\).*image_size=\(16, 9\)",
@@ -150,10 +153,13 @@ REFUSED: dict[str, tuple[Any, str]] = {
         "must load again .*register_keras.*Unknown",
     ),
     "lambda": (lambda: ended(layers.Lambda(lambda x: x), layers.Dense(2, "softmax")), "must load again"),
-    "broken": (lambda: Broken(name="net"), r"must take keras.Input\(\(8, 8, 3\)\); 'net', a Broken, can't be called"),
-    "own logits": (own_logits, r"are no probabilities: .*put keras.layers.Softmax\(\) behind it"),
-    "sigmoids": (lambda: OwnModel(body(), layers.Dense(2, "sigmoid")), "are no probabilities"),
-    "frozen": (all_frozen, "must have weights that learn"),
+    "broken": (
+        lambda: Broken(name="net"),
+        r"must take .*, keras.Input\(\(8, 8, 3\)\); calling 'net', a Broken, on it failed",
+    ),
+    "own logits": (own_logits, r"are not probabilities. .*add keras.layers.Softmax\(\) at the end"),
+    "sigmoids": (lambda: OwnModel(body(), layers.Dense(2, "sigmoid")), "are not probabilities"),
+    "frozen": (all_frozen, "must have trainable weights; .* Set `trainable = True`"),
     "no model": (lambda: "ResNet50", "`model` must be a keras.Model; received str"),
 }
 
@@ -210,11 +216,11 @@ def test_scores_are_probabilities_whatever_the_model_is_made_of(kind: str) -> No
 def test_data_that_a_model_cannot_be_measured_on_are_refused() -> None:
     shown = splits().validation
     for model, message in (
-        (ended(layers.Dense(1)), r"return \(N, 2\) or one sigmoid; it returns \(None, 1\)"),
-        (ended(layers.Dense(5, "softmax")), r"return \(N, 2\) or one sigmoid; it returns \(None, 5\)"),
-        (two_outputs(), r"it returns \(None, 2\), \(None, 2\)"),
-        (OwnModel(body(), layers.Dense(5, "softmax")), r"it returns \(6, 5\)"),
-        (own_logits(), r"are no probabilities: .*put keras.layers.Softmax\(\) behind it"),
+        (ended(layers.Dense(1)), r"return \(N, 2\) or one sigmoid; the model returns \(None, 1\)"),
+        (ended(layers.Dense(5, "softmax")), r"return \(N, 2\) or one sigmoid; the model returns \(None, 5\)"),
+        (two_outputs(), r"the model returns \(None, 2\), \(None, 2\)"),
+        (OwnModel(body(), layers.Dense(5, "softmax")), r"the model returns \(6, 5\)"),
+        (own_logits(), r"are not probabilities. .*add keras.layers.Softmax\(\) at the end"),
         (ended_first(body(input_shape=(16, 16, 3))), r"image_size=\(16, 16\)"),
         ("net", "must be a keras.Model"),
     ):

@@ -91,7 +91,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     build(RESNET50)(weights=None).save(tmp_path / "bottlenecks.keras")
     with pytest.raises(ValueError, match="does not fit"):
         transfer.classifier(build(), 3, 8, tmp_path / "bottlenecks.keras")
-    with pytest.raises(ValueError, match="there are no such weights for tiny"):
+    with pytest.raises(ValueError, match="there are no published weights for tiny"):
         transfer.classifier(build(), 3, 8, "imagenet")
     wrong: dict[str, Any]
     for wrong in ({"dropout": 2}, {"global_pool": 1}, {"classifier_activation": "softmacks"}):

@@ -92,18 +92,18 @@ def _contents(archive: Path, member: str) -> Generator[tuple[int, IO[bytes]], No
     with _Unzipped(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as files:
         for count, info in enumerate(files):
             if count == _MEMBERS or not 0 <= info.size <= _LARGEST - info.offset_data:
-                raise ValueError("it has too many files, or too large ones")
+                raise ValueError("it has too many files, or files that are too large")
             if PurePosixPath(info.name).name == member:
                 contents = files.extractfile(info) if info.isreg() and not info.issparse() else None
                 if found or contents is None:
-                    raise ValueError("it has more than one of this name, or what is no regular file")
+                    raise ValueError("it has several files of this name, or one that is not a regular file")
                 found = True
                 yield info.size, contents
         while stream.read(_BLOCK):
             if stream.tell() > _LARGEST:
                 raise ValueError("it is too large")
     if not found:
-        raise ValueError("it has no such file")
+        raise ValueError("it has no file of this name")
 
 
 class _Unzipped(gzip.GzipFile):

@@ -13,7 +13,7 @@ from pathlib import Path
 from keras_resnet.checkpoints.download.http import apply_mirror, without_credentials
 from keras_resnet.checkpoints.download.partial import exclusive, forget, publish
 from keras_resnet.checkpoints.download.resume import receive
-from keras_resnet.utils.progress import say
+from keras_resnet.utils.progress import say, waiting
 
 _NAME = re.compile(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", re.ASCII)  # neither "..", nor absolute, nor hidden
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{8,64}|md5:[0-9a-f]{8,32})?")
@@ -52,8 +52,8 @@ def fetch(url: str, name: str, digest: str = "", *, otherwise: str, check: Check
             _obtain(source, path, proof)
     except OSError as error:
         raise OSError(
-            f"Could not get {without_credentials(source)} ({error}). "
-            f"Download that file by other means and put it at {path}, or {otherwise}."
+            f"Could not download {without_credentials(source)} ({error}). "
+            f"Download this file by other means and save it as {path}, or {otherwise}."
         ) from error
     return path
 
@@ -71,7 +71,7 @@ class _Proof:
         """Reads a digest."""
         if not _DIGEST.fullmatch(digest.lower()):
             raise ValueError(
-                f"`digest` must be 'sha256:' or 'md5:' and 8 hexadecimal digits or more; received {digest!r}."
+                f"`digest` must be 'sha256:' or 'md5:' followed by at least 8 hexadecimal digits; received {digest!r}."
             )
         algorithm, _, digits = digest.lower().partition(":")
         return cls(algorithm, digits, check)
@@ -93,7 +93,7 @@ class _Proof:
     def test(self, path: Path) -> None:
         """Raises a `ValueError` if a file is not the published one."""
         if self.digits:
-            with path.open("rb") as file:
+            with path.open("rb") as file, waiting(f"hashing {path.name}"):
                 new = partial(hashlib.new, self.algorithm, usedforsecurity=False)  # some systems keep md5 from secrets
                 found = hashlib.file_digest(file, new).hexdigest()
             if not found.startswith(self.digits):
@@ -118,7 +118,10 @@ def _writable_home() -> Path:
         fallback.mkdir(mode=0o700, exist_ok=True)
     is_others = hasattr(os, "getuid") and fallback.exists() and fallback.stat().st_uid != os.getuid()
     if fallback.is_symlink() or is_others:
-        raise OSError(f"{home} can't be written, and {fallback} is a link or another user's; set KERAS_HOME")
+        raise OSError(
+            f"the cache {home} can't be written to, and {fallback} is a link or belongs to another user; set the "
+            "environment variable KERAS_HOME to a folder of yours"
+        )
     return fallback
 
 
@@ -146,4 +149,4 @@ def _download(url: str, part: Path, proof: _Proof) -> None:
             continued = False
     if not proof.digits:
         how = "format and length" if proof.check else "length"
-        say(f"No hash of {without_credentials(url)} is published; the file was checked by its {how}.")
+        say(f"note: no hash of {without_credentials(url)} is published, so only the {how} of the file was checked")

@@ -175,9 +175,9 @@ def _redirected(here: str, location: str | None) -> str:
     target = without_credentials(urljoin(here, quote(location, safe=string.punctuation, encoding="latin-1")))
     there, _ = urlsplit(target), _origin(target)  # the port is no number: ValueError
     if there.scheme not in ("http", "https") or not there.hostname:
-        raise OSError(f"it redirects to what is no http or https URL: {there.scheme!r}")
+        raise OSError(f"it redirects to a URL that is not http or https: {there.scheme!r}")
     if not _HOST.fullmatch(there.hostname):
-        raise OSError(f"it redirects to what is no host: {there.hostname!r}")
+        raise OSError(f"it redirects to an invalid host: {there.hostname!r}")
     if there.scheme == "http" and urlsplit(here).scheme == "https":
         raise OSError(f"it redirects from https to http, at {there.hostname!r}")
     return target

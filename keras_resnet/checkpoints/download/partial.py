@@ -99,7 +99,7 @@ def _lock(part: Path, path: Path) -> int | None:
         except BlockingIOError:
             os.close(descriptor)
             if time.monotonic() > patience:
-                say(f"Waiting for another process that makes {path}")
+                say(f"waiting for another process that writes {path}")
                 patience = math.inf
             time.sleep(_POLL)
         except OSError:  # a file system without locks

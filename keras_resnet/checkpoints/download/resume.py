@@ -84,7 +84,7 @@ def receive(url: str, part: Path, *, proven: bool) -> None:
         except _Passing as failure:
             if pause is None or failure.wait > _PATIENCE:
                 raise
-            say(f"{without_credentials(url)}: {failure}; trying again")
+            say(f"note: {without_credentials(url)}: {failure}; trying again")
             time.sleep(max(pause, failure.wait))
 
 
@@ -103,7 +103,7 @@ def _attempt(url: str, part: Path, proven: bool) -> None:
             return
         if response.status in (206, 416):
             forget(part)
-            raise _Passing("the server can't continue what broke off")
+            raise _Passing("the server can't continue the interrupted download")
         _check(response, proven)
         forget(part)
         length, validator = response.length, _validator(response.headers)
@@ -122,11 +122,11 @@ def _check(response: HTTPResponse, proven: bool) -> None:
     if response.status != 200:
         raise OSError(f"HTTP status {response.status}")
     if _encoding(response) != "identity":
-        raise OSError(f"its content is encoded: {_encoding(response)!r}")
+        raise OSError(f"the server sends it encoded as {_encoding(response)!r}, which is not supported")
     if response.length is None and not response.chunked and not proven:
-        raise OSError("the server doesn't say how long it is")
+        raise OSError("the server does not tell the length of the file")
     if response.length is not None and response.length > _LARGEST:
-        raise OSError(f"it has {response.length} bytes, more than the {_LARGEST} that are allowed")
+        raise OSError(f"the file has {response.length} bytes, more than the {_LARGEST} that are allowed")
 
 
 def _store(response: HTTPResponse, file: IO[bytes], part: Path, length: int | None, title: str) -> None:
@@ -137,7 +137,7 @@ def _store(response: HTTPResponse, file: IO[bytes], part: Path, length: int | No
             file.write(block)
             if file.tell() > most:
                 forget(part)
-                raise OSError(f"it has more than the {most} bytes that are {why}")
+                raise OSError(f"the file has more than the {most} bytes that are {why}")
             progress.show(file.tell())
     if length is not None and file.tell() < length:
         raise _Passing(f"the connection ended after {file.tell()} of {length} bytes")
@@ -173,7 +173,7 @@ def _network() -> Iterator[None]:
         yield
     except (OSError, HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, URLError) else error
-        text = f"no proper HTTP: {reason!r:.80}" if isinstance(reason, HTTPException) else str(reason)
+        text = f"invalid HTTP: {reason!r:.80}" if isinstance(reason, HTTPException) else str(reason)
         may_pass = isinstance(reason, _MAY_PASS) and not isinstance(reason, InvalidURL)
         raise (_Passing if may_pass else OSError)(text) from error
 

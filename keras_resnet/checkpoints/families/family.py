@@ -57,8 +57,8 @@ class Family:
         """The name of a module's variable below the scope."""
         if variable not in self.variables:
             raise ValueError(
-                f"`model`: {variable!r} is no variable that files of {self.origin} have. Load and save weights before "
-                "you quantize a model or enable LoRA."
+                f"`model`: its variable {variable!r} does not exist in files of {self.origin}. Load and save weights "
+                "before you quantize a model or enable LoRA."
             )
         return f"{module}{self.separator}{self.variables[variable]}"
 

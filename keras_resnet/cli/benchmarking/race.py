@@ -22,7 +22,7 @@ import numpy as np
 
 from keras_resnet.architecture.planner import plan
 from keras_resnet.cli.benchmarking.contenders import CLASSES, OURS, PEERS, LeftOutError, Setting, variant_of
-from keras_resnet.utils.progress import say
+from keras_resnet.utils.progress import say, track, waiting
 
 # Else the first of the processes would take most of a GPU's memory, and leave none to the others
 _SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
@@ -115,7 +115,7 @@ def race(setting: Setting, names: Sequence[str], runs: int) -> Race:
     with ExitStack() as stack:
         children = _start(setting, names, stack, left_out)
         say(f"{runs} rounds, about {runs * sum(child.ready['sample_seconds'] for child in children.values()):.0f} s")
-        for turn in range(runs):
+        for turn in track(range(runs), "measuring", runs, "rounds"):
             for name in order(list(children), turn):
                 try:
                     children[name].sample()
@@ -137,7 +137,8 @@ def _start(setting: Setting, names: Sequence[str], stack: ExitStack, left_out: d
     children = {}
     for name in names:
         try:
-            children[name] = stack.enter_context(_child(name, setting))
+            with waiting(f"starting {name}"):
+                children[name] = stack.enter_context(_child(name, setting))
             say(f"{name}: ready, first call {children[name].ready['first_seconds']:.1f} s")
         except LeftOutError as reason:
             left_out[name] = str(reason)

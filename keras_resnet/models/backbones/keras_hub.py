@@ -21,7 +21,10 @@ class Backbone(keras_hub.models.FeaturePyramidBackbone):  # type: ignore[misc]
         names = {id(layer.output): layer.name for layer in network.layers}
         levels = {level: names.get(id(map_)) for level, map_ in self.pyramid_outputs.items()}
         if None in levels.values():
-            raise ValueError("`pyramid_outputs` must be outputs of the network's own layers; received others.")
+            raise ValueError(
+                "`pyramid_outputs` must hold outputs of the network's own layers; received "
+                f"{sorted(level for level, name in levels.items() if name is None)} from other layers."
+            )
         config: dict[str, Any] = super().get_config()
         return config | {"network": keras.saving.serialize_keras_object(network), "levels": levels}
 

@@ -22,7 +22,7 @@ Version = Literal[1, 2]
 
 
 class Block(NamedTuple):
-    """One stage, as TF-Slim describes it.
+    """One stage of a network, as TF-Slim describes it: a function that builds a unit, and arguments for each unit.
 
     Example:
 
@@ -32,11 +32,11 @@ class Block(NamedTuple):
         block = Block("block1", plain, [{"depth": 64, "stride": 1}, {"depth": 64, "stride": 2}])
 
     Attributes:
-        scope: its name in end points and variables: "block1" holds the layers `conv2_...`, "block2" `conv3_...`; layers
-            of other names begin with the name itself.
-        unit_fn: `bottleneck_v1`, `bottleneck_v2` or a function of your own, called once a unit with the feature map,
-            `rate=` (the dilation of its 3x3 convolutions) and the unit's arguments; it returns the next feature map.
-            Once `output_stride` is reached, a "stride" among the arguments is 1.
+        scope: the name of the stage in end points and variables. Layers of "block1" are named `conv2_...`, those of
+            "block2" `conv3_...`; with another scope, they begin with the scope itself.
+        unit_fn: `bottleneck_v1`, `bottleneck_v2` or a function of your own. It is called once per unit with the feature
+            map, `rate=` (the dilation of its 3x3 convolutions) and the unit's arguments, and returns the next feature
+            map. Once `output_stride` is reached, its argument `stride` is 1.
         args: one dict of arguments per unit.
     """
 
@@ -76,18 +76,19 @@ def bottleneck_v1(
 
     Args:
         inputs: a Keras tensor (N, height, width, channels).
-        depth: channels that go out; where others come in, the shortcut projects.
-        depth_bottleneck: channels of the 1x1 and the 3x3 convolution inside.
-        stride: of the 3x3 convolution and the shortcut: the map becomes so much smaller.
-        rate: dilation of the 3x3 convolution.
-        outputs_collections: None: Keras has no collections; end points come from the networks' functions.
-        scope: the unit's name, if it isn't "bottleneck_v1". Two outside a network, but in one model, need two names.
+        depth: the number of output channels. If the input has another number, the shortcut is a projection.
+        depth_bottleneck: the number of channels of the 1x1 and the 3x3 convolution inside.
+        stride: the stride of the 3x3 convolution and of the shortcut.
+        rate: the dilation of the 3x3 convolution.
+        outputs_collections: must be None, since Keras has no collections. Networks' functions return the end points.
+        scope: the name of the unit, "bottleneck_v1" by default. Two units in one model, outside of a network, need two
+            names.
 
     Returns:
         A Keras tensor (N, ceil(height / stride), ceil(width / stride), depth).
 
     Raises:
-        ValueError: if an argument is none of these, or both `stride` and `rate` are above 1.
+        ValueError: if an argument is not one of these, or both `stride` and `rate` are above 1.
     """
     return _bottleneck(1, inputs, depth, depth_bottleneck, stride, rate, outputs_collections, scope)
 
@@ -113,7 +114,7 @@ def bottleneck_v2(
 
 
 def resnet_v1_block(scope: str, base_depth: int, num_units: int, stride: int) -> Block:
-    """Describes a stage of `num_units` bottlenecks that put out 4 * base_depth channels; the last one strides.
+    """Describes a stage of `num_units` bottlenecks with 4 * base_depth output channels, the last one with the stride.
 
     Example:
 
@@ -124,7 +125,7 @@ def resnet_v1_block(scope: str, base_depth: int, num_units: int, stride: int) ->
 
 
 def resnet_v2_block(scope: str, base_depth: int, num_units: int, stride: int) -> Block:
-    """Describes a stage of `num_units` pre-activation bottlenecks; otherwise as `resnet_v1_block`.
+    """Describes a stage of `num_units` pre-activation bottlenecks, with the arguments of `resnet_v1_block`.
 
     Example:
 
@@ -170,20 +171,23 @@ def strides(blocks: Sequence[Block]) -> list[int]:
     """
     if not isinstance(blocks, Sequence) or not blocks or not all(isinstance(block, Block) for block in blocks):
         raise ValueError(
-            f"`blocks` must be a list of Block, such as resnet_v1_block('block1', 64, 3, 2); received {blocks!r}."
+            f"`blocks` must be a list of `Block`s, such as [resnet_v1_block('block1', 64, 3, 2)]; received {blocks!r}."
         )
     for block in blocks:
         check_name("Block.scope", block.scope)
         if tf_slim.slim_block(tf_slim.slim_stage(block.scope)) != block.scope:
             raise ValueError(
-                f"`Block.scope` must not be a stage's name; received {block.scope!r}: say 'block1' for 'conv2'."
+                f"`Block.scope` must be TF-Slim's name, such as 'block1' instead of 'conv2'; received {block.scope!r}."
             )
         if not callable(block.unit_fn) or not block.args or not all(isinstance(args, dict) for args in block.args):
             raise ValueError(
-                f"`Block.unit_fn` must be a function and `Block.args` a list of one dict per unit; received {block!r}."
+                "`Block.unit_fn` must be a function, and `Block.args` a list with one dict of its arguments per unit; "
+                f"received {block!r}."
             )
     if len({block.scope for block in blocks}) < len(blocks):
-        raise ValueError(f"`blocks`: each `scope` must be another; received {[block.scope for block in blocks]}.")
+        raise ValueError(
+            f"`blocks` must all have different scopes; received the scopes {[block.scope for block in blocks]}."
+        )
     found = [args.get("stride", 1) for block in blocks for args in block.args]
     for stride in found:
         check_positive("Block.args: stride", stride)
@@ -226,11 +230,11 @@ def _bottleneck(
     }.items():
         check_positive(argument, value)
     if stride > 1 and rate > 1:
-        raise ValueError(f"`stride` and `rate` can't both be above 1; received stride={stride}, rate={rate}.")
+        raise ValueError(f"`stride` and `rate` must not both be above 1; received stride={stride}, rate={rate}.")
     if outputs_collections is not None:
         raise ValueError(
-            "`outputs_collections` must be None: Keras has no collections; the networks' functions return the end "
-            f"points. Received {outputs_collections!r}."
+            f"`outputs_collections` must be None, since Keras has no collections; received {outputs_collections!r}. "
+            "Take the end points that functions such as resnet_v1_50 return."
         )
     default = f"bottleneck_v{version}"
     own = default if scope is None else scope

@@ -6,8 +6,9 @@
     net, end_points = resnet_v1.resnet_v1_50(images, 21, global_pool=False, output_stride=16, spatial_squeeze=False)
     model = keras.Model(images, net)  # (N, 21, 21, 21)
 
-What Slim took from its `arg_scope` are keywords here: `weight_decay`, `batch_norm_decay`, `batch_norm_epsilon`. The one
-default that differs is `is_training=None`. Source: tensorflow/models, research/slim/nets/resnet_v1.py and resnet_v2.py.
+The settings that Slim takes from `arg_scope` are keywords here: `weight_decay`, `batch_norm_decay` and
+`batch_norm_epsilon`. One default differs: `is_training=None`. A "unit" is Slim's word for a residual block, and a
+"block" its word for a stage. Source: tensorflow/models, research/slim/nets/resnet_v1.py and resnet_v2.py.
 """
 
 import inspect
@@ -69,7 +70,7 @@ def resnet_v1(
     batch_norm_decay: float = 0.997,
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
-    """Builds a v1 network of any blocks.
+    """Builds a v1 ResNet from a list of `Block`s, with TF-Slim's arguments.
 
     Example:
 
@@ -79,38 +80,37 @@ def resnet_v1(
         model = keras.Model(images, net)  # logits (N, 10); end_points["predictions"] are probabilities
 
     Args:
-        inputs: a Keras tensor (N, height, width, channels); without root block a feature map (in v2 one that has no
-            activation yet). Batch, height and width may be None.
+        inputs: a Keras tensor (N, height, width, channels): images, or, without root block, a feature map (in v2 one
+            before the activation). Batch, height and width may be None.
         blocks: the stages, as `Block`s.
-        num_classes: channels of the logits; None or 0: no logits, the network ends in its last feature map (in v2
-            after the last norm and ReLU), pooled with `global_pool`, and always of rank 4.
-        is_training: None leaves the norms to Keras: batch statistics in `fit`, moving ones in `predict`. False freezes
-            them in `fit`, too: moving statistics, and neither these nor gamma and beta are trained, as long as nobody
-            sets their `trainable`. True: batch statistics in every call that doesn't say otherwise; `predict` and
-            `evaluate` do.
+        num_classes: the number of classes. None or 0: there are no logits, and the network ends in its last feature map
+            (in v2 after the last batch norm and ReLU), which `global_pool` averages to 1x1 but keeps at rank 4.
+        is_training: None leaves the batch norms to Keras: batch statistics in `fit`, moving statistics in `predict`.
+            False freezes them: moving statistics in `fit` too, and gamma and beta do not learn, unless you set
+            `trainable` later. True: batch statistics in every call except `predict` and `evaluate`.
         global_pool: whether the last feature map is averaged over height and width to 1x1.
-        output_stride: by how much the last feature map is smaller than `inputs`; None for as much as the blocks stride.
-            Once it is reached, units dilate instead of striding, and every k-th pixel of the denser map is the map of
-            the network as it was.
+        output_stride: the ratio of the size of `inputs` to that of the last feature map; None: as the blocks have it.
+            Once it is reached, units are dilated instead of strided, and every k-th pixel of the denser map equals the
+            map of the network without it.
         include_root_block: whether a 7x7 convolution of stride 2 to 64 channels and a max pool of stride 2 come first.
         spatial_squeeze: whether logits (N, 1, 1, num_classes) become (N, num_classes).
-        store_non_strided_activations: whether the stride at a block's end comes after its last unit, so that end points
-            hold the map before it. The result is the same; the unit costs stride**2 times as much, and in training its
-            statistics are of so many more positions.
-        reuse: None or False. (A Keras model is used again by calling it.)
-        scope: what end points and, where it is not the function's own name, layers begin with: `<scope>__conv1_conv`.
-            With one scope each two networks fit in one model.
-        weight_decay: times half the sum of squares of each kernel is added to the loss, as in Slim.
-        batch_norm_decay: the share of the moving statistics that a training step keeps.
-        batch_norm_epsilon: what the norms add to the variance.
+        store_non_strided_activations: whether a block strides after its last unit instead of in it, so that the end
+            points hold the denser map. The result is the same, but the unit costs stride**2 times as much, and in
+            training its batch statistics come from more positions.
+        reuse: None or False. To use a network again, call its Keras model.
+        scope: the beginning of the names of end points and, if it is not the function's own name, of layers, such as
+            `<scope>__conv1_conv`. Two networks in one model need two scopes.
+        weight_decay: the weight of an L2 loss, half the sum of squares of each kernel, as in Slim.
+        batch_norm_decay: the momentum of the moving statistics.
+        batch_norm_epsilon: the number that batch norms add to the variance.
 
     Returns:
-        `(net, end_points)`: logits, or features if there are no classes, and an ordered dict with the output of each
-        convolution, unit and block, `global_pool`, `<scope>/logits`, `<scope>/spatial_squeeze` and `predictions`.
+        `(net, end_points)`: the logits, or features if there are no classes, and an ordered dict with the output of
+        each convolution, unit and block, `global_pool`, `<scope>/logits`, `<scope>/spatial_squeeze` and `predictions`.
 
     Raises:
-        ValueError: if an argument is none of these; if the output stride is not a multiple of 4 (with a root block) or
-            can't be reached; if `spatial_squeeze` would have to squeeze more than a 1x1 map.
+        ValueError: if an argument is not one of these; if the output stride is not a multiple of 4 (with a root block)
+            or cannot be reached; if `spatial_squeeze` is True for a map larger than 1x1.
     """
     settings = Settings(
         num_classes=num_classes,
@@ -146,7 +146,7 @@ def resnet_v2(
     batch_norm_decay: float = 0.997,
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
-    """Builds a v2 network, pre-activation, of any blocks; otherwise as `resnet_v1`."""
+    """Builds a v2 (pre-activation) ResNet from a list of `Block`s; arguments and results are those of `resnet_v1`."""
     settings = Settings(
         num_classes=num_classes,
         is_training=is_training,
@@ -290,7 +290,7 @@ def _bind(build: Callable[Concatenate[str, P], T], name: str) -> Callable[P, T]:
     network.__name__ = network.__qualname__ = name
     network.__annotations__ = {key: type_ for key, type_ in build.__annotations__.items() if key != "name"}
     network.__signature__ = signature  # type: ignore[attr-defined]
-    network.__doc__ = f"""Builds {name}: blocks of {units} bottlenecks.
+    network.__doc__ = f"""Builds TF-Slim's {name}, with blocks of {units} bottleneck units.
 
     Example:
 
@@ -301,9 +301,9 @@ def _bind(build: Callable[Concatenate[str, P], T], name: str) -> Callable[P, T]:
     Arguments, results and errors are those of `resnet_v{row.version}`, with a root block, and
 
     Args:
-        min_base_depth: the least channels of a block's inner convolutions.
-        depth_multiplier: times 64, 128, 256 and 512, the channels of the blocks' inner convolutions; four times as many
-            go out. The root convolution keeps its 64.
+        min_base_depth: the smallest number of channels of a block's inner convolutions.
+        depth_multiplier: a factor for the 64, 128, 256 and 512 channels of the blocks' inner convolutions. The outputs
+            have four times as many. The root convolution keeps its 64.
     """
     return network
 
@@ -312,7 +312,7 @@ def _blocks(name: str, min_base_depth: int, depth_multiplier: float) -> list[Blo
     """The four blocks of a network of TF-Slim's, as its plan has them."""
     check_positive("min_base_depth", min_base_depth)
     if type(depth_multiplier) not in (int, float) or not 0 <= depth_multiplier < inf:
-        raise ValueError(f"`depth_multiplier` must be a number from 0 up; received {depth_multiplier!r}.")
+        raise ValueError(f"`depth_multiplier` must be a number of at least 0; received {depth_multiplier!r}.")
     row, blocks = SLIM_NETWORKS[name], []
     block = resnet_v1_block if row.version == 1 else resnet_v2_block
     for stage in plan(row).stages:

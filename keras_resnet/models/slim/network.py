@@ -48,8 +48,8 @@ class Settings:
             check_bool(flag, getattr(self, flag))
         if self.reuse is not None and self.reuse is not False:
             raise ValueError(
-                f"`reuse` must be None or False; received {self.reuse!r}. To use a network again, call the Keras model "
-                "that it is part of: `model(x2)` shares every weight."
+                f"`reuse` must be None or False; received {self.reuse!r}. To share the weights of a network, call its "
+                "Keras model again, `model(x2)`."
             )
         if self.scope is not None:
             for part in self.scope.split("/") if isinstance(self.scope, str) else [self.scope]:
@@ -57,12 +57,13 @@ class Settings:
         for rate in ("batch_norm_decay", "batch_norm_epsilon"):
             check_rate(rate, getattr(self, rate))
         if type(self.weight_decay) not in (int, float) or not 0 <= self.weight_decay < inf:
-            raise ValueError(f"`weight_decay` must be a number from 0 up; received {self.weight_decay!r}.")
+            raise ValueError(f"`weight_decay` must be a number of at least 0; received {self.weight_decay!r}.")
         if self.output_stride is not None:
             check_positive("output_stride", self.output_stride)
             if self.include_root_block and self.output_stride % 4:
                 raise ValueError(
-                    f"`output_stride` needs to be a multiple of 4 with a root block; received {self.output_stride}."
+                    f"`output_stride` must be a multiple of 4 with include_root_block=True; received "
+                    f"{self.output_stride}."
                 )
 
 
@@ -121,7 +122,7 @@ def _squeeze(x: Tensor, kit: Kit) -> Tensor:
     sides = tuple(side for axis, side in enumerate(x.shape) if axis not in (0, kit.channel_axis))
     if sides != (1, 1):
         raise ValueError(
-            f"`spatial_squeeze=True` makes a vector of a 1x1 map of logits; this one is {sides[0]}x{sides[1]}. Pass "
-            "spatial_squeeze=False for logits at each position, or global_pool=True for one vector per image."
+            f"`spatial_squeeze=True` needs logits of 1x1; received {sides[0]}x{sides[1]}. Pass spatial_squeeze=False "
+            "for logits at each position, or global_pool=True for one vector per image."
         )
     return kit.put(layers.Reshape, x, "spatial_squeeze", (channels,), dtype=kit.top_dtype)

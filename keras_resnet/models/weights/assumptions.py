@@ -29,7 +29,7 @@ def assumptions(found: NetworkInFile, network: Network, *, asked: bool) -> tuple
     return (
         *(() if asked else _of_style(found, network)),
         *(_of_layers(found, network, asked) if found.family.transposed else ()),
-        *(f"{each}, and {words} changes no number" for each in found.statements if (words := not_understood(each))),
+        *(f"{each}, and {words} changes no output" for each in found.statements if (words := not_understood(each))),
     )
 
 
@@ -58,24 +58,24 @@ def _of_style(found: NetworkInFile, network: Network) -> Iterator[str]:
     pads = {unit.shortcut for unit in plan.units} & set(PADS.values())
     if contradicts_names(found, network):
         yield (
-            "the zero channels of its shortcuts lie behind the others, though its classifier is called as in the "
-            "published CIFAR nets (style='torch_cifar': half in front)"
+            "shortcuts add all zero channels behind the others, although the classifier is named as in the published "
+            "CIFAR nets (style='torch_cifar': half in front)"
         )
     elif pads == {"pad_both"} and found.styles[0] not in network.styles:
-        yield "the zero channels of its shortcuts lie half in front and half behind (style='torch': all behind)"
+        yield "shortcuts add half of the zero channels in front and half behind (style='torch': all behind)"
     elif pads == {"pad_after"}:
-        yield "the zero channels of its shortcuts lie behind the others (style='torch_cifar': half in front)"
+        yield "shortcuts add all zero channels behind the others (style='torch_cifar': half in front)"
     strides = [conv.kernel for conv in striding_convs(plan).values()]
     if not found.family.transposed:
         biased = any(conv.bias for conv in plan.convs())
         if biased is (plan.version == 2):  # of v1 with biases there is one style, and of v2 without
             whose = f"style {network.styles[0]!r}" if network.styles else "the model"
-            yield f"strides and padding sit where {whose} has them"
+            yield f"strides and padding are those of {whose}"
     elif strides and len(plan.units[0].convs) == 3 and not told:
         yield (
-            "stages stride in their first 1x1 convolution (style='torch': in the 3x3)"
+            "the stride of a stage is in its first 1x1 convolution (style='torch': in the first 3x3)"
             if strides[0] == 1
-            else "stages stride in their first 3x3 convolution (style='torch_1x1', as Caffe's: in the first 1x1)"
+            else "the stride of a stage is in its first 3x3 convolution (style='torch_1x1', as Caffe: in the first 1x1)"
         )
 
 
@@ -84,8 +84,8 @@ def _of_layers(found: NetworkInFile, network: Network, asked: bool) -> Iterator[
     if tells_network(found.statements):
         return
     if not states(found.statements, "activation"):
-        yield "its activation is ReLU"
+        yield "the activation is ReLU"
     if not states(found.statements, "blur"):
-        yield "nothing in it blurs, as in anti-aliased nets"
+        yield "there is no blur pooling (anti-aliasing)"
     if not (asked or states(found.statements, "epsilon")):
-        yield f"the epsilon of its norms is {epsilon_of(network):g}"
+        yield f"the epsilon of the batch norms is {epsilon_of(network):g}"

@@ -64,19 +64,22 @@ def _check_network(row: Checkpoint, variant: Variant) -> None:
     ]
     if differing:
         raise ValueError(
-            f"`weights`: {row.key!r} are those of {row.network}, and this is {variant.name}, with other "
-            f"{', '.join(differing)}: build {builder_call(row.variant.name, f'weights={row.key!r}')}."
+            f"`weights` must be of the network {variant.name}; {row.key!r} are of {row.network}, which differs in "
+            f"{', '.join(differing)}. Build {builder_call(row.variant.name, f'weights={row.key!r}')}."
         )
 
 
 def _check_classes(row: Checkpoint, weights: str, include_top: bool, classes: int) -> None:
     """Raises a `ValueError` unless a published file has the classifier that is asked for."""
     if include_top and row.classes is None:
-        raise ValueError(f"`weights`: {row.key!r} has no classifier: pass include_top=False.")
+        raise ValueError(
+            f"`weights`: {row.key!r} is a backbone without classifier. Pass include_top=False, or add a new classifier "
+            "with keras_resnet.transfer.classifier."
+        )
     if include_top and classes != row.classes:
         raise ValueError(
             f"`classes` must be {row.classes} with weights={weights!r} and include_top=True; received {classes!r}. "
-            "For other classes pass include_top=False and add a classifier of your own, as transfer.classifier does."
+            "For other classes, pass include_top=False, or add a new classifier with keras_resnet.transfer.classifier."
         )
 
 
@@ -93,7 +96,7 @@ def imagenet(variant: Variant, style: str | None, include_top: bool) -> Checkpoi
             if row:
                 return row
     raise ValueError(
-        f"`weights='imagenet'`: there are no such weights for {variant.name}"
-        f"{f' in the {style!r} style' if style else ''}. Pass weights=None for random initialisation, a key of "
+        f"`weights='imagenet'`: there are no published weights for {variant.name}"
+        f"{f' in style {style!r}' if style else ''}. Pass weights=None for random initialisation, a key of "
         "keras_resnet.list_weights() or the path of a file."
     )

@@ -25,7 +25,7 @@ __all__ = ["LoadReport", "load_weights"]
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Tells what became of every weight of a model and every tensor of a file.
+    """The result of `load_weights`: which weights of the model were loaded, and which tensors of the file were unused.
 
     Example:
 
@@ -33,14 +33,14 @@ class LoadReport:
         print(report)  # 267 weights loaded, 0 left as they were, 53 tensors unused
 
     Attributes:
-        loaded: the weights, by path, that have the file's numbers; those of a nested model under its name.
-        left: the weights, by path, that are as they were.
-        unused: the numeric tensors of the file that no weight took: counters, an optimizer's, those of parts that the
-            model lacks.
-        adapted: which of those loaded had other numbers in the file, and why: the stem's kernel, for images of more
-            or fewer channels.
-        assumed: a sentence for each fact of the network that no tensor shows, and that neither the file, nor the
-            config.json beside it, nor the caller told.
+        loaded: the paths of the weights that were loaded; those of a nested model begin with its name.
+        left: the paths of the weights that did not change.
+        unused: the names of the file's tensors that were not loaded: counters, an optimizer's variables, and parts that
+            the model does not have.
+        adapted: the loaded weights that were changed to fit, with the reason: the stem's kernel, for images of more or
+            fewer channels.
+        assumed: the facts about the network that had to be assumed, one sentence each, since neither the file, nor the
+            config.json beside it, nor the caller told them.
     """
 
     loaded: tuple[str, ...]
@@ -57,9 +57,9 @@ class LoadReport:
         return "; ".join((counts, *adapted, *assumed))
 
     def announce(self, source: object) -> None:
-        """Says on standard error, in one line, what was assumed of the network in a file, if anything was."""
+        """Prints a note on standard error about the facts that were assumed of the network in a file, if any."""
         if self.assumed:
-            say(f"note: {source} does not tell, and so it is assumed: {'; '.join(self.assumed)}")
+            say(f"note: {source} does not tell everything about its network. Assumed: {'; '.join(self.assumed)}.")
 
 
 def load_weights(
@@ -69,43 +69,46 @@ def load_weights(
     scope: str | None = None,
     allow_missing: Iterable[str] = (),
 ) -> LoadReport:
-    """Loads a weights file of any library into a network of the same plan, or leaves every weight as it was.
+    """Loads a weights file of Keras, PyTorch, safetensors or TF-Slim into a network, completely or not at all.
 
     Example:
 
         model = keras_resnet.ResNet50(weights=None, style="torch")
         report = keras_resnet.load_weights(model, "resnet50-11ad3fa6.pth")
 
-    What a file is, its content tells: one of Keras (.keras, .weights.h5, .h5), of PyTorch (.pth, .pt, .bin) or
-    safetensors with the names of torchvision, timm or transformers, or a checkpoint of TF-Slim's. Neither PyTorch nor
-    TensorFlow is needed, and nothing in a file is executed. Tensors are told by their exact names: an optimizer's,
-    counters, projection heads and a second network are unused; so are parts that the model doesn't have, because it
-    was built without root or classifier or cut from a larger one. (A v1 network that ends in its last block may be
-    cut: the report tells.) What no tensor shows is read from the file's own words and the `config.json` beside it: what
-    they say of activation, strides, blur or epsilon must be true of the model, and a key there that is not known is
-    refused. What nobody tells is as the model has it, and a sentence in the report's `assumed`. Where the model's
-    images have other than the file's 3 channels, the stem's kernel is adapted: summed for 1, for N repeated and scaled
-    by 3 / N (timm's way).
+    The content of a file tells its format: Keras (.keras, .weights.h5, .h5), PyTorch (.pth, .pt, .bin) or safetensors
+    with the names of torchvision, timm or transformers, or a checkpoint of TF-Slim. Neither PyTorch nor TensorFlow is
+    needed, and no code in a file is executed.
+
+    Tensors are matched by their exact names. The variables of an optimizer, counters, projection heads and a second
+    network in the file are not used. Neither are parts that the model does not have, if it was built without stem or
+    classifier, or cut from a larger model. (A v1 network that ends in its last block may have been cut; the report
+    tells which tensors were unused.)
+
+    Some facts no tensor shows, such as activation, strides, blur pooling and epsilon. If the file, or the `config.json`
+    beside it, states them, they must be true of the model, and unknown keys raise an error. If nothing states them, the
+    model's own are assumed and listed in the report's `assumed`. If the images of the model do not have 3 channels, the
+    stem's kernel is adapted as in timm: summed for 1 channel, repeated and scaled by 3 / N for N.
 
     Args:
-        model: a model that is, or contains, a network from a builder, `keras_resnet.slim` or a file, of the style that
-            the file is of.
-        source: the file, or the prefix of a TensorFlow checkpoint (`model.ckpt` for `model.ckpt.index` and
+        model: a model that is, or contains, a network from a builder, `keras_resnet.slim` or a file, in the style of
+            the weights.
+        source: the path of the file, the prefix of a TensorFlow checkpoint (`model.ckpt` for `model.ckpt.index` and
             `model.ckpt.data-00000-of-00001`), or a key of `list_weights()`.
-        scope: which network is meant if the model, or the file, holds several: the scope that it was built with, in the
-            model else the name of TF-Slim's network or of the model that holds it; in a file what its names begin
-            with, such as "module.encoder_q". Where both hold several, of other names, load into the models inside, one
-            by one.
-        allow_missing: names of layers, such as "predictions", that stay as they are if the file lacks them or has them
-            in another shape. (A classifier of as many classes is loaded.)
+        scope: the name of the network, if the model or the file holds several. In the model, this is the scope that it
+            was built with, the name of TF-Slim's network, or the name of the inner model. In a file, it is the
+            beginning of its tensors' names, such as "module.encoder_q". If both hold several networks with different
+            names, load each inner model on its own.
+        allow_missing: names of layers, such as "predictions", that do not change if the file lacks them or has them in
+            another shape. (A classifier with the same number of classes is loaded.)
 
     Returns:
         A `LoadReport`.
 
     Raises:
-        ValueError: if a tensor is missing, left over, of another shape, not finite or too large for the model's dtype,
-            the file is of another style, is damaged or no weights file. The model is as it was.
-        OSError: if the file can't be read or downloaded. The model is as it was.
+        ValueError: if a tensor is missing, left over, of another shape, not finite or too large for the model's dtype;
+            if the file is of another style, is damaged or not a weights file. The model does not change.
+        OSError: if the file cannot be read or downloaded. The model does not change.
     """
     network = find_network(model, scope)
     row = list_weights().get(source) if isinstance(source, str) else None
@@ -128,7 +131,7 @@ def load_found(
         found = choose_network(read_networks(source, found))
     network = next((network for network in find_networks(model, nested=False) if not network.prefix), None)
     if network is None:
-        raise ValueError(f"`{argument}`: {model.name!r} has no residual units, and so there are no weights for it.")
+        raise ValueError(f"`{argument}` must be None for {model.name!r}, since it has no residual blocks.")
     report = load_network(model, network, found, argument=argument, whole=True, asked=asked)
     report.announce(found.path)
     return report
@@ -173,8 +176,8 @@ def load_network(
         ]
     if differences:
         raise ValueError(
-            f"`{argument}`: {found.path!r}, a file of {found.family.origin}, does not fit {model.name!r}, which is as "
-            f"it was. {explain(found, network.plan, modules, differences)}"
+            f"`{argument}`: {found.path!r}, a file of {found.family.origin}, does not fit {model.name!r}, which did "
+            f"not change. {explain(found, network.plan, modules, differences)}"
         )
     assign((each.variable, value(name, each)) for name, each in by_size)
     loaded, paths = {id(each.variable) for each in wanted.values()}, _paths(model)
@@ -197,19 +200,19 @@ def _check_style(model: keras.Model, network: Network, found: NetworkInFile, arg
     told, version = found.styles, network.plan.version
     if found.family.names is None and found.version not in (None, version):
         raise ValueError(
-            f"`{argument}`: {found.path!r} holds a v{found.version} network, and {model.name!r} is a v{version} "
+            f"`{argument}` must hold a v{version} network for {model.name!r}; {found.path!r} holds a v{found.version} "
             "network."
         )
     if network.styles and not told:
         raise ValueError(
-            f"`{argument}`: the network in {found.path!r} is laid out as none of the styles; load it into the row of "
-            "your own that made it."
+            f"`{argument}`: the network in {found.path!r} is of no known style. Load it into a network of the same "
+            "`Variant` that it was built from."
         )
     if told and network.styles and not set(told) & set(network.styles):
         theirs, ours = (" or ".join(map(repr, styles)) for styles in (told, network.styles))
         raise ValueError(
             f"`{argument}`: {found.path!r} is a file of {found.family.origin}, of style {theirs}; {model.name!r} is "
-            f"built in style {ours}, where strides or padding sit elsewhere: build it with style={told[0]!r}."
+            f"built in style {ours}, with other strides or padding. Build it with style={told[0]!r}."
         )
 
 
@@ -219,12 +222,12 @@ def _check_statements(model: keras.Model, network: Network, found: NetworkInFile
         if agrees(statement, network.plan, epsilon_of(network)):
             continue
         if statement.rule:
-            what = f"which {model.name!r} is not: build the network that it means"
+            what = f"which is not true of {model.name!r}. Build the network that the setting describes"
         else:
-            what = "a key that is not known here, and may change what the network computes"
-        away = "move that config.json away" if statement.where == BESIDE else "save its tensors alone"
+            what = "an unknown setting that may change the outputs of the network. Check what it means"
+        away = "move that config.json away" if statement.where == BESIDE else "save the tensors of the file alone"
         raise ValueError(
-            f"`{argument}`: {found.path!r}: {statement}, {what}. If it changes no number of this one, {away}."
+            f"`{argument}`: {found.path!r}: {statement}, {what}, or, if the setting does not matter here, {away}."
         )
 
 
@@ -236,7 +239,7 @@ def _paths(model: keras.Model) -> dict[int, str]:
 def fault(value: Any, dtype: str) -> str | None:
     """Why a variable of this dtype can't take an array, if it can't."""
     if value.dtype.kind != "f":
-        return f"{value.dtype}, no floats"
+        return f"{value.dtype} is not a floating-point type"
     if not np.isfinite(value).all():
         return NOT_FINITE
     most = np.finfo("float16" if dtype == "float16" else "float32").max

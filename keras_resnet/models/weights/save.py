@@ -21,27 +21,29 @@ PYTORCH = (".safetensors", ".pth", ".pt", ".bin")
 def save_weights(
     model: keras.Model, path: str | os.PathLike[str], format: str | None = None, *, scope: str | None = None
 ) -> None:
-    """Writes a network's weights as PyTorch's libraries have them: names and layout, in float32.
+    """Saves the weights of a network to a PyTorch or safetensors file, for torchvision and timm.
 
     Example:
 
+        model = keras_resnet.ResNet50(weights=None, style="torch")
         keras_resnet.save_weights(model, "mine.safetensors")
         torchvision.models.resnet50().load_state_dict(safetensors.torch.load_file("mine.safetensors"))
 
-    Norms get the counter `num_batches_tracked`, 0, which PyTorch uses only where their momentum is None. The classifier
-    of a network of style "torch_cifar" is called as in the published CIFAR nets, `linear`: by that it is told.
+    Names and layout of the tensors are those of these libraries; all are float32. Batch norms get the counter
+    `num_batches_tracked` with the value 0, which PyTorch uses only if their momentum is None. The classifier of a
+    network of style "torch_cifar" is named `linear`, as in the published CIFAR nets.
 
     Args:
         model: a model that is, or contains, a network of style "torch" or "torch_cifar".
-        path: ends in `.safetensors` (which needs safetensors), or in `.pth`, `.pt` or `.bin` (which needs PyTorch).
-        format: "torchvision" (v1) or "timm" (v1, whose names are torchvision's, or v2); None is whichever has the
-            network.
-        scope: which network is meant if the model holds several.
+        path: a file that ends in `.safetensors` (needs safetensors), `.pth`, `.pt` or `.bin` (need PyTorch). Its folder
+            must exist.
+        format: "torchvision" (v1) or "timm" (v1 or v2); None: the one that has the network.
+        scope: the name of the network, if the model holds several.
 
     Raises:
-        ValueError: if the network is of another style, the format has no names for it, or the path another ending.
+        ValueError: if the network is of another style, the format does not know it, or the path has another suffix.
         ImportError: if a library is missing.
-        OSError: if the file can't be written; what was there is as it was.
+        OSError: if the file cannot be written; an existing file does not change.
     """
     network, path = find_network(model, scope), Path(os.fsdecode(path))
     version = network.plan.version
@@ -52,12 +54,12 @@ def save_weights(
     style = next((each for each in network.styles if each == "torch" or each in told), None)
     if style is None:
         raise ValueError(
-            f"`model`: {model.name!r} is built in style {' or '.join(map(repr, network.styles))}, and files of "
-            "torchvision and timm mean networks of style 'torch', with other strides, biases or padding. Build it with "
-            "style='torch', and train it so."
+            f"`model` must be of style 'torch' for a file of torchvision or timm; {model.name!r} is built in style "
+            f"{' or '.join(map(repr, network.styles)) or 'of its own'}, with other strides, biases or padding. Build "
+            "and train it with style='torch'."
         )
     if path.suffix not in PYTORCH:
-        raise ValueError(f"`path` must end in one of {', '.join(PYTORCH)}; received {str(path)!r}.")
+        raise ValueError(f"`path` must end in {', '.join(PYTORCH[:-1])} or {PYTORCH[-1]}; received {str(path)!r}.")
     family = TORCHVISION if version == 1 else TIMM_V2
     modules = dict(family.names(network.with_tail)) if family.names else {}
     modules["predictions"] = told.get(style, modules["predictions"])

@@ -108,17 +108,17 @@ def test_from_another_archive_and_over_another_file_it_is_unpacked_anew(tmp_path
 @pytest.mark.parametrize(
     ("members", "reason"),
     [
-        ([], "no such file"),
-        ([("net.ckpt.index", b"")], "no such file"),
-        ([("a/net.ckpt", b"1"), ("b/net.ckpt", b"2")], "more than one"),
-        ([("net.ckpt", b"1"), ("net.ckpt", other(tarfile.DIRTYPE))], "no regular file"),
-        ([("net.ckpt", other(tarfile.DIRTYPE))], "no regular file"),
-        ([("net.ckpt", other(tarfile.SYMTYPE, "/etc/hostname"))], "no regular file"),
-        ([("x", b"1"), ("net.ckpt", other(tarfile.SYMTYPE, "x"))], "no regular file"),
-        ([("x", b"1"), ("net.ckpt", other(tarfile.LNKTYPE, "x"))], "no regular file"),
-        ([("net.ckpt", other(tarfile.FIFOTYPE))], "no regular file"),
-        ([("net.ckpt", other(tarfile.CHRTYPE))], "no regular file"),
-        ([("net.ckpt", other(tarfile.BLKTYPE))], "no regular file"),
+        ([], "no file of this name"),
+        ([("net.ckpt.index", b"")], "no file of this name"),
+        ([("a/net.ckpt", b"1"), ("b/net.ckpt", b"2")], "several files of this name"),
+        ([("net.ckpt", b"1"), ("net.ckpt", other(tarfile.DIRTYPE))], "not a regular file"),
+        ([("net.ckpt", other(tarfile.DIRTYPE))], "not a regular file"),
+        ([("net.ckpt", other(tarfile.SYMTYPE, "/etc/hostname"))], "not a regular file"),
+        ([("x", b"1"), ("net.ckpt", other(tarfile.SYMTYPE, "x"))], "not a regular file"),
+        ([("x", b"1"), ("net.ckpt", other(tarfile.LNKTYPE, "x"))], "not a regular file"),
+        ([("net.ckpt", other(tarfile.FIFOTYPE))], "not a regular file"),
+        ([("net.ckpt", other(tarfile.CHRTYPE))], "not a regular file"),
+        ([("net.ckpt", other(tarfile.BLKTYPE))], "not a regular file"),
         ([(f"{i}", b"") for i in range(1001)], "too many files"),
     ],
     ids=lambda value: str(value)[:40],
@@ -134,7 +134,7 @@ def test_what_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     for members in several:
         archive = write(tmp_path / "net.tar.gz", members)
         monkeypatch.setattr(archives, "_LARGEST", len(DATA) + 511)
-        refused(archive, "too large ones")
+        refused(archive, "files that are too large")
         monkeypatch.setattr(archives, "_LARGEST", len(DATA) + 10240)
         extract(archive, "net.ckpt", "net").unlink()
     archive.write_bytes(archive.read_bytes() + gzip.compress(bytes(100_000)))

@@ -61,10 +61,10 @@ def test_ten_redirects_are_followed_and_no_more(net: Web) -> None:
 @pytest.mark.parametrize(
     ("to", "reason"),
     [
-        ("file:///etc/hostname", "no http or https URL: 'file'"),
-        ("FILE:///etc/hostname", "no http or https URL: 'file'"),
-        ("ftp://127.0.0.1/net.pth", "no http or https URL: 'ftp'"),
-        ("data:,net", "no http or https URL: 'data'"),
+        ("file:///etc/hostname", "not http or https: 'file'"),
+        ("FILE:///etc/hostname", "not http or https: 'file'"),
+        ("ftp://127.0.0.1/net.pth", "not http or https: 'ftp'"),
+        ("data:,net", "not http or https: 'data'"),
         ("http://127.0.0.1:port/net.pth", "Port could not be cast"),
         ("http://127.0.0.1:99999/net.pth", "Port out of range"),
         ("http://[127.0.0.1/net.pth", "Invalid IPv6 URL"),
@@ -80,10 +80,10 @@ def test_ten_redirects_are_followed_and_no_more(net: Web) -> None:
         ("http://example.com@127.0.0.2:{port}/a.pth", "into a private network, to '127.0.0.2'"),
         ("http://169.254.169.254/latest", "into a private network"),
         ("http://0.0.0.0:{port}/a.pth", "into a private network"),
-        ("http://%31%32%37.0.0.1:{port}/a.pth", "to what is no host: '%31%32%37.0.0.1'"),
-        ("http://93.184.215.14%2f:{port}/a.pth", "to what is no host"),
-        ("http://[fe80::1%25lo]:{port}/a.pth", "to what is no host"),
-        ("http://b\xfccher.test:{port}/a.pth", "to what is no host"),
+        ("http://%31%32%37.0.0.1:{port}/a.pth", "to an invalid host: '%31%32%37.0.0.1'"),
+        ("http://93.184.215.14%2f:{port}/a.pth", "to an invalid host"),
+        ("http://[fe80::1%25lo]:{port}/a.pth", "to an invalid host"),
+        ("http://b\xfccher.test:{port}/a.pth", "to an invalid host"),
         ("http://8.8.8.8\\@127.0.0.2:{port}/a.pth", "into a private network, to '127.0.0.2'"),
     ],
 )  # fmt: skip
@@ -156,7 +156,7 @@ def test_no_name_that_urllib_decodes_leads_past_a_proxy(net: Web, proxy: Web, mo
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     proxy.answers["http://public.test/net.pth"] = [redirect(f"http://%31%32%37.0.0.1:{net.server_port}/net.pth")]
     net.answers["/net.pth"] = [file()]
-    with pytest.raises(OSError, match="no host"):
+    with pytest.raises(OSError, match="an invalid host"):
         fetch("http://public.test/net.pth", NAME, otherwise="do without")
     assert net.requests == []
 
@@ -288,7 +288,7 @@ def test_a_mirror_takes_the_place_of_scheme_and_host(base: str, net: Web, monkey
 
 def test_a_mirror_that_lacks_a_file_is_named(net: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_RESNET_MIRROR", f"{net.url}/files")
-    with pytest.raises(OSError, match=re.escape(f"Could not get {net.url}/files/net.pth (HTTP status 404)")):
+    with pytest.raises(OSError, match=re.escape(f"Could not download {net.url}/files/net.pth (HTTP status 404)")):
         fetch("https://published.test/net.pth", NAME, otherwise="do without")
 
 

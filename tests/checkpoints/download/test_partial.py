@@ -61,13 +61,13 @@ def test_of_two_processes_one_downloads_and_the_other_waits(net: Web, home: Path
     until(lambda: len(net.requests) == 1)
     second = start(f"{net.url}/net.pth", setting="partial._PATIENCE = 0.02")
     assert second.stderr is not None
-    assert second.stderr.readline() == f"Waiting for another process that makes {home / NAME}\n"
+    assert second.stderr.readline() == f"waiting for another process that writes {home / NAME}\n"
     time.sleep(0.25)
     go.set()
     for process in (first, second):
         out, err = process.communicate()
         assert (process.returncode, out) == (0, f"{home / NAME}\n")
-        assert "Waiting" not in err  # it says so once
+        assert "waiting" not in err  # it says so once
     assert len(net.requests) == 1
     assert files(home) == ["net.pth"]
 

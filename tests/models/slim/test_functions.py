@@ -282,7 +282,7 @@ def test_what_is_stored_without_stride_is_four_times_the_block(version: int) -> 
     assert list(end_points(second, "resnet")) == list(stored)[:-1]  # global_pool is behind the cut
     for key, point in end_points(second, "resnet").items():
         assert point.shape == stored[key].shape
-    with pytest.raises(ValueError, match="store_non_strided_activations=True: take its end points"):
+    with pytest.raises(ValueError, match="store_non_strided_activations=True. Use its end points"):
         feature_pyramid(second)
 
 
@@ -314,7 +314,7 @@ def test_without_classes_the_net_is_a_map(version: int, none: int | None) -> Non
 @pytest.mark.parametrize("version", VERSIONS)
 def test_only_a_1x1_map_is_squeezed(version: int) -> None:
     for size, told in (((65, 65), "3x3"), ((None, None), "NonexNone")):
-        with pytest.raises(ValueError, match=f"is {told}. Pass spatial_squeeze=False .* or global_pool=True"):
+        with pytest.raises(ValueError, match=f"received {told}. Pass spatial_squeeze=False .* or global_pool=True"):
             tiny(version, keras.Input((*size, 3)), 10, global_pool=False)
     assert tiny(version, keras.Input((32, 32, 3)), 10, global_pool=False)[0].shape == (None, 10)
     assert tiny(version, keras.Input((None, None, 3)), 10)[0].shape == (None, 10)
@@ -337,11 +337,17 @@ def test_width_multipliers_leave_the_root(version: int) -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"output_stride": 9}, "`output_stride` needs to be a multiple of 4 with a root block; received 9"),
-    ({"output_stride": 12}, "output_stride 12 cannot be reached"),
-    ({"output_stride": 64}, "output_stride 64 cannot be reached"),
-    ({"output_stride": 16, "include_root_block": False}, "output_stride 16 cannot be reached"),
-    ({"output_stride": 3, "include_root_block": False}, "output_stride 3 cannot be reached"),
+    ({"output_stride": 9}, "`output_stride` must be a multiple of 4 with include_root_block=True; received 9"),
+    ({"output_stride": 12}, "`output_stride` must be one that the network can reach; received 12"),
+    ({"output_stride": 64}, "`output_stride` must be one that the network can reach; received 64"),
+    (
+        {"output_stride": 16, "include_root_block": False},
+        "`output_stride` must be one that the network can reach; received 16",
+    ),
+    (
+        {"output_stride": 3, "include_root_block": False},
+        "`output_stride` must be one that the network can reach; received 3",
+    ),
     *(({"output_stride": value}, "`output_stride` must be a positive int") for value in (True, 8.0, "8", 0, -4)),
     *(({"num_classes": value}, "`num_classes` must be None, 0 or a positive int") for value in (-1, True, False, 0.0)),
     ({"is_training": "yes"}, "`is_training` must be one of None, True, False; received 'yes'"),
@@ -352,7 +358,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"scope": "a__b"}, "`scope` must be made of letters"),
     ({"scope": "a_/b"}, "`scope` must be made of letters"),
     ({"scope": 5}, "`scope` must be made of letters"),
-    ({"weight_decay": -1}, "`weight_decay` must be a number from 0 up"),
+    ({"weight_decay": -1}, "`weight_decay` must be a number of at least 0"),
     ({"batch_norm_decay": 1.0}, "`batch_norm_decay` must lie in"),
     ({"batch_norm_epsilon": "small"}, "`batch_norm_epsilon` must lie in"),
 ]
@@ -378,29 +384,32 @@ def test_wrong_tensors_blocks_and_units_are_told() -> None:
         slim.resnet_v1_50(keras.Input((64, 64, None)))
     others: list[Any] = [[], None, [("block1", slim.bottleneck_v1, [])]]
     for other in others:
-        with pytest.raises(ValueError, match="`blocks` must be a list of Block"):
+        with pytest.raises(ValueError, match="`blocks` must be a list of `Block`s"):
             slim.resnet_v1(x, other)
     first = slim.resnet_v1_block("block1", 1, 1, 1)
-    with pytest.raises(ValueError, match="`blocks`: each `scope` must be another"):
+    with pytest.raises(ValueError, match="`blocks` must all have different scopes"):
         slim.resnet_v1(x, [first, first])
-    for scope, message in (("conv2", "say 'block1' for 'conv2'"), ("a/b", "`Block.scope` must be made of")):
+    for scope, message in (
+        ("conv2", "TF-Slim's name, such as 'block1' instead of 'conv2'"),
+        ("a/b", "`Block.scope` must be made of"),
+    ):
         with pytest.raises(ValueError, match=message):
             slim.resnet_v1(x, [first._replace(scope=scope)])
     nothing: list[Any] = [None]
     for args in ([], nothing):
-        with pytest.raises(ValueError, match="`Block.args` a list of one dict per unit"):
+        with pytest.raises(ValueError, match="`Block.args` a list with one dict of its arguments per unit"):
             slim.resnet_v1(x, [first._replace(args=args)])
     with pytest.raises(ValueError, match="`Block.args: stride` must be a positive int; received 0"):
         slim.resnet_v1(x, [first._replace(args=[{"stride": 0}])])
     with pytest.raises(ValueError, match="`Block.unit_fn` must be a Keras tensor"):
         slim.resnet_v1(x, [first._replace(unit_fn=lambda x, **_: None)])
-    with pytest.raises(ValueError, match="`depth_multiplier` must be a number from 0 up; received nan"):
+    with pytest.raises(ValueError, match="`depth_multiplier` must be a number of at least 0; received nan"):
         slim.resnet_v1_50(x, depth_multiplier=float("nan"))
     with pytest.raises(ValueError, match="`base_depth` must be a positive int"):
         slim.resnet_v1_block("block1", 0, 1, 1)
     with pytest.raises(ValueError, match="`outputs_collections` must be None"):
         slim.bottleneck_v1(x, 4, 1, 1, outputs_collections="ends")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="`stride` and `rate` can't both be above 1"):
+    with pytest.raises(ValueError, match="`stride` and `rate` must not both be above 1"):
         slim.bottleneck_v1(x, 4, 1, 2, 2)
 
 
@@ -466,10 +475,10 @@ def test_two_networks_in_one_model() -> None:
     model = keras.Model(x, [plain.output, one])
     assert next(iter(end_points(model, "resnet_v2_50"))) == "resnet_v2_50/conv1"
     with pytest.raises(
-        ValueError, match="`model` must be one network; .* holds 'tower/one', 'resnet_v2_50'|'resnet_v2_50', 'tower"
+        ValueError, match="`model` must hold one network; .* holds 'tower/one', 'resnet_v2_50'|'resnet_v2_50', 'tower"
     ):
         feature_pyramid(model)
-    with pytest.raises(ValueError, match="`model` must be one network; .* holds 2"):
+    with pytest.raises(ValueError, match="`model` must contain one network; .* contains 2"):
         transfer.freeze(model)
     transfer.freeze(alone := keras.Model(x, one))
     assert {weight.path for weight in alone.trainable_weights} == {
@@ -514,7 +523,7 @@ def test_end_points_of_a_builders_model() -> None:
             end_points(other)
     mine = keras.Model(x := keras.Input((4,)), keras.layers.Dense(2)(x), name="mine")
     for foreign in (mine, keras.applications.DenseNet121(weights=None, include_top=False, name="mine")):
-        with pytest.raises(ValueError, match="`model` must be one of our networks; received 'mine'"):
+        with pytest.raises(ValueError, match="`model` must be a ResNet of this package .*; received 'mine'"):
             end_points(foreign)
 
 

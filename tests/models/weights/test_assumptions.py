@@ -131,13 +131,13 @@ def test_zero_channels_in_front_are_told_by_the_classifiers_name_or_by_the_style
     fc = write(tmp_path / "fc.pth", {name.replace("linear.", "fc."): value for name, value in tensors.items()})
     capsys.readouterr()
     assert_close(run(keras_resnet.ResNet(CIFAR, weights=fc, **SMALL), x), other, 1e-6)  # as our own files are
-    assert "zero channels of its shortcuts lie behind the others (style='torch_cifar'" in capsys.readouterr().err
+    assert "shortcuts add all zero channels behind the others (style='torch_cifar'" in capsys.readouterr().err
     assert_close(run(keras_resnet.ResNet(CIFAR, weights=fc, style="torch_cifar", **SMALL), x), expected, 1e-5)
     assert "zero channels" not in capsys.readouterr().err
     plain = keras_resnet.ResNet(CIFAR, weights=None, **SMALL)
     report = keras_resnet.load_weights(plain, path)
-    assert any("though its classifier is called as in the published CIFAR nets" in each for each in report.assumed)
-    assert "though its classifier is called" in capsys.readouterr().err
+    assert any("although the classifier is named as in the published CIFAR nets" in each for each in report.assumed)
+    assert "although the classifier is named" in capsys.readouterr().err
     keras_resnet.load_weights(keras_resnet.ResNet(CIFAR, style="torch_cifar", **SMALL), path)
     keras_resnet.load_weights(plain, fc)
     assert capsys.readouterr().err == ""
@@ -157,12 +157,12 @@ def test_both_ways_to_pad_go_through_every_file(tmp_path: Path, capsys: pytest.C
         capsys.readouterr()
         again = keras_resnet.ResNet(CIFAR, weights=tmp_path / "net.weights.h5", style=style, **SMALL)
         assert_close(run(again, x), run(model, x), 1e-6)
-        assert "assumed" not in capsys.readouterr().err
+        assert "Assumed" not in capsys.readouterr().err
         assert keras_resnet.load_weights(again, tmp_path / "net.keras").assumed == ()  # whose config tells
         keras_resnet.ResNet(CIFAR, weights=tmp_path / "net.weights.h5", **SMALL)
-        assert "zero channels of its shortcuts lie behind the others (style='torch_cifar'" in capsys.readouterr().err
+        assert "shortcuts add all zero channels behind the others (style='torch_cifar'" in capsys.readouterr().err
         other = {"torch": "torch_cifar", "torch_cifar": "torch"}[style]
-        with pytest.raises(ValueError, match="strides or padding sit elsewhere"):
+        with pytest.raises(ValueError, match="with other strides or padding. Build it"):
             keras_resnet.load_weights(keras_resnet.ResNet(CIFAR, style=other, **SMALL), tmp_path / "net.keras")
 
 
@@ -186,11 +186,11 @@ def test_strides_in_the_first_1x1_are_taken_under_torchvisions_names(
     assert_close(run(keras_resnet.ResNet(NECK, style="torch_1x1", weights=path, **SMALL), x), run(caffe, x), 1e-6)
     assert "stages stride" not in capsys.readouterr().err
     assert_close(run(keras_resnet.ResNet(NECK, weights=path, **SMALL), x), run(model, x), 1e-6)
-    assert "stride in their first 3x3 convolution (style='torch_1x1'" in capsys.readouterr().err
+    assert "the stride of a stage is in its first 3x3 convolution (style='torch_1x1'" in capsys.readouterr().err
     into = keras_resnet.ResNet(NECK, style="torch_1x1", **SMALL)
     report = keras_resnet.load_weights(into, path)
     assert_close(run(into, x), run(caffe, x), 1e-6)
-    assert report.assumed[0].startswith("stages stride in their first 1x1 convolution")
+    assert report.assumed[0].startswith("the stride of a stage is in its first 1x1 convolution")
     assert f"assumed: {report.assumed[0]}" in str(report)
     with pytest.raises(AssertionError, match="deviates"):
         assert_close(run(caffe, x), run(model, x), 1e-2)
@@ -213,14 +213,16 @@ def test_what_is_told_is_not_assumed(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert [each for each in keras_resnet.load_weights(into, told).assumed if "'flowers102'" in each] != []
     other = {"downsample_in_first_stage": False, "hidden_act": "relu"}  # which say nothing of a blur
     (tmp_path / "config.json").write_text(json.dumps(other))
-    assert [each for each in keras_resnet.load_weights(into, tmp_path / "net.pth").assumed if "blurs" in each] != []
+    assert [
+        each for each in keras_resnet.load_weights(into, tmp_path / "net.pth").assumed if "blur pooling" in each
+    ] != []
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet50", "num_classes": 5}))
     assert keras_resnet.load_weights(into, tmp_path / "net.pth").assumed == ()
     capsys.readouterr()
     into.save(tmp_path / "net.keras")
     assert keras_resnet.load_weights(into, tmp_path / "net.keras").assumed == ()
     keras_resnet.ResNet(NECK, weights=tmp_path / "net.keras", **SMALL)
-    assert "assumed" not in capsys.readouterr().err
+    assert "Assumed" not in capsys.readouterr().err
 
 
 # What a file, or the config beside it, may say of a network that a plain one is not.
@@ -296,13 +298,16 @@ def test_a_contradiction_is_refused_wherever_it_was_read_and_leaves_the_model_as
                 load()
         assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
 
-    refuses(saved(tmp_path / "a.pth", TINY, arch="resnetblur18"), "it says arch: 'resnetblur18', which 'resnet18'")
+    blurs = saved(tmp_path / "a.pth", TINY, arch="resnetblur18")
+    refuses(blurs, "the file states arch: 'resnetblur18', which is not true of 'resnet18'")
     nested = saved(tmp_path / "b.pth", TINY, hyper_parameters={"model": {"act_layer": "silu"}, "lr": 0.1})
-    refuses(nested, "it says hyper_parameters.model.act_layer: 'silu'")
-    refuses(saved(tmp_path / "c.pth", TINY, model_args={"se_ratio": 0.25}), "model_args.se_ratio: 0.25, a key that is")
+    refuses(nested, "the file states hyper_parameters.model.act_layer: 'silu'")
+    refuses(
+        saved(tmp_path / "c.pth", TINY, model_args={"se_ratio": 0.25}), "model_args.se_ratio: 0.25, an unknown setting"
+    )
     refuses(saved(tmp_path / "c.pth", TINY, arch={"name": "resnetblur18"}), "arch.name: 'resnetblur18'")
     refuses(saved(tmp_path / "c.pth", TINY, cfg={"model": {"type": "resnetaa50"}}), "cfg.model.type: 'resnetaa50'")
-    refuses(saved(tmp_path / "c.pth", TINY, model="resnet18_gelu"), "it says model: 'resnet18_gelu'")
+    refuses(saved(tmp_path / "c.pth", TINY, model="resnet18_gelu"), "the file states model: 'resnet18_gelu'")
     words = {"model": "my net", "name": "run 3", "backbone": [64, 128], "net": {"type": "adam"}, "type": "resnetblur18"}
     assert keras_resnet.load_weights(model, saved(tmp_path / "c.pth", TINY, arch="resnet18", **words)).assumed == ()
     before = model.get_weights()
@@ -310,22 +315,22 @@ def test_a_contradiction_is_refused_wherever_it_was_read_and_leaves_the_model_as
     save_file(
         {name: value.copy() for name, value in tensors.items()}, tmp_path / "d.safetensors", {"arch": "resnetaa18"}
     )
-    refuses(tmp_path / "d.safetensors", "it says arch: 'resnetaa18'")
+    refuses(tmp_path / "d.safetensors", "the file states arch: 'resnetaa18'")
     path = saved(tmp_path / "e.safetensors", TINY, huggingface.modules)
     configs: list[tuple[dict[str, Any], str]] = [
-        ({"hidden_act": "gelu", "layer_type": "basic"}, "the config.json beside it says hidden_act: 'gelu'"),
-        ({"model_args": {"act_layer": "silu"}, "architecture": "resnet18"}, "says model_args.act_layer: 'silu'"),
-        ({"architecture": "resnetblur18"}, "says architecture: 'resnetblur18'"),
-        ({"downsample_in_first_stage": True}, "says downsample_in_first_stage: True"),
-        ({"model_type": "detr", "d_model": 256, "dilation": True}, "says dilation: True"),
-        ({"squeeze": 4}, "says squeeze: 4, a key that is not known here.*move that config.json away"),
+        ({"hidden_act": "gelu", "layer_type": "basic"}, "the config.json beside it states hidden_act: 'gelu'"),
+        ({"model_args": {"act_layer": "silu"}, "architecture": "resnet18"}, "states model_args.act_layer: 'silu'"),
+        ({"architecture": "resnetblur18"}, "states architecture: 'resnetblur18'"),
+        ({"downsample_in_first_stage": True}, "states downsample_in_first_stage: True"),
+        ({"model_type": "detr", "d_model": 256, "dilation": True}, "states dilation: True"),
+        ({"squeeze": 4}, "states squeeze: 4, an unknown setting.*move that config.json away"),
     ]
     for config, text in configs:
         (tmp_path / "config.json").write_text(json.dumps(config))
         refuses(path, text)
     for text in ('{"hidden_act": "gelu"', "[1]", "null", "[" * 100_000, " " * (1 << 24) + "{}"):
         (tmp_path / "config.json").write_text(text)
-        refuses(path, "config.json beside it can't be read .* move it away")
+        refuses(path, "config.json beside the file can't be read .* move it away")
     for config in ({"hidden_act": "relu"}, {"model_type": "detr", "d_model": 256}, {"lr": 0.1}):
         (tmp_path / "config.json").write_text(json.dumps(config))
         keras_resnet.load_weights(model, path)
@@ -348,7 +353,7 @@ def test_pixels_are_scaled_as_the_config_beside_the_file_says(tmp_path: Path) ->
     expected = (np.array([0, 0.5, 1]) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     assert_close(image(), expected, 1e-6)
     assert_close(image(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]), expected, 1e-6)
-    with pytest.raises(ValueError, match=r"means \[0.1, 0.5, 0.5\].*Scale them before the model"):
+    with pytest.raises(ValueError, match=r"means \[0.1, 0.5, 0.5\].*, and scale images before the model"):
         image(pretrained_cfg={"mean": [0.1, 0.5, 0.5], "std": half})
 
 
@@ -358,7 +363,7 @@ def test_means_that_are_not_understood_are_refused_where_pixels_are_scaled(wrong
     path = saved(tmp_path / "model.safetensors", TINY)
     (tmp_path / "config.json").write_text(json.dumps({"mean": wrong, "std": [0.5] * 3}))
     keras_resnet.ResNet(TINY, weights=path, **SMALL)
-    with pytest.raises(ValueError, match="deviations .* Scale them before the model"):
+    with pytest.raises(ValueError, match="deviations .*=False, and scale images before the model"):
         keras_resnet.ResNet(TINY, weights=path, include_preprocessing=True, **SMALL)
 
 
@@ -373,7 +378,7 @@ def test_settings_of_a_keras_file_must_be_the_models(tmp_path: Path) -> None:
             model, clone_function=lambda layer, c=change: type(layer).from_config(c(layer.name, layer.get_config()))
         )
         other.save(tmp_path / "other.keras")
-        with pytest.raises(ValueError, match=rf"its own config says \w+\.{name}"):
+        with pytest.raises(ValueError, match=rf"its own config states \w+\.{name}"):
             keras_resnet.load_weights(model, tmp_path / "other.keras")
     own = dataclasses.replace(TINY, lineage=dataclasses.replace(LINEAGES["keras", 1], epsilon=0.01))
     wide = keras_resnet.ResNet(own, **SMALL)

@@ -55,7 +55,7 @@ def test_a_file_that_does_not_fit_leaves_the_callers_graph_untouched(suffix: str
     before = keras.layers.Conv2D(3, 1, name="colour")(image)
     colour = keras.Model(image, before).get_layer("colour")
     kept = colour.get_weights()
-    with pytest.raises(ValueError, match="(?s)does not fit 'resnet50'.*It has 3 classes.*include_top=False"):
+    with pytest.raises(ValueError, match="(?s)does not fit 'resnet50'.*The file has 3 classes.*include_top=False"):
         build(classes=4, weights=path, input_tensor=before)
     fits = build(classes=3, weights=path, input_tensor=before)
     assert all(map(np.array_equal, fits.get_weights()[len(kept) :], other.get_weights()))
@@ -129,7 +129,7 @@ def test_a_missing_file_or_a_folder_is_refused_before_anything_is_built(tmp_path
     ("variant", "style"), [(RESNET18, "keras"), (RESNET18, "slim"), (RESNET200, None), (THIN, None)], ids=str
 )
 def test_imagenet_weights_that_do_not_exist_are_an_error_that_names_none(variant: Variant, style: str | None) -> None:
-    with pytest.raises(ValueError, match="there are no such weights.*weights=None"):
+    with pytest.raises(ValueError, match="there are no published weights.*weights=None"):
         keras_resnet.ResNet(variant, weights="imagenet", style=style)
 
 
@@ -158,14 +158,14 @@ def test_imagenet_is_the_default_row_of_the_style(
         (
             "ResNet50",
             {"weights": "timm/resnet18.a1_in1k"},
-            "are those of ResNet18, and this is resnet50, with other .*: build keras_resnet.ResNet18",
+            "the network resnet50; .* are of ResNet18, which differs in block, units. Build keras_resnet.ResNet18",
         ),
-        ("ResNet50V2", {"weights": "keras/resnet50"}, "are those of ResNet50, and this is resnet50v2"),
+        ("ResNet50V2", {"weights": "keras/resnet50"}, "must be of the network resnet50v2; .* are of ResNet50"),
         ("ResNet18", {"weights": "timm/resnet18.a1_in1k", "style": "keras"}, "`style` must be one of None, 'torch'"),
         (
             "ResNet50",
             {"weights": "keras/resnet50.notop"},
-            "'keras/resnet50.notop' has no classifier: pass include_top=False",
+            "'keras/resnet50.notop' is a backbone without classifier. Pass include_top=False",
         ),
         ("ResNet50V2", {"weights": "slim/resnet_v2_50"}, "`classes` must be 1001 with weights='slim/resnet_v2_50'"),
         (
@@ -266,7 +266,7 @@ def test_where_no_cache_can_be_made_keras_own_fallback_serves(
     assert (tmp_path / ".keras" / "models" / "thin.h5").is_file()
     (tmp_path / ".keras" / "models" / "thin.h5").unlink()
     (tmp_path / "web" / "thin.h5").write_bytes(b"something else")
-    with pytest.raises(OSError, match=f"{published.url}/thin.h5.*put it at {tmp_path}/.keras/models/thin.h5"):
+    with pytest.raises(OSError, match=f"{published.url}/thin.h5.*save it as {tmp_path}/.keras/models/thin.h5"):
         build(weights="imagenet")
     assert list((tmp_path / ".keras" / "models").iterdir()) == []
 
@@ -290,7 +290,7 @@ def test_a_login_page_is_not_kept_for_a_tf_slim_archive(
     page.write_text("<html>log in</html>")
     monkeypatch.setenv("KERAS_RESNET_MIRROR", published.url)
     for _ in range(2):
-        with pytest.raises(OSError, match="Could not get .*resnet_v1_50_2016_08_28.tar.gz"):
+        with pytest.raises(OSError, match="Could not download .*resnet_v1_50_2016_08_28.tar.gz"):
             keras_resnet.ResNet50(weights="slim/resnet_v1_50")
     assert len(published.requests) == 2
     assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file()]

@@ -60,8 +60,8 @@ class TorchFile:
                 value, records = _read_zip(file)
             elif _is_tar(file):
                 raise ValueError(
-                    "it is a tar, as PyTorch wrote them before 0.1.11: load and save it again with a newer PyTorch, "
-                    "or take the newer file of these weights"
+                    "it is a tar archive of PyTorch before 0.1.11; load and save it with a newer PyTorch, or use a "
+                    "newer file of these weights"
                 )
             else:
                 raise ValueError("it does not begin as one does")
@@ -96,7 +96,7 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
     """Opens a file; what is no file, as a pipe that would block, is refused."""
     if not os.path.isfile(path):
-        raise ValueError("it is no file" if os.path.exists(path) else "there is no such file")
+        raise ValueError("it is not a file" if os.path.exists(path) else "there is no such file")
     return open(path, "rb")
 
 
@@ -118,7 +118,7 @@ def _read_zip(file: BinaryIO) -> tuple[object, Records]:
     members = read_directory(file)
     tops = _tops(members)
     if not tops:
-        raise ValueError("it is a zip of neither PyTorch's nor Keras' (no 'data.pkl' in a folder)")
+        raise ValueError("it is a zip, but not one of PyTorch or Keras (it has no 'data.pkl' in a folder)")
     if len(tops) > 1:
         raise ValueError(f"the zip has {len(tops)} members like 'archive/data.pkl'")
 

@@ -43,14 +43,14 @@ def resolve(name: str) -> NumberType | Function:
         return NUMBER_TYPES[name]
     if name.startswith(_TORCHSCRIPT):
         raise ValueError(
-            "it is a program of TorchScript, and only tensors in plain containers are read; if you trust it, "
+            "it is a TorchScript program, and only tensors in plain containers are read; if you trust the file, "
             "save its tensors alone: torch.save(torch.jit.load(path).state_dict(), 'new.pth')"
         )
     if name not in _FUNCTIONS:
         raise ValueError(
-            f"it holds a {name!r:.199}, and only tensors in plain containers are read; if you trust it, save its "
-            "tensors alone: torch.save(torch.load(path, weights_only=False)['state_dict'], 'new.pth'), with the key "
-            "that they have there, or .state_dict() where it is a whole model"
+            f"it holds a {name!r:.199}, and only tensors in plain containers are read; if you trust the file, save its "
+            "tensors alone: torch.save(torch.load(path, weights_only=False)['state_dict'], 'new.pth'), with another "
+            "key if they have another one there, or with .state_dict() if the file holds a whole model"
         )
     return Function(name)
 

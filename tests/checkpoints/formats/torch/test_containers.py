@@ -106,7 +106,7 @@ def test_a_zip_with_wrong_members_is_refused(tmp_path: Path, monkeypatch: pytest
     refused(path, "the zip has 2 members like 'archive/data.pkl'")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("data.pkl", right)
-    refused(path, r"it is a zip of neither PyTorch's nor Keras' \(no 'data.pkl' in a folder\)")
+    refused(path, r"it is a zip, but not one of PyTorch or Keras \(it has no 'data.pkl' in a folder\)")
     monkeypatch.setattr("keras_resnet.checkpoints.formats.torch.file._PICKLE", 50)
     refused(write_zip(path, right, {"0": ROW}), "'data.pkl' is of .* bytes, more than any weights need")
     refused(write_stream(tmp_path / "stream", right, {"0": ROW}), "cut off, or larger than that of any weights")
@@ -132,7 +132,7 @@ def test_a_zip_of_very_many_members_costs_little(tmp_path: Path) -> None:
         path.write_bytes(data + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 65534, 65534, len(data) - 4, 4, 0))
         began = time.process_time()
         assert not is_torch_file(path)
-        refused(path, "of neither PyTorch's nor Keras'" if count == 65534 else "too large, or not inside")
+        refused(path, "a zip, but not one of PyTorch or Keras" if count == 65534 else "too large, or not inside")
         assert time.process_time() - began < 3
 
 
@@ -170,4 +170,7 @@ def test_a_tar_is_refused_with_advice(tmp_path: Path) -> None:
             (tmp_path / name).write_bytes(pickle.dumps({"little_endian": True}, 2))
             archive.add(tmp_path / name, name)
     assert not is_torch_file(tmp_path / "old.pth")
-    refused(tmp_path / "old.pth", "it is a tar, .*save it again with a newer PyTorch, or take the newer file")
+    refused(
+        tmp_path / "old.pth",
+        "it is a tar archive of PyTorch before .*save it with a newer PyTorch, or use a newer file",
+    )

@@ -62,7 +62,7 @@ def test_nothing_in_a_file_is_called_nor_imported(name: str, form: str, tmp_path
         [tensor(), named(name)],
     ):
         path = write(tmp_path / "hostile", form, value)
-        refused(path, f"it holds a '{name}', and only tensors in plain containers are read; if you trust it")
+        refused(path, f"it holds a '{name}', and only tensors in plain containers are read; if you trust the file")
         assert not load(path)[0]
     for code in (b"(i" + named(name)[1:-1] + b"\n", b"(" + named(name) + b"o", encode("os") + encode("x") + b"\x93"):
         refused(write(path, form, Raw(code)), "it holds a|has an opcode")
@@ -105,13 +105,15 @@ def test_what_is_more_than_tensors_in_plain_containers_is_named(form: str, tmp_p
 @pytest.mark.parametrize("form", FORMATS)
 def test_what_the_refusal_advises_gives_a_file_that_is_read(form: str, tmp_path: Path) -> None:
     path, net = tmp_path / "more", torch.nn.Linear(2, 3)
-    advice = r"if you trust it, .*: torch.save\(torch.load\(path, weights_only=False\)\['state_dict'\], 'new.pth'\)"
+    advice = (
+        r"if you trust the file, .*: torch.save\(torch.load\(path, weights_only=False\)\['state_dict'\], 'new.pth'\)"
+    )
     training = {"state_dict": net.state_dict(), "args": Namespace(lr=0.1), "best": np.float64(0.5)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sources that are not found
         refused(save(training, path, form), advice)
         torch.save(torch.load(path, weights_only=False)["state_dict"], tmp_path / "new.pth")
-        refused(save(net, path, form), advice + ".* or .state_dict\\(\\) where it is a whole model")
+        refused(save(net, path, form), advice + ".* with .state_dict\\(\\) if the file holds a whole model")
         torch.save(torch.load(path, weights_only=False).state_dict(), tmp_path / "newer.pth")
     for new in ("new.pth", "newer.pth"):
         assert_same(tmp_path / new, {name: bits(value) for name, value in net.state_dict().items()})
@@ -122,7 +124,7 @@ def test_a_program_of_torchscript_is_refused_with_advice_that_helps(tmp_path: Pa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is deprecated, but files of it exist
         torch.jit.save(torch.jit.trace(net, torch.ones(1, 2)), path)
-        refused(path, r"a program of TorchScript, .*torch.save\(torch.jit.load\(path\).state_dict\(\), 'new.pth'\)")
+        refused(path, r"a TorchScript program, .*torch.save\(torch.jit.load\(path\).state_dict\(\), 'new.pth'\)")
         torch.save(torch.jit.load(path).state_dict(), tmp_path / "new.pth")
     assert_same(tmp_path / "new.pth", {name: bits(value) for name, value in net.state_dict().items()})
 

@@ -22,19 +22,27 @@ ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "BENCHMARKS.md"
 INTRODUCTION = """# Benchmarks
 
-Each contender runs in a process of its own. Once all are ready they take turns, round by round; a time is the median of
-a call, a ratio the median over rounds, with its quartiles. The baseline is keras.applications or, where it lacks the
-network, keras_resnet as built. Inference is `predict_on_batch` of a NumPy batch, training `train_on_batch` with SGD and
-momentum. "optimized" is `optimize_for_inference`, or `optimize_for_training`. GMAC/s counts the multiply-adds of the
-forward pass, of which the nets of torchvision, timm and KerasHub have more (ResNet50 6%, ResNet50V2 17%): they stride
-in a unit's 3x3, keras.applications and our default earlier. In bfloat16 Keras' weights are such, too; PyTorch's nets
-run under autocast. Peak memory is the process's own from its start on, imports and building included; Keras imports
-TensorFlow, where it is installed, when it copies or saves a model on any backend. PyTorch allocates each map anew, and
-glibc may give freed memory back and fetch it again in every call, more or less as it happens: the sections on kept
-memory show all contenders without that.
+This file compares the speed and memory of keras_resnet with other libraries, on one machine. `scripts/benchmarks.py`
+writes the whole file; `scripts/benchmarks.py SECTION` writes one section.
 
-`scripts/benchmarks.py` makes this file again, `scripts/benchmarks.py SECTION` a section of it. torchvision and timm
-take part where they can be imported; here torchvision's compiled operators could not be, which these nets do not use.
+How the numbers are made: each contender runs in a process of its own. When all are ready, they take turns, one call
+each per round. A time is the median over the calls. A ratio is the median over the rounds, with its quartiles in
+parentheses. The baseline is keras.applications, or keras_resnet as built where keras.applications lacks the network.
+"optimized" means `optimize_for_inference` or `optimize_for_training`. Inference is `predict_on_batch` on a NumPy
+batch. Training is `train_on_batch` with SGD and momentum.
+
+- GMAC/s counts the multiply-adds of the forward pass. The networks of torchvision, timm and KerasHub have more of
+  them (ResNet50 6%, ResNet50V2 17%), because they stride in a block's 3x3 convolution, and ours stride earlier by
+  default.
+- In bfloat16 the weights of Keras models are bfloat16, too. PyTorch's networks run under autocast.
+- Peak memory counts the whole process, from its start. Keras imports TensorFlow, where TensorFlow is installed, when
+  it copies or saves a model on any backend.
+- PyTorch allocates each feature map anew, and glibc may return freed memory to the system and fetch it again in every
+  call. The sections "kept memory" show all contenders without this effect.
+- Time is linear in batch size, pixels and depth as long as GMAC/s stay the same. They are lower for batches of 1 and
+  2 and for images under 128 pixels, where fixed costs weigh more.
+- torchvision and timm take part where they can be imported. torchvision's compiled operators were missing on the
+  machine of this file; these networks do not use them.
 """
 PEERS = "--against keras.applications,torchvision"
 

@@ -13,7 +13,6 @@ import pytest
 
 import keras_resnet
 from keras_resnet.architecture.rows import NETWORKS
-from tests.helpers.pictures import draw_folder
 
 pytestmark = pytest.mark.one_backend
 ROOT = Path(__file__).parents[2]
@@ -130,19 +129,11 @@ def test_every_extra_that_an_error_names_exists() -> None:
     assert {re.split(r"[<>=]", line)[0] for line in project["dependencies"]} == {"keras", "numpy"}
 
 
-def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) >= 3
-    monkeypatch.chdir(tmp_path)
-    draw_folder(tmp_path / "flowers", 4)
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
-
-
-def test_the_readmes_table_is_what_the_plan_says() -> None:
-    result = subprocess.run(
-        [sys.executable, "scripts/networks.py"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert len(result.stdout.splitlines()) == 2 + len(NETWORKS)
-    assert result.stdout in (ROOT / "README.md").read_text()
+@pytest.mark.parametrize(
+    ("page", "option", "lines"), [("docs/networks.md", [], len(NETWORKS)), ("README.md", ["--weights"], 10)]
+)
+def test_a_pages_table_is_what_the_script_prints(page: str, option: list[str], lines: int) -> None:
+    command = [sys.executable, "scripts/networks.py", *option]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len(result.stdout.splitlines()) == 2 + lines
+    assert result.stdout in (ROOT / page).read_text()

@@ -1,0 +1,103 @@
+"""README and guides: short, linked, and whatever they show runs."""
+
+import re
+import shlex
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from keras_resnet.checkpoints.catalogue import list_weights
+from keras_resnet.cli.parser import parser
+from tests.helpers import stand_ins
+
+pytestmark = pytest.mark.one_backend
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+GUIDES = sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "architecture.md")
+PAGES = [README, *GUIDES]
+LARGEST_IMAGE = 300_000  # bytes
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """The blocks of code in one language that a page holds."""
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def commands(path: Path) -> list[list[str]]:
+    """The words of each `keras-resnet` that a page calls, without its name."""
+    lines = [shlex.split(line, comments=True) for text in blocks(path, "sh") for line in text.splitlines()]
+    lines = [line[1:] if "=" in line[0] else line for line in lines if line]
+    return [line[1:] for line in lines if line[:1] == ["keras-resnet"]]
+
+
+def anchors(path: Path) -> set[str]:
+    """What a link into a page may end in: its headings, as GitHub writes them."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@named
+def test_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In their order, in one process; published files are stand-ins of random weights."""
+    monkeypatch.chdir(tmp_path)
+    stand_ins.lay_out(page.read_text(), tmp_path)
+    fetch = partial(stand_ins.fetch, folder=tmp_path / "cache")
+    for module in ("checkpoints.open", "models.labels"):
+        monkeypatch.setattr(f"keras_resnet.{module}.fetch", lambda *args, **_: fetch(*args))
+    names: dict[str, object] = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, page.name, "exec"), names)
+
+
+@named
+def test_a_pages_commands_are_commands(page: Path) -> None:
+    for words in commands(page):
+        parser().parse_args(words)
+
+
+@named
+def test_each_block_of_python_is_marked_as_one_that_runs(page: Path) -> None:
+    languages = set(re.findall(r"^```(\w+)", page.read_text(), re.MULTILINE))
+    assert languages <= {"python", "sh", "text", "bibtex"}
+
+
+@named
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith(("https://", "http://")):
+            continue
+        name, _, heading = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), target
+        assert not heading or heading in anchors(file), target
+        assert file.suffix != ".png" or file.stat().st_size < LARGEST_IMAGE
+
+
+@named
+def test_scripts_and_tutorials_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"(?<![\w/.-])((?:docs|scripts|tests|tutorials)/[\w./-]*\w)", page.read_text())
+    assert [path for path in named if not (ROOT / path).exists() and not (page.parent / path).exists()] == []
+
+
+def test_the_readme_is_one_screen_and_a_half() -> None:
+    text = README.read_text()
+    assert len(text.splitlines()) <= 130
+    assert len(text.split()) <= 1100
+
+
+def test_the_readme_counts_what_the_catalogue_holds() -> None:
+    keys = list(list_weights())
+    sources = {key.split("/")[0] for key in keys}
+    assert f"{len(keys)} entries from {len(sources)} sources" in README.read_text()
+    assert f"{sum(key.startswith('timm/') for key in keys)} of those entries" in README.read_text()
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+def test_a_guide_is_short_and_is_linked_from_the_readme(page: Path) -> None:
+    assert len(page.read_text().splitlines()) <= 150
+    assert f"](docs/{page.name})" in README.read_text()

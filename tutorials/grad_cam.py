@@ -1,9 +1,10 @@
-"""Grad-CAM (arXiv:1610.02391): which parts of a picture speak for a class, from any classifier of keras_resnet.
+"""Grad-CAM (arXiv:1610.02391): a heat map of the parts of an image that raise the score of a class.
 
     python tutorials/grad_cam.py photo.jpg --model runs/flowers/model.keras --out grad_cam.png
 
-The picture is read as raw RGB, so the model must preprocess it itself: one that `keras-resnet train` left, or one built
-with include_preprocessing=True. Runs on each backend; needs the extra `train` for reading and drawing pictures.
+The model can be any classifier of keras_resnet that takes raw RGB and preprocesses it itself: a model that
+`keras-resnet train` saved, or a model built with include_preprocessing=True. The command runs on each backend. It needs
+the extra `train`, which brings the libraries that read and draw images.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from keras_resnet.models.outputs import outputs_of
 
 
 def gradient(function: Callable[[Any], Any], x: Any) -> Any:
-    """The gradient of a scalar function at x; the one thing here that each backend says in its own way."""
+    """The gradient of a scalar function at x. Each backend has its own way to compute it."""
     match keras.backend.backend():
         case "jax":
             import jax
@@ -44,7 +45,7 @@ def gradient(function: Callable[[Any], Any], x: Any) -> Any:
 
 @contextmanager
 def replaced(layer: Any, **attributes: Any) -> Iterator[None]:
-    """Gives a layer, wherever it lies in a model, other attributes for a while."""
+    """Gives a layer, at any depth of a model, other attributes until the context ends."""
     before = {name: vars(layer)[name] for name in attributes if name in vars(layer)}
     for name, value in attributes.items():
         setattr(layer, name, value)
@@ -58,7 +59,7 @@ def replaced(layer: Any, **attributes: Any) -> Iterator[None]:
 
 
 def last_map(model: keras.Model) -> tuple[Any, bool]:
-    """The layer that puts out a network's last feature map, at any depth, and whether its channels come first."""
+    """The layer whose output is a network's last feature map, at any depth, and whether its channels come first."""
     if len(found := find_networks(model)) > 1:
         raise ValueError(
             f"`model` must hold one network; {model.name!r} holds {', '.join(each.scope for each in found)}."
@@ -70,7 +71,7 @@ def last_map(model: keras.Model) -> tuple[Any, bool]:
 
 
 def run(model: keras.Model, images: Any, last: Any) -> tuple[Any, Any]:
-    """Returns the last feature map, and the layer whose softmax or sigmoid makes the model's outputs, or None."""
+    """Returns the last feature map and, or None, the layer whose softmax or sigmoid makes the model's outputs."""
     functions = (keras.activations.softmax, keras.activations.sigmoid)
     layers = [last]
     for layer in walk_layers(model).values():
@@ -93,7 +94,7 @@ def run(model: keras.Model, images: Any, last: Any) -> tuple[Any, Any]:
     maps = [y for layer, y in calls if layer is last]
     if len(maps) != 1:
         raise ValueError(f"`model` must call its network once; {model.name!r} calls it {len(maps)} times.")
-    kind, (end, y) = outputs_of(model), calls[-1]  # of what ends in the `call` of an own class, None
+    kind, (end, y) = outputs_of(model), calls[-1]  # None for a model whose class has a `call` of its own
     if y.shape == outputs.shape:
         ends = np.allclose(ops.convert_to_numpy(y), ops.convert_to_numpy(outputs))
     else:
@@ -104,19 +105,20 @@ def run(model: keras.Model, images: Any, last: Any) -> tuple[Any, Any]:
 
 
 def grad_cam(model: keras.Model, images: Any, classes: Any = None) -> tuple[Any, Any]:
-    """Weighs the channels of the last feature map by how much the score of a class grows with them.
+    """Weights the channels of the last feature map by the gradient of a class' score.
 
-    A score is what stands before the softmax or sigmoid; of a map, the mean over its positions. One sigmoid tells class
-    1, which its score speaks for, from class 0, which it speaks against.
+    The score of a class is the logit: the value before the softmax or sigmoid. In a fully convolutional model it is the
+    mean of the logits over all positions. A model with a single sigmoid has two classes: the logit is the score of
+    class 1, and its negative is the score of class 0.
 
     Args:
-        model: a classifier on a network of keras_resnet, pooled or fully convolutional, with a top of its own or any
-            other; the network may be nested in other models.
+        model: a classifier on a network of keras_resnet, pooled or fully convolutional, with the top of the network or
+            any other top. The network may be nested in other models.
         images: (N, height, width, channels), or channels first, as the model takes them.
-        classes: (N,), the class to explain for each image; None is the one that the model gives the highest score.
+        classes: (N,), the class to explain for each image. None means the class with the highest score.
 
     Returns:
-        Heat maps in [0, 1], as large as the last feature map, (N, H, W), and the classes they are of, (N,).
+        The heat maps, (N, H, W) in [0, 1], as large as the last feature map, and the class of each heat map, (N,).
     """
     images = ops.convert_to_tensor(images)
     last, first = last_map(model)
@@ -129,7 +131,7 @@ def grad_cam(model: keras.Model, images: Any, classes: Any = None) -> tuple[Any,
     )
 
     def scores(change: Any) -> Any:
-        """The scores that the model would give if its last feature map were another by so much."""
+        """The model's scores if this change is added to its last feature map."""
         call = last.call
         with replaced(last, call=lambda x: call(x) + change), replaced(end, **linear) if end else nullcontext():
             y = model(images, training=False)
@@ -147,26 +149,32 @@ def grad_cam(model: keras.Model, images: Any, classes: Any = None) -> tuple[Any,
     return ops.convert_to_numpy(heat), ops.convert_to_numpy(classes)
 
 
-def draw(picture: Any, heat: Any, title: str, path: Path) -> None:
-    """Puts the picture and, beside it, the picture under its heat map into an image file."""
+def draw(image: Any, heat: Any, title: str, path: Path) -> None:
+    """Writes an image file that shows the image and, beside it, the image under its heat map."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 8 * picture.shape[0] / picture.shape[1] / 2 + 0.5), layout="constrained")
+    figure = Figure(figsize=(8, 8 * image.shape[0] / image.shape[1] / 2 + 0.5), layout="constrained")
     for axes, label in zip(figure.subplots(1, 2), ("", title), strict=True):
-        axes.imshow(picture)
+        axes.imshow(image)
         axes.set_title(label)
         axes.set_axis_off()
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     axes.imshow(heat, cmap="jet", alpha=0.5, vmin=0, vmax=1, interpolation="bilinear", extent=(0, width, height, 0))
     figure.savefig(path, dpi=120)
 
 
 def main() -> None:
-    """Reads the command line, and writes one picture."""
+    """Reads the command line, and writes one image file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("picture", type=Path)
-    parser.add_argument("--model", type=Path, help="a .keras file that takes raw RGB; default: ResNet50 of ImageNet")
-    parser.add_argument("--out", type=Path, default=Path("grad_cam.png"))
+    parser.add_argument("image", type=Path, help="the image file to explain")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        help="a .keras file of a model that takes raw RGB (default: ResNet50 with ImageNet weights)",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("grad_cam.png"), help="the image file to write (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     if arguments.model:
         model = keras.models.load_model(arguments.model, compile=False)
@@ -175,13 +183,13 @@ def main() -> None:
     shape = model.inputs[0].shape[1:]
     first = shape[-1] != 3
     sides = shape[1:] if first else shape[:2]
-    picture = keras_resnet.data.read_picture(arguments.picture)
-    height, width = (side or own for side, own in zip(sides, picture.shape, strict=False))
-    x = keras_resnet.data.read_picture(arguments.picture, (height, width))[np.newaxis].astype("float32")
+    image = keras_resnet.data.read_picture(arguments.image)
+    height, width = (side or own for side, own in zip(sides, image.shape, strict=False))
+    x = keras_resnet.data.read_picture(arguments.image, (height, width))[np.newaxis].astype("float32")
     heat, classes = grad_cam(model, np.moveaxis(x, -1, 1) if first else x)
     names = keras_resnet.labels.class_names(model)
     title = names[classes[0]] if names else f"class {classes[0]}"
-    draw(picture, heat[0], title, arguments.out)
+    draw(image, heat[0], title, arguments.out)
     print(f"{arguments.out}: {title}")
 
 

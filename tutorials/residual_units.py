@@ -1,11 +1,12 @@
-"""Residual units of one's own, for `keras_resnet.slim.Block`: the shortcuts and the orders of arXiv:1603.05027.
+"""Residual blocks of your own, written as functions: the shortcuts and orders of layers of arXiv:1603.05027.
 
     from residual_units import ORDERS, SHORTCUTS, network
 
     gated = network(*SHORTCUTS["exclusive gating, b=-6"], depth=20)  # (N, 8, 8, 1) -> logits (N, 10)
 
-A unit is a function of a feature map that returns the next one; `Block` calls it once a unit. So a new kind of unit
-needs no more than this: no class, no flag of the package.
+TF-Slim, and so `keras_resnet.slim`, calls a residual block a unit; its `Block` is a stage, that is, a list of units. A
+unit function takes a feature map and returns the next feature map. `Block` calls the function once for each unit, so a
+new kind of residual block needs no class and no option of the package.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 def conv(x: Tensor, filters: int, stride: int = 1, rate: int = 1, size: int = 3) -> Tensor:
-    """A convolution without bias, padded alike on all sides, which Keras' "same" is not where it strides."""
+    """A convolution without bias, padded alike on all sides (Keras' "same" with a stride is not)."""
     if stride > 1 and size > 1:
         x = layers.ZeroPadding2D(1)(x)
     he = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
@@ -31,7 +32,7 @@ def conv(x: Tensor, filters: int, stride: int = 1, rate: int = 1, size: int = 3)
 
 
 def norm(x: Tensor) -> Tensor:
-    """Batch norm, whose statistics follow within the few hundred steps of small data."""
+    """Batch norm with a momentum low enough for the few hundred steps of a training on small data."""
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
 
 
@@ -46,24 +47,24 @@ def identity(x: Tensor) -> Tensor:
 
 
 def norm_relu(x: Tensor) -> Tensor:
-    """Norm, then ReLU."""
+    """Batch norm, then ReLU."""
     return relu(norm(x))
 
 
-# Shortcuts where the shape changes (arXiv:1512.03385 sections 3.3 and 4.1).
+# The shortcut of a unit whose output has another shape than its input (arXiv:1512.03385 sections 3.3 and 4.1).
 
 
 def option_a(x: Tensor, depth: int, stride: int) -> Tensor:
-    """The input, subsampled, with zero channels at the end: no parameters."""
+    """No parameters: the input is subsampled, and channels of zeros are added behind its own."""
     if stride > 1:
         x = layers.MaxPooling2D(1, stride)(x)
     if more := depth - x.shape[-1]:
-        x = layers.ZeroPadding2D(((0, 0), (0, more)), "channels_first")(x)  # so that channels are its width
+        x = layers.ZeroPadding2D(((0, 0), (0, more)), "channels_first")(x)  # so that it pads the channels
     return x
 
 
 def option_b(x: Tensor, depth: int, stride: int) -> Tensor:
-    """A projection where the shape changes."""
+    """A projection where the shape changes, and the identity elsewhere."""
     return option_c(x, depth, stride) if stride > 1 or x.shape[-1] != depth else x
 
 
@@ -72,32 +73,32 @@ def option_c(x: Tensor, depth: int, stride: int) -> Tensor:
     return norm(conv(x, depth, stride, size=1))
 
 
-# What the shortcut becomes, and how it meets the residual (arXiv:1603.05027 Figure 2).
+# How the shortcut is changed and merged with the residual (arXiv:1603.05027 Figure 2).
 
 
 def add(skip: Tensor, residual: Tensor) -> Tensor:
-    """(a) Original."""
+    """(a) The original: shortcut + residual."""
     return layers.Add()([skip, residual])
 
 
 def halved(skip: Tensor, residual: Tensor) -> Tensor:
-    """(b) Constant scaling of the shortcut alone."""
+    """(b) Constant scaling of the shortcut: 0.5 * shortcut + residual."""
     return add(layers.Rescaling(0.5)(skip), residual)
 
 
 def halved_both(skip: Tensor, residual: Tensor) -> Tensor:
-    """(b) Constant scaling of both."""
+    """(b) Constant scaling of both: 0.5 * shortcut + 0.5 * residual."""
     return layers.Rescaling(0.5)(add(skip, residual))
 
 
 def gate(x: Tensor, bias: float) -> Tensor:
-    """g(x) in (0, 1), which begins about the sigmoid of `bias`: 0.5 for 0, 0.0025 for -6. Here x is the shortcut."""
+    """g(x) in (0, 1), where x is the shortcut. At first it is about sigmoid(bias): 0.5 for 0, and 0.0025 for -6."""
     b = keras.initializers.Constant(bias)
     return layers.Conv2D(x.shape[-1], 1, activation="sigmoid", bias_initializer=b)(x)
 
 
 def gated(skip: Tensor, residual: Tensor, bias: float) -> Tensor:
-    """(c) Exclusive gating, a highway unit (arXiv:1505.00387): g * residual + (1 - g) * shortcut."""
+    """(c) Exclusive gating, as in highway networks (arXiv:1505.00387): g * residual + (1 - g) * shortcut."""
     g = gate(skip, bias)
     return add(layers.Multiply()([layers.Rescaling(-1.0, 1.0)(g), skip]), layers.Multiply()([g, residual]))
 
@@ -108,17 +109,17 @@ def gated_shortcut(skip: Tensor, residual: Tensor, bias: float) -> Tensor:
 
 
 def convolved(skip: Tensor, residual: Tensor) -> Tensor:
-    """(e) A 1x1 convolution of every shortcut; it differs from option C by having no norm."""
+    """(e) A 1x1 convolution on every shortcut. Unlike option C it has no batch norm."""
     return add(conv(skip, skip.shape[-1], size=1), residual)
 
 
 def dropped(skip: Tensor, residual: Tensor) -> Tensor:
-    """(f) Dropout of half the shortcut's values, the others doubled, as Keras does it: on average nothing is scaled."""
+    """(f) Dropout of half the shortcut's values. Keras doubles the other half, so the mean stays as it is."""
     return add(layers.Dropout(0.5)(skip), residual)
 
 
 def unit(shortcut: Callable[[Tensor, int, int], Tensor], merge: Callable[[Tensor, Tensor], Tensor]) -> Any:
-    """A unit function: a basic unit with this shortcut, whose end is one ReLU."""
+    """Returns the unit function of a basic residual block with this shortcut and a ReLU at its end."""
 
     def unit_fn(inputs: Tensor, depth: int, stride: int, rate: int = 1) -> Tensor:
         x = relu(norm(conv(inputs, depth, stride, rate)))
@@ -127,17 +128,17 @@ def unit(shortcut: Callable[[Tensor, int, int], Tensor], merge: Callable[[Tensor
     return unit_fn
 
 
-# Where norm and ReLU stand (arXiv:1603.05027 Figure 4).
+# Where batch norm and ReLU stand (arXiv:1603.05027 Figure 4).
 
 
 def norm_after_addition(x: Tensor, depth: int, stride: int, rate: int = 1) -> Tensor:
-    """(b): conv, norm, ReLU, conv; the norm comes after the sum."""
+    """(b): conv, norm, ReLU, conv. Norm and ReLU follow the sum."""
     residual = conv(relu(norm(conv(x, depth, stride, rate))), depth, 1, rate)
     return relu(norm(add(option_a(x, depth, stride), residual)))
 
 
 def relu_before_addition(x: Tensor, depth: int, stride: int, rate: int = 1) -> Tensor:
-    """(c): conv, norm, ReLU, twice: the residual is never negative."""
+    """(c): conv, norm, ReLU, twice. The residual is never negative."""
     residual = relu(norm(conv(relu(norm(conv(x, depth, stride, rate))), depth, 1, rate)))
     return add(option_a(x, depth, stride), residual)
 
@@ -149,13 +150,14 @@ def relu_only(x: Tensor, depth: int, stride: int, rate: int = 1) -> Tensor:
 
 
 def full_preactivation(x: Tensor, depth: int, stride: int, rate: int = 1, splits: bool = False) -> Tensor:
-    """(e): norm, ReLU, conv, twice; the first unit of a network splits behind its first ReLU (appendix)."""
+    """(e): norm, ReLU, conv, twice. A network's first unit takes its shortcut behind the first ReLU (appendix)."""
     activated = norm_relu(x)
     residual = conv(norm_relu(conv(activated, depth, stride, rate)), depth, 1, rate)
     return add(option_a(activated if splits else x, depth, stride), residual)
 
 
-# By name the unit, what follows the stem's convolution, what follows the last unit, and what the first unit is told.
+# The arguments of `network`: the unit function, what follows the stem's convolution, what follows the last unit, and
+# more arguments for the first unit.
 Kind = tuple[Any, Function, Function, dict[str, Any]]
 ORIGINAL: Kind = (unit(option_a, add), norm_relu, identity, {})
 SHORTCUTS: dict[str, Kind] = {
@@ -188,13 +190,13 @@ ORDERS: dict[str, Kind] = {
 def network(
     unit_fn: Any, after_stem: Function, after_units: Function, first: dict[str, Any], depth: int = 20
 ) -> keras.Model:
-    """Logits of 10 classes for gray pictures of 8x8 pixels: a CIFAR net of 6n + 2 layers, of units of any kind.
+    """A CIFAR network of 6n + 2 layers with any unit function. It gives logits of 10 classes for grayscale 8x8 images.
 
     Args:
-        unit_fn: is called with a feature map, `depth`, `stride` and `rate`, and returns the next map.
-        after_stem: what follows the stem's convolution.
-        after_units: what follows the last unit.
-        first: more arguments for the first unit.
+        unit_fn: called with a feature map, `depth`, `stride` and `rate`, it returns the next feature map.
+        after_stem: the function applied after the stem's convolution.
+        after_units: the function applied after the last unit.
+        first: more keyword arguments for the first unit.
         depth: the number of layers: 20, 26, 32 ...
     """
     blocks = [

@@ -1,14 +1,14 @@
-"""Measures what the ResNet papers claim, on scikit-learn's digits: 1,797 scanned digits of 8x8 pixels.
+"""Tests the claims of the ResNet papers on scikit-learn's digits: 1,797 images of 8x8 pixels.
 
-    python tutorials/why_residual.py                      # all of it: two and a half hours of one core
-    python tutorials/why_residual.py degradation paths    # some of it
+    python tutorials/why_residual.py                      # all experiments: two and a half hours on one core
+    python tutorials/why_residual.py degradation paths    # two of the experiments
     python tutorials/why_residual.py --results mine --epochs 5 --seeds 0
 
-Every result is a line of a CSV file in `--results`. What has its lines is not run again, so a run that was stopped goes
-on where it was; other settings, or another backend (`KERAS_BACKEND`), need another folder. Networks as small as these
-use two cores best by two processes of different experiments, with `OMP_NUM_THREADS=1`: an hour and a quarter for all.
-Weights of trained networks lie beside the CSV files, for the experiments that look into them; where they are missing,
-networks are trained again.
+Each result is a row of a CSV file in the folder `--results`. A result that stands there is not measured again, so a
+command that was stopped can be repeated and continues. Other settings or another backend (`KERAS_BACKEND`) need another
+folder. These small networks use one core each: to use two cores, run two processes with different experiments and
+`OMP_NUM_THREADS=1`, which takes an hour and a quarter for all experiments. The weights of trained networks are saved
+beside the CSV files, because some experiments look into them. Networks whose weights are missing are trained again.
 """
 
 import argparse
@@ -44,22 +44,22 @@ OPTIMIZERS = {
     "SGD": lambda rate: keras.optimizers.SGD(rate, momentum=0.9),
     "Adagrad": keras.optimizers.Adagrad,
     "RMSprop": keras.optimizers.RMSprop,
-    # At a greater rate, without and with a bound on the step.
+    # With a higher learning rate, without and with a bound on the gradient.
     "fast SGD": lambda rate: keras.optimizers.SGD(rate, momentum=0.9),
     "clipped SGD": lambda rate: keras.optimizers.SGD(rate, momentum=0.9, global_clipnorm=1.0),
 }
 RATES = {"SGD": 0.02, "Adagrad": 0.02, "RMSprop": 0.001, "fast SGD": 0.1, "clipped SGD": 0.1}
-# Of logits: probabilities below 1e-7, where Keras cuts them off, would have no gradient.
+# On logits, because Keras clips probabilities at 1e-7, and a clipped probability has no gradient.
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-CHANGING = ("conv3_block1", "conv4_block1")  # the units that change the shape
+CHANGING = ("conv3_block1", "conv4_block1")  # the blocks that change the shape
 Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training: a plain or residual CIFAR net of the package, or a network of `residual_units`.
+    """One training: a plain or residual CIFAR network of the package, or a network of `residual_units`.
 
-    `times` is how many times as long as others it takes.
+    `times` multiplies the number of epochs.
     """
 
     network: str
@@ -73,7 +73,7 @@ class Training:
         return f"{self.network}-{self.depth}, {self.optimizer},{longer} seed {self.seed}"
 
     def build(self) -> keras.Model:
-        """The network as it begins."""
+        """Builds the untrained network."""
         keras.utils.set_random_seed(self.seed)
         if self.network in ("plain", "residual"):
             shortcut: Any = "A" if self.network == "residual" else None
@@ -82,7 +82,7 @@ class Training:
         return network(*(SHORTCUTS | ORDERS)[self.network], depth=self.depth)
 
     def compile(self, model: keras.Model, epochs: int) -> None:
-        """Gives it the optimizer, whose rate falls along a cosine."""
+        """Compiles the model with the optimizer. Its learning rate decays along a cosine."""
         steps = epochs * math.ceil(len(digits()[1]) / BATCH)
         schedule = keras.optimizers.schedules.CosineDecay(RATES[self.optimizer], steps)
         model.compile(OPTIMIZERS[self.optimizer](schedule), LOSS, metrics=["accuracy"])
@@ -90,18 +90,18 @@ class Training:
 
 
 def digits() -> tuple[Any, Any, Any, Any]:
-    """Pictures (N, 8, 8, 1) about 0 and labels (N,): 1,297 to train on, 500 to validate."""
+    """Images (N, 8, 8, 1) centred about 0 and labels (N,): 1,297 for training and 500 for validation."""
     found = load_digits()
     x = (found.images[..., None] / 16 - 0.3).astype("float32")
     x, x_val, y, y_val = train_test_split(x, found.target, test_size=500, random_state=0, stratify=found.target)
     return x, y, x_val, y_val
 
 
-# What is trained for which claim.
+# The trainings of each experiment.
 
 
 def degradation(seeds: Sequence[int]) -> list[Training]:
-    """Plain against residual at two depths, by each optimizer (arXiv:1512.03385 Figures 1, 4 and 6)."""
+    """Plain and residual networks of two depths, with each optimizer (arXiv:1512.03385 Figures 1, 4 and 6)."""
     return [
         Training(kind, depth, optimizer, seed)
         for optimizer in OPTIMIZERS
@@ -122,7 +122,7 @@ def orders(seeds: Sequence[int]) -> list[Training]:
 
 
 def longer(seeds: Sequence[int]) -> list[Training]:
-    """What may only need more time: plain networks once gradients are clipped, and gates that begin all but shut."""
+    """Networks that may only need more epochs: plain with clipped gradients, or with gates that are nearly closed."""
     return [
         Training(kind, depth, optimizer, seed, times=3)
         for kind, depth, optimizer in (
@@ -134,38 +134,38 @@ def longer(seeds: Sequence[int]) -> list[Training]:
 
 
 def by_sgd(seeds: Sequence[int]) -> list[Training]:
-    """Plain and residual at two depths, by SGD."""
+    """Plain and residual networks of two depths, with SGD."""
     return [training for training in degradation(seeds) if training.optimizer == "SGD"]
 
 
 def that_learn(seeds: Sequence[int]) -> list[Training]:
-    """The same but for the plain one that is too deep to learn at all."""
+    """The same without the deep plain network, which does not learn."""
     return [training for training in by_sgd(seeds) if (training.network, training.depth) != ("plain", DEPTHS[-1])]
 
 
 def deepest(seeds: Sequence[int]) -> list[Training]:
-    """The residual one that has most paths."""
+    """The deepest residual network, which has the most paths."""
     return [Training("residual", DEPTHS[-1], seed=seed) for seed in seeds]
 
 
-# How networks are trained, and kept.
+# Training, and the files of weights.
 
 
 @dataclass(frozen=True)
 class Laboratory:
-    """Where results are kept, how long is trained, and how many random changes and paths are tried of a kind."""
+    """The folder of results, the number of epochs, and the number of random draws for each kind of change."""
 
     results: Path = RESULTS
     epochs: int = EPOCHS
     draws: int = DRAWS
 
     def weights(self, training: Training, epoch: int) -> Path:
-        """Where a network's weights after so many epochs are kept."""
+        """The file for a network's weights after this number of epochs."""
         name = "-".join(map(str, astuple(training)))
         return self.results / "weights" / f"{name}-epoch{epoch}.weights.h5"
 
     def train(self, training: Training) -> list[Row]:
-        """Trains; returns the errors of each epoch. Of the package's networks the weights are kept, too."""
+        """Trains a network and returns the errors of each epoch. The weights of the package's networks are saved."""
         x, y, x_val, y_val = digits()
         model, epochs = training.build(), self.epochs * training.times
         training.compile(model, epochs)
@@ -184,7 +184,7 @@ class Laboratory:
         return [(epoch, 1 - float(seen), 1 - float(unseen)) for epoch, (seen, unseen) in enumerate(errors, 1)]
 
     def trained(self, training: Training, epoch: int | None = None) -> keras.Model:
-        """A network of the package after so many epochs, or all; it is trained now if nobody has."""
+        """A network of the package after this number of epochs (None: all). It is trained if its file is missing."""
         model, path = training.build(), self.weights(training, self.epochs if epoch is None else epoch)
         if epoch != 0:
             if not path.exists():
@@ -197,20 +197,20 @@ class Laboratory:
 
 
 def accuracy(model: keras.Model) -> float:
-    """On the pictures to validate."""
+    """The accuracy on the validation images."""
     _, _, x, y = digits()
     return float((model.predict(x, batch_size=len(x), verbose=0).argmax(-1) == y).mean())
 
 
 def deletable(model: keras.Model) -> list[str]:
-    """The units that can be deleted: all, or in a plain net those that don't change the shape."""
+    """The blocks that can be deleted: in a residual network all, in a plain network those that keep the shape."""
     names = [layer.name.removesuffix("_out") for layer in model.layers if layer.name.endswith("_out")]
     residual = any(layer.name.endswith("_add") for layer in model.layers)
     return [name for name in names if residual or name not in CHANGING]
 
 
 def deletions(model: keras.Model, draws: int, rng: np.random.Generator) -> Iterator[Row]:
-    """Deletes each unit, then several units at once (Figures 3 and 5a)."""
+    """Deletes each block alone, then several blocks at once (Figures 3 and 5a)."""
     names = deletable(model)
     yield "delete", 0, "", accuracy(model), 1.0
     chosen = [[name] for name in names]
@@ -222,7 +222,7 @@ def deletions(model: keras.Model, draws: int, rng: np.random.Generator) -> Itera
 
 
 def swaps(model: keras.Model, draws: int, rng: np.random.Generator) -> Iterator[Row]:
-    """Swaps pairs of units of the same shape, more and more of them (Figure 5b)."""
+    """Swaps pairs of blocks of the same shape: first one pair, then more and more (Figure 5b)."""
     names = deletable(model)
     units = {name: [layer for layer in model.layers if layer.name.startswith(f"{name}_")] for name in names}
     values = {name: [layer.get_weights() for layer in layers] for name, layers in units.items()}
@@ -243,12 +243,13 @@ def swaps(model: keras.Model, draws: int, rng: np.random.Generator) -> Iterator[
 
 
 def along_paths(model: keras.Model) -> Callable[[Any, Any, Any], Any]:
-    """What comes to the first unit of the loss' gradient through one path of the network.
+    """The part of the loss' gradient that reaches the input of the first block along one path of the network.
 
     Returns:
-        A function of pictures (N, 8, 8, 1), labels (N,) and, for each picture, of which units its path takes the
-        residual, (N, units) of 1 and 0: it takes the shortcut of the others. The gradients are (N, 8, 8, channels). All
-        values are those of the whole network, so the gradients of all paths add up to the gradient.
+        A function of images (N, 8, 8, 1), labels (N,) and paths (N, blocks), which returns gradients (N, 8, 8,
+        channels). A path is a row of 1 and 0: it goes through the residual of a block with 1, and through the shortcut
+        of a block with 0. The forward pass is that of the whole network, so the gradients along all paths sum to the
+        gradient.
     """
     names = deletable(model)
     units, maps = [], model.get_layer("conv1_relu").output
@@ -259,7 +260,7 @@ def along_paths(model: keras.Model) -> Callable[[Any, Any, Any], Any]:
     stem = keras.Model(model.input, model.get_layer("conv1_relu").output)
     end = keras.Model(maps, model.output)
 
-    def arriving(pictures: Any, labels: Any, taken: Any) -> Any:
+    def arriving(images: Any, labels: Any, taken: Any) -> Any:
         gates = ops.convert_to_tensor(taken, "float32")[..., None, None, None]
 
         def loss(maps: Any) -> Any:
@@ -269,13 +270,13 @@ def along_paths(model: keras.Model) -> Callable[[Any, Any, Any], Any]:
                 maps = ops.relu(path + ops.stop_gradient(skip + rest - path))
             return ops.sum(ops.sparse_categorical_crossentropy(labels, end(maps), from_logits=True))
 
-        return ops.convert_to_numpy(gradient(loss, stem(ops.convert_to_tensor(pictures))))
+        return ops.convert_to_numpy(gradient(loss, stem(ops.convert_to_tensor(images))))
 
     return arriving
 
 
 def paths(laboratory: Laboratory, training: Training) -> Iterator[Row]:
-    """What is left of the accuracy when units are deleted or, in a residual net, swapped."""
+    """The accuracy after blocks are deleted or, in a residual network, swapped."""
     model, rng = laboratory.trained(training), np.random.default_rng(training.seed)
     yield from deletions(model, laboratory.draws, rng)
     if training.network == "residual":
@@ -283,7 +284,7 @@ def paths(laboratory: Laboratory, training: Training) -> Iterator[Row]:
 
 
 def path_gradients(laboratory: Laboratory, training: Training) -> Iterator[Row]:
-    """The mean norm of the gradients through single paths, by how many residuals they take (Figure 6b)."""
+    """The mean norm of the gradient along single paths, for each number of residuals on the path (Figure 6b)."""
     x, y, _, _ = digits()
     model, rng, draws = laboratory.trained(training), np.random.default_rng(training.seed), 100 * laboratory.draws
     arriving, units = along_paths(model), len(deletable(model))
@@ -297,9 +298,9 @@ def path_gradients(laboratory: Laboratory, training: Training) -> Iterator[Row]:
 
 
 def responses(laboratory: Laboratory, training: Training) -> Iterator[Row]:
-    """The standard deviations of what norms put out (arXiv:1512.03385 Figure 7), and of what comes to each unit.
+    """The standard deviations of the outputs of batch norms (arXiv:1512.03385 Figure 7) and of the inputs of blocks.
 
-    The norms use the batch's statistics, as they have no others at initialisation.
+    The batch norms use the statistics of the batch, because at initialisation they have no others.
     """
     x = ops.convert_to_tensor(digits()[2])
     for epoch in (0, laboratory.epochs):
@@ -311,7 +312,7 @@ def responses(laboratory: Laboratory, training: Training) -> Iterator[Row]:
 
 
 def gradients(laboratory: Laboratory, training: Training) -> Iterator[Row]:
-    """The norms of each kernel, and of the loss' gradient by it: how far a step of SGD of rate 1 moves it."""
+    """The norms of each kernel and of its gradient, which is the step that SGD with a learning rate of 1 takes."""
     x, y, _, _ = digits()
     for epoch in dict.fromkeys((0, 1, laboratory.epochs)):
         model = laboratory.trained(training, epoch)
@@ -324,12 +325,12 @@ def gradients(laboratory: Laboratory, training: Training) -> Iterator[Row]:
             yield epoch, number, layer.name, float(np.linalg.norm(kernel)), float(np.linalg.norm(step))
 
 
-# The whole.
+# The command.
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is measured of which networks; a table's columns come after those that say which training it was."""
+    """A measurement and its trainings. In its CSV file, `columns` follow the columns that name the training."""
 
     table: str
     columns: tuple[str, ...]
@@ -351,7 +352,7 @@ EXPERIMENTS = {
 
 
 def rows(results: Path, table: str) -> list[dict[str, str]]:
-    """The lines of a table, if there is one."""
+    """The rows of a CSV file, or none if there is no such file."""
     path = results / f"{table}.csv"
     if not path.exists():
         return []
@@ -360,25 +361,39 @@ def rows(results: Path, table: str) -> list[dict[str, str]]:
 
 
 def add(results: Path, table: str, header: Sequence[str], lines: Iterable[Row]) -> None:
-    """Appends lines to a table, with its header if it is new."""
+    """Appends rows to a CSV file. A new file begins with the header."""
     path, text = results / f"{table}.csv", io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if not path.exists():
         writer.writerow(header)
     writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in line] for line in lines)
     with path.open("a", encoding="utf-8") as file:
-        file.write(text.getvalue())  # at once: another process may add to it, too
+        file.write(text.getvalue())  # in one call, because another process may append to the file, too
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the experiments asked for, as far as their results are missing."""
-    parser = argparse.ArgumentParser(description="Measures what the ResNet papers claim.")
-    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help=f"of {', '.join(EXPERIMENTS)}; all")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    """Runs the given experiments, except for the results that the folder already has."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--draws", type=int, default=DRAWS, help="random changes of a kind; a hundred times as many paths"
+        "experiments", nargs="*", metavar="EXPERIMENT", help=f"any of: {', '.join(EXPERIMENTS)} (default: all)"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="the folder of the CSV files (default: results/ beside this file)"
+    )
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="epochs of each training (default: %(default)s)")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=SEEDS,
+        help=f"each training is run once with each seed (default: {' '.join(map(str, SEEDS))})",
+    )
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=DRAWS,
+        help="random choices of blocks to delete or swap, for each number of blocks; "
+        "for each length of path, 100 times as many paths (default: %(default)s)",
     )
     given = parser.parse_args(arguments)
     if unknown := set(given.experiments) - set(EXPERIMENTS):
@@ -388,7 +403,10 @@ def main(arguments: list[str] | None = None) -> None:
     settings = {"backend": keras.backend.backend(), "epochs": given.epochs, "draws": given.draws, "batch": BATCH}
     known = given.results / "settings.json"
     if known.exists() and json.loads(known.read_text()) != settings | {"rates": RATES}:
-        parser.error(f"{given.results} was made with {known.read_text().strip()}: choose another --results")
+        parser.error(
+            f"the results in {given.results} were made with {known.read_text().strip()}, and this command has other "
+            f"settings or another backend: choose another --results"
+        )
     given.results.mkdir(parents=True, exist_ok=True)
     known.write_text(json.dumps(settings | {"rates": RATES}) + "\n")
     laboratory = Laboratory(given.results, given.epochs, given.draws)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 
+from keras_resnet.utils.interrupts import uninterrupted
+
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _asked = os.environ.get(_LEVEL) == "0"  # Keras sets it to 1, and processes inherit that
 os.environ.setdefault(_LEVEL, "3")  # what fails raises errors of Python as well
@@ -33,5 +35,5 @@ def quiet_import() -> Iterator[None]:
 
 def import_tensorflow() -> None:
     """Imports TensorFlow, where that is installed, for commands in which Keras does on every backend."""
-    with quiet_import(), suppress(ImportError):
+    with uninterrupted(), quiet_import(), suppress(ImportError):
         import_module("tensorflow")

@@ -11,6 +11,7 @@ import keras
 from keras_resnet.training import run_folder
 from keras_resnet.training.resume import Resume
 from keras_resnet.utils.files import atomic_file, write_text
+from keras_resnet.utils.interrupts import uninterrupted
 
 
 class RunRecorder(keras.callbacks.Callback):  # type: ignore[misc]
@@ -68,7 +69,7 @@ class RunRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         done = [*self.logs[:epoch], log]
         if best_epoch(done) == epoch:
             bare = keras.Model(self.model.input, self.model.output, name=self.model.name)  # without the optimizer
-            with atomic_file(self.out / run_folder.MODEL) as part:
+            with uninterrupted(), atomic_file(self.out / run_folder.MODEL) as part:
                 bare.save(part)
         write_text(self.out / run_folder.HISTORY, _table(done))
         self.model.stop_training = self._ends([log for log in done if log["phase"] == self.phase])

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_resnet.data.datasets import Pictures
 from keras_resnet.utils.files import atomic_file
+from keras_resnet.utils.interrupts import uninterrupted
 
 
 class Resume(keras.callbacks.Callback):  # type: ignore[misc]
@@ -101,7 +102,7 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
         """Writes weights, the optimizer's variables and the logs."""
         groups = {"weights": self.model.weights, "optimizer": self.model.optimizer.variables}
         arrays = {f"{group}/{i}": _storable(one) for group, some in groups.items() for i, one in enumerate(some)}
-        with atomic_file(self.path) as part, part.open("wb") as file:
+        with uninterrupted(), atomic_file(self.path) as part, part.open("wb") as file:
             np.savez(file, logs=np.array(json.dumps(self.logs)), **arrays)
 
     def _read(self, *groups: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from keras_resnet.training.resume import Resume
 from keras_resnet.training.transfer import freeze, learning_stages, quicken_norms
 from keras_resnet.utils.errors import import_optional
 from keras_resnet.utils.files import write_text
+from keras_resnet.utils.interrupts import uninterrupted
 from keras_resnet.utils.progress import say, takes_colours
 from keras_resnet.utils.recursion import recursion_limit
 
@@ -208,15 +209,22 @@ def _fit(model: keras.Model, data: Splits, recipe: Recipe, recorder: RunRecorder
     if recorder.of_phase():
         say(f"resuming after epoch {done}")
     bar = takes_colours(sys.stdout)  # Keras' bar has colours
-    model.fit(
-        data.training,
-        validation_data=data.validation,
-        initial_epoch=done,
-        epochs=done + epochs - len(recorder.of_phase()),
-        shuffle=False,  # the data shuffle themselves
-        callbacks=[recorder, recorder.resume, *([] if bar else [StepProgress()])],
-        verbose=1 if bar else 2,
-    )
+    with uninterrupted() as interrupts:  # in the middle of a batch, Ctrl-C may end in code that ignores it
+
+        def stop(batch: int, logs: object = None) -> None:
+            if interrupts:
+                raise KeyboardInterrupt
+
+        stopping = keras.callbacks.LambdaCallback(on_train_batch_end=stop, on_test_batch_end=stop)
+        model.fit(
+            data.training,
+            validation_data=data.validation,
+            initial_epoch=done,
+            epochs=done + epochs - len(recorder.of_phase()),
+            shuffle=False,  # the data shuffle themselves
+            callbacks=[stopping, recorder, recorder.resume, *([] if bar else [StepProgress()])],
+            verbose=1 if bar else 2,
+        )
 
 
 def _norm_learns(layer: keras.Layer) -> bool:

@@ -8,6 +8,8 @@ import json
 import os
 import random
 import shutil
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +299,41 @@ def test_an_interrupt_stays_one_whatever_a_library_makes_of_it(tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         write()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_a_run_whatever_ignores_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python drops a `KeyboardInterrupt` in a finalizer, or in a callback of the garbage collector such as JAX's."""
+    get = data.Pictures.__getitem__
+
+    def interrupted(self: data.Pictures, index: int) -> Any:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return get(self, index)
+
+    monkeypatch.setattr(data.Pictures, "__getitem__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not (tmp_path / "run" / "history.csv").exists()
+
+
+@once
+def test_ctrl_c_waits_until_the_state_of_an_epoch_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of it, NumPy's archive would end in another error: a `ValueError` of an open handle."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    callback = Resume(tmp_path / "state.npz", data=None, seed=0)
+    save = np.savez
+
+    def interrupted(*arguments: Any, **arrays: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        save(*arguments, **arrays)
+
+    monkeypatch.setattr(np, "savez", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(np.zeros((4, 2)), np.zeros(4), epochs=2, verbose=0, shuffle=False, callbacks=[callback])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert set(np.load(tmp_path / "state.npz").files) >= {"logs", "weights/0"}
 
 
 @once

@@ -9,7 +9,10 @@ from difflib import get_close_matches
 from math import inf
 from typing import Any, NoReturn
 
+from keras_resnet.architecture.rows import find_row
+
 _WIDEST = 100  # columns; longer lines read badly
+_LEAST = 32  # pixels, of the ImageNet networks' builders
 # What the library calls some arguments of the commands
 _ALIASES = (("path", "target"), ("path", "data"), ("before", "unfreeze_from"))
 
@@ -111,6 +114,12 @@ class _Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaults
         for value in values:
             lines += textwrap.wrap(value, width, subsequent_indent="  ", break_on_hyphens=False)
         return lines
+
+
+def check_image_size(network: str, side: int) -> None:
+    """Refuses images that are too small for an ImageNet network."""
+    if side < _LEAST < find_row(network).image_side:
+        raise ValueError(f"`--image-size` must be {_LEAST} or more for {network}; received {side}.")
 
 
 def positive(text: str) -> int:

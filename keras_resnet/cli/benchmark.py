@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.architecture.rows import builder_name, find_row
+from keras_resnet.cli.arguments import check_image_size
 from keras_resnet.cli.benchmarking.contenders import PEERS, Setting
 from keras_resnet.cli.benchmarking.race import Race, Result, contenders, machine, race
 from keras_resnet.cli.table import print_table
@@ -18,7 +19,6 @@ from keras_resnet.utils.progress import say
 
 _SIDE, _TRAINING_SIDE = 224, 128
 _BATCH, _TRAINING_BATCH = 8, 16
-_LEAST = 32  # of the ImageNet nets' builders
 
 
 def run(args: argparse.Namespace) -> None:
@@ -133,8 +133,7 @@ def _settings(args: argparse.Namespace) -> Iterable[Setting]:
         usual_side, usual_batch = (_TRAINING_SIDE, _TRAINING_BATCH) if args.train else (_SIDE, _BATCH)
         sides = args.image_size or [variant.image_side if cifar else usual_side]
         for batch, side in product(args.batch or [usual_batch], sides):
-            if side < _LEAST and not cifar:
-                raise ValueError(f"`--image-size` must be {_LEAST} or more for {network}; received {side}.")
+            check_image_size(network, side)
             yield Setting(builder_name(variant.name), args.style, batch, side, args.train, args.dtype)
 
 

@@ -14,6 +14,7 @@ import keras
 from keras_resnet.architecture.rows import builder_name, find_row
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.checkpoints.open import download, open_named
+from keras_resnet.cli.arguments import check_image_size
 from keras_resnet.cli.quiet import import_tensorflow
 from keras_resnet.data import datasets
 from keras_resnet.models.networks import builder_of
@@ -24,7 +25,6 @@ from keras_resnet.training.run import train
 from keras_resnet.utils.errors import check_choice
 from keras_resnet.utils.progress import say
 
-_LEAST = 32  # pixels, of the ImageNet nets' builders
 _SMALL = 48  # pixels; below, the CIFAR nets' three halvings do better than ImageNet's five
 
 
@@ -88,18 +88,13 @@ def _check(args: argparse.Namespace, out: Path) -> None:
     run_folder.check_free(out, args.resume, args.overwrite)
     if args.model:
         find_row(args.model, "--model")
-        _check_side(args.model, args.image_size or _LEAST)
+        if args.image_size:
+            check_image_size(args.model, args.image_size)
     weights = args.weights
     if weights not in (None, "none", "imagenet", *list_weights()):
         open_named(weights, "--weights", ("imagenet", "none"))
     if args.dtype != "float32":
         say(f"{args.dtype}: fast on GPUs and TPUs; most CPUs compute in 16 bits by software, which is much slower")
-
-
-def _check_side(network: str, side: int) -> None:
-    """Refuses images that are too small for an ImageNet network."""
-    if side < _LEAST < find_row(network).image_side:
-        raise ValueError(f"`--image-size` must be {_LEAST} or more for {network}; received {side}.")
 
 
 def _pictures(args: argparse.Namespace) -> tuple[datasets.Splits, int]:
@@ -146,7 +141,7 @@ def _choose(args: argparse.Namespace, shorter: int) -> dict[str, Any]:
     side, reason = args.image_size, "as asked"
     if not side:
         side, reason = suggest_size(network, shorter, weights == "imagenet")
-    _check_side(network, side)
+    check_image_size(network, side)
     say(f"network: {network} ({why})")
     say(f"image size: {side}x{side} ({reason})")
     say(f"weights: {weights or 'none; it trains from scratch'}")

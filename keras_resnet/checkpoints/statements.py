@@ -13,10 +13,17 @@ from typing import Any
 from keras_resnet.architecture.detect import striding_convs
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import find_row
+from keras_resnet.checkpoints.formats.torch.find import MMENGINE_CONFIG
 
 BESIDE = "the config.json beside it"
+CONVS = {"basic": 2, "bottleneck": 3}  # in a unit
+CAFFE = "caffe"  # MMEngine's name of strides in the first 1x1
+_MM_SCALING = re.compile(r"\bdata_preprocessor ?= ?dict\(([^()]{1,999})\)")
+_MM_NUMBERS = re.compile(r"\b(mean|std) ?= ?[\[(]([^\[\]()]*)[\])]")
+_MM_STYLE = re.compile(rf"\bstyle ?= ?['\"]({CAFFE}|pytorch)['\"]")
 _DEEPEST = 8  # of objects in an object
 _SHOWN = 99  # characters of a value in a message
+_LONGEST = 999  # of a name
 
 
 Scaling = tuple[Any, Any]  # means and deviations
@@ -39,10 +46,16 @@ class Statement:
     @property
     def rule(self) -> str:
         """The name that the setting goes by here; "" if it is not known."""
-        *path, last = self.setting.lower().split(".")
+        *path, last = re.split(r": |\.", self.setting.lower())
         if last in _LOOSE and path and path[-1] in (*_KEYS["name"].split(), "model"):
             return "name"
         return "name" if last == "model" else _RULE_OF.get(last, "")
+
+    @property
+    def foreign(self) -> bool:
+        """Whether networks of all builders agree about the setting, so that another value is of none."""
+        named = self.rule == "name" and _read_name(self.value)[0] is False
+        return named or self.rule in ("activation", "norm", "blur", "pooling", "last stride")
 
     def __str__(self) -> str:
         return f"{self.where} states {self.setting}: {self.value!r:.{_SHOWN}}"
@@ -66,9 +79,9 @@ def tells_network(statements: Iterable[Statement]) -> bool:
     )
 
 
-def states(statements: Iterable[Statement], *rules: str) -> bool:
-    """Whether there is a statement about one of these."""
-    return any(each.rule in rules for each in statements)
+def states(statements: Iterable[Statement], rule: str) -> bool:
+    """Whether there is a statement about this."""
+    return any(each.rule == rule for each in statements)
 
 
 def of_config(config: Mapping[str, Any]) -> tuple[Statement, ...]:
@@ -88,7 +101,7 @@ def scaling_of(config: Mapping[str, Any]) -> Scaling | None:
 
 def of_words(words: Mapping[str, Any]) -> tuple[Statement, ...]:
     """Returns the statements among the words that lie beside tensors in a file, by dotted name."""
-    found = []
+    found = list(_of_mmengine(words.get(MMENGINE_CONFIG)))
     for name, value in words.items():
         *path, key = name.lower().split(".")
         nests = [i for i, part in enumerate(path) if part in _NESTS and part != "config"]  # a script's is of anything
@@ -96,8 +109,8 @@ def of_words(words: Mapping[str, Any]) -> tuple[Statement, ...]:
         about = path[nests[-1] :] if nests else []
         if any(part.startswith(_OTHERS) for part in path) or not _IGNORED.isdisjoint(about):
             continue
-        if name.rpartition(".")[0] in words or (key in _NESTS and _is_off(value)):  # of a list, which is there as one
-            continue
+        if isinstance(words.get(name.rpartition(".")[0]), list | tuple) or (key in _NESTS and _is_off(value)):
+            continue  # of a list, which is there as one
         if key in _AMBIGUOUS and not strict:
             continue
         statement = Statement(name, value, "the file")
@@ -108,6 +121,25 @@ def of_words(words: Mapping[str, Any]) -> tuple[Statement, ...]:
         if statement.rule or (strict and key not in _IGNORED):
             found.append(statement)
     return tuple(found)
+
+
+def _of_mmengine(config: Any) -> Iterator[Statement]:
+    """Yields where MMEngine's config, a text of Python, says that strides are, if it says one thing."""
+    if isinstance(config, str) and len(styles := set(_MM_STYLE.findall(config))) == 1:
+        yield Statement(f"{MMENGINE_CONFIG}: style", styles.pop(), "the file")
+
+
+def scaling_of_words(words: Mapping[str, Any]) -> Scaling | None:
+    """Returns what MMEngine's config states as means and deviations, of pixels in [0, 255] there."""
+    config = words.get(MMENGINE_CONFIG)
+    found = _MM_SCALING.search(config) if isinstance(config, str) else None
+    if not found:
+        return None
+    stated = {key: re.findall(r"-?\d+\.?\d*", numbers) for key, numbers in _MM_NUMBERS.findall(found[1])}
+    if not {"mean", "std"} <= stated.keys():
+        return None
+    mean, deviation = ([float(number) / 255 for number in stated[key]] for key in ("mean", "std"))
+    return (mean, deviation) if "to_rgb=True" in found[1].replace(" ", "") else (f"{mean} of BGR", deviation)
 
 
 def _settings(config: Mapping[str, Any], path: str = "", *, strict: bool) -> Iterator[Statement]:
@@ -137,7 +169,7 @@ def _read_name(value: Any) -> tuple[bool | None, list[str]]:
     """Reads a network's name: whether it is a plain ResNet's, None if it does not tell, and the words left over."""
     if _is_off(value):
         return None, []
-    text, shown = str(value).lower(), [f"{value!s:.{_SHOWN}}"]
+    text, shown = str(value)[:_LONGEST].lower(), [f"{value!s:.{_SHOWN}}"]
     if isinstance(value, list | tuple | dict):
         return False, shown
     try:
@@ -146,7 +178,7 @@ def _read_name(value: Any) -> tuple[bool | None, list[str]]:
     except ValueError:
         pass
     parts = [part for part in re.split(r"[./\s:]+", text) if part]
-    name = next((part for part in parts if re.search(r"resne\D*\d", part)), parts[-1] if parts else "")
+    name = next((part for part in parts if re.search(r"resne\D{0,20}\d", part)), parts[-1] if parts else "")
     name = re.sub(r"-[0-9a-f]{8}$", "", name)  # of a file's hash, as PyTorch's hub appends it
     plain = _PLAIN.search(name)
     match = plain or _UNNUMBERED.search(name)
@@ -162,7 +194,7 @@ def _read_name(value: Any) -> tuple[bool | None, list[str]]:
 def _is_blocks(value: Any, plan: Plan) -> bool:
     """Whether a kind of unit is that of a plan: two convolutions are a basic one, three a bottleneck."""
     kind = re.sub(r"(residual|block)", "", _plain(value))
-    return kind == {2: "basic", 3: "bottleneck"}[len(plan.units[0].convs)]
+    return CONVS.get(kind) == len(plan.units[0].convs)
 
 
 def _strides(plan: Plan) -> list[int]:
@@ -191,6 +223,7 @@ _RULES: dict[str, Callable[[Any, Plan, float], bool]] = {
         _is_off(value) or str(value) in ("1", "[False, False, False]", "[1, 1, 1, 1]")
     ),
     "strides": lambda value, plan, epsilon: isinstance(value, list | tuple) and list(value) == _strides(plan),
+    "last stride": lambda value, plan, epsilon: value in (None, _strides(plan)[-1]),
     "output_stride": lambda value, plan, epsilon: (
         value in (None, plan.output_strides[-1], plan.output_strides[0] * prod(_strides(plan)))
     ),
@@ -211,9 +244,10 @@ _KEYS = {
     "replace_stem_pool conv_layer ibn replace_stride_with_dilation weight_standardization auto_map quantization_config",
     "dilation": "dilation dilations dilated",
     "strides": "stackwise_num_strides strides",
+    "last stride": "last_stride",
     "output_stride": "output_stride",
-    "pooling": "global_pool pool_type pooling",
-    "first conv": "downsample_in_bottleneck",
+    "pooling": "global_pool gp pool_type pooling",
+    "first conv": "downsample_in_bottleneck style",
     "library": "model_type",
     "name": "architecture arch model_arch model_name backbone backbone_name base_model encoder_name network net_type",
 }
@@ -221,9 +255,10 @@ _RULE_OF = {key: rule for rule, keys in _KEYS.items() for key in keys.split()}
 _LIBRARIES = ("resnet", "timm_wrapper", "timm_backbone")  # transformers' kinds of models that are one of ours
 _NESTS = ("model_args", "model_kwargs", "backbone_config", "backbone_kwargs", "config")
 _OF_OURS = ("backbone", "dilation", "output_stride")  # of the settings of a network around ours
-_AMBIGUOUS = ("model_type", "eps", "epsilon", "block", "strides", "pooling")  # beside tensors they may be of anything
+# Beside tensors these may be of anything.
+_AMBIGUOUS = ("model_type", "style", "eps", "epsilon", "block", "strides", "pooling")
 _LOOSE = ("model", "name", "type")  # keys whose values are networks' only where these are known
-_OTHERS = ("optim", "lr_sched", "sched", "scaler", "amp", "loop", "callback")  # what else training scripts save
+_OTHERS = ("optim", "lr_sched", "sched", "scaler", "amp", "loop", "callback", "transform", "augment", "metric")
 # The other keys of a config that change no number of a network, by what they are about.
 _HARMLESS = {
     "the file": "_name_or_path name_or_path name module class_name registered_name build_config compile_config "
@@ -259,7 +294,7 @@ _IGNORED = frozenset(key for keys in _HARMLESS.values() for key in keys.split())
 # A plain network's name: its depth, widths and groups are shown by its tensors.
 _PLAIN = re.compile(
     r"(?<![a-z0-9])(?:(?:tv|gluon|ssl|swsl|ig|cifar|cifar10|cifar100|imagenet|wide|pre_?act(?:ivation)?|moco|byol|simclr"
-    r"|simsiam|swav|dino|vicreg|barlow_?twins|sup|supcon|linear|custom|my|torchvision|timm|microsoft)[-_]?)*"
+    r"|simsiam|swav|dino|vicreg|barlow_?twins|sup|supcon|linear|custom|my|torchvision|timm|microsoft)[-_]?){0,6}"
     r"(?:wide_?)?(?:pre_?act_?)?resne(?:t|xt)[-_]?(?:v[12](?:[-_]?\d*)?[-_])?\d+(?:v[12])?"
     r"(?:[-_]\d+(?:x\d+d)?|[-_]?[wx]\d)?"
 )

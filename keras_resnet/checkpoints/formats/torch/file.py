@@ -6,14 +6,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 from keras_resnet.checkpoints.formats.tensors import Array
-from keras_resnet.checkpoints.formats.torch.pickles import Pickle, Source, find_tensors
+from keras_resnet.checkpoints.formats.torch.find import find_tensors
+from keras_resnet.checkpoints.formats.torch.pickles import Pickle, Source
 from keras_resnet.checkpoints.formats.zips import Member, Record, find_records, read_directory
 from keras_resnet.utils.errors import damage_as_value_error
 
 _KIND = "a PyTorch file"
 _PICKLE = 1 << 26  # bytes; that of a ResNet-152 has 100 000
 _ZIP = b"PK\3\4"
-_LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")  # the pickle of a number that no other file begins with
+_NUMBER = bytes.fromhex("8a0a6cfc9c46f9206aa850192e")  # that no other file begins with
+_FRAME = b"\x95" + len(_NUMBER).to_bytes(8, "little")
+_LEGACY = (
+    b"L119547037146038801333356L\n.",  # of protocol 1
+    *(b"\x80%c%s" % (protocol, _NUMBER) for protocol in (2, 3)),
+    *(b"\x80%c%s%s" % (protocol, _FRAME, _NUMBER) for protocol in (4, 5)),
+)
+_START = max(map(len, _LEGACY))
 _VERSION = 1001
 _TAR = 257, b"ustar"
 _COUNT = 8  # bytes of the number before each storage
@@ -46,16 +54,17 @@ class TorchFile:
     def open(cls, path: str | os.PathLike[str]) -> "TorchFile":
         """Opens a file that `torch.save` wrote, a zip or, before PyTorch 1.6, a stream.
 
-        Nothing that is in it is called: what is more than tensors, numbers and strings in dictionaries, lists and
-        tuples is refused.
+        Nothing that is in it is called: objects other than tensors, numbers and strings in dictionaries, lists and
+        tuples are passed over.
 
         Raises:
-            ValueError: if it is no such file, holds anything else, or is damaged; names it and says why.
+            ValueError: if it is no such file, has tensors that such an object makes, or is damaged; names it and says
+                why.
         """
         with damage_as_value_error(_KIND, path), _open(path) as file:
-            start = file.read(len(_LEGACY))
-            if start == _LEGACY:
-                value, records = _read_stream(file)
+            start = file.read(_START)
+            if magic := _magic(start):
+                value, records = _read_stream(file, len(magic))
             elif start.startswith(_ZIP):
                 value, records = _read_zip(file)
             elif _is_tar(file):
@@ -87,8 +96,8 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
     """Tells by content whether something is a file of `torch.save`, but for the tars of before 0.1.11."""
     try:
         with _open(path) as file:
-            start = file.read(len(_LEGACY))
-            return start == _LEGACY or (start.startswith(_ZIP) and bool(_tops(read_directory(file))))
+            start = file.read(_START)
+            return _magic(start) != b"" or (start.startswith(_ZIP) and bool(_tops(read_directory(file))))
     except (OSError, ValueError):
         return False
 
@@ -98,6 +107,11 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
     if not os.path.isfile(path):
         raise ValueError("it is not a file" if os.path.exists(path) else "there is no such file")
     return open(path, "rb")
+
+
+def _magic(start: bytes) -> bytes:
+    """Returns the pickle that a stream begins with; b"" if it is none."""
+    return next((magic for magic in _LEGACY if start.startswith(magic)), b"")
 
 
 def _is_tar(file: BinaryIO) -> bool:
@@ -134,7 +148,7 @@ def _read_zip(file: BinaryIO) -> tuple[object, Records]:
     data = contents("data.pkl", _PICKLE)
     pickle = Pickle(Source(io.BytesIO(data), len(data)))
     storages = pickle.whole_storages()
-    names = {key: f"{tops[0]}/data/{key}" for key in storages}
+    names = {key: f"{tops[0]}/data/{key}" for key, storage in storages.items() if storage.width}
     found = find_records(file, members, names.values())
     for key, name in names.items():
         if found[name].size != storages[key].size:
@@ -142,10 +156,10 @@ def _read_zip(file: BinaryIO) -> tuple[object, Records]:
     return pickle.value, {key: found[name] for key, name in names.items()}
 
 
-def _read_stream(file: BinaryIO) -> tuple[object, Records]:
+def _read_stream(file: BinaryIO, start: int) -> tuple[object, Records]:
     """Reads what a stream holds, and finds its storages; after the signature come four pickles and the storages."""
     end = file.seek(0, os.SEEK_END)
-    file.seek(len(_LEGACY))
+    file.seek(start)
     source = Source(file, min(_PICKLE, end))
     if Pickle(source).value != _VERSION:
         raise ValueError(f"its version is not {_VERSION}")
@@ -160,9 +174,11 @@ def _read_stream(file: BinaryIO) -> tuple[object, Records]:
     for key in keys if isinstance(keys, list) else ():
         if not isinstance(key, str) or key not in storages or key in records:
             raise ValueError("its list of storages has a key of none, or one twice")
-        size = storages[key].size
+        size, width = storages[key].size, storages[key].width
+        if not width:
+            raise ValueError(f"the storage {key!r:.99} has numbers of an unknown type, and so of an unknown size")
         count = int.from_bytes(Record(at, _COUNT).read(file, 0, _COUNT), "little", signed=True)
-        if count * storages[key].number_type.stored.itemsize != size:
+        if count * width != size:
             raise ValueError(f"the storage {key!r:.99} has {count} numbers, which are not {size} bytes")
         records[key] = Record(at + _COUNT, size)
         at += _COUNT + size

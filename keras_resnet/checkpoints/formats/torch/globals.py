@@ -1,133 +1,164 @@
-"""Functions and types that PyTorch's pickles name: plain values stand for them, and nothing is called.
+"""Functions and types that PyTorch's pickles name: plain values stand for those of tensors, and nothing is called.
 
-Sources: torch/_utils.py, torch/serialization.py; what a file of weights doesn't need is a `ValueError`.
+Sources: torch/_utils.py, torch/_tensor.py, torch/serialization.py. What any other function returns is opaque.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from keras_resnet.checkpoints.formats.tensors import NumberType, TensorSpec
-from keras_resnet.checkpoints.formats.torch.tensors import NUMBER_TYPES, Storage, tensor_in_storage
+from keras_resnet.checkpoints.formats.torch.objects import Global, Key, Opaque
+from keras_resnet.checkpoints.formats.torch.tensors import NUMBER_TYPES, WIDTHS, Storage, tensor_in_storage
 
-_FUNCTIONS = {
-    "__builtin__.set",
-    "builtins.set",
-    "collections.Counter",  # the milestones of a schedule
-    "collections.OrderedDict",
-    "torch.Size",
+_TENSORS = {
     "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_parameter_with_state",
     "torch._utils._rebuild_tensor",  # before PyTorch 0.4
     "torch._utils._rebuild_tensor_v2",
     "torch._utils._rebuild_tensor_v3",  # of types that have no storage of their own
-    "torch.device",
     "torch.nn.parameter.Parameter",  # before PyTorch 0.4
+}
+_SUBCLASSES = (
+    "torch._tensor._rebuild_from_type",
+    "torch._tensor._rebuild_from_type_v2",
+    "torch.tensor._rebuild_from_type",
+)
+_DICTIONARIES = {  # that may be made of a dictionary
+    "addict.addict.Dict",
+    "collections.Counter",
+    "collections.OrderedDict",
+    "collections.UserDict",
+    "collections.defaultdict",
+    "easydict.EasyDict",
+    "mmcv.utils.config.ConfigDict",
+    "mmengine.config.config.ConfigDict",
+    "munch.Munch",
 }
 _TORCHSCRIPT = "__torch__."
 
 
-@dataclass(frozen=True)
-class Function:
-    """A function that a pickle names to have it called, and that here never is.
-
-    Attributes:
-        name: with its module.
-    """
-
-    name: str
-
-
-def resolve(name: str) -> NumberType | Function:
-    """Returns what a name stands for, without a look into any program."""
-    if name in NUMBER_TYPES:
-        return NUMBER_TYPES[name]
-    if name.startswith(_TORCHSCRIPT):
+def resolve(*parts: str) -> NumberType | Global:
+    """Returns what a module and a name in it stand for, without a look into any program."""
+    found = Global.of(*parts)
+    if found.name.startswith(_TORCHSCRIPT):
         raise ValueError(
-            "it is a TorchScript program, and only tensors in plain containers are read; if you trust the file, "
-            "save its tensors alone: torch.save(torch.jit.load(path).state_dict(), 'new.pth')"
+            "it is a TorchScript program, and nothing in a file is executed; where the model is made, save its tensors "
+            "alone: torch.save(model.state_dict(), 'new.pth')"
         )
-    if name not in _FUNCTIONS:
-        raise ValueError(
-            f"it holds a {name!r:.199}, and only tensors in plain containers are read; if you trust the file, save its "
-            "tensors alone: torch.save(torch.load(path, weights_only=False)['state_dict'], 'new.pth'), with another "
-            "key if they have another one there, or with .state_dict() if the file holds a whole model"
-        )
-    return Function(name)
+    return NUMBER_TYPES.get(found.name, found)
 
 
 def rebuild(function: object, arguments: tuple[object, ...]) -> object:
-    """Returns what a function of PyTorch's would have returned, as far as weights need it."""
-    if not isinstance(function, Function):
+    """Returns what a function of PyTorch's would have returned, as far as weights need it; else something opaque."""
+    if isinstance(function, Opaque):
+        return Opaque(function.name, (function, arguments))
+    if not isinstance(function, Global):
         raise ValueError(f"a pickle calls a {type(function).__name__}")
-    match function.name.rpartition(".")[2], arguments:
-        case "OrderedDict", ():
+    if function.name in _SUBCLASSES:  # a subclass's tensors have the numbers of a tensor
+        match arguments:
+            case Global() as inner, _, tuple() as inside, _ if inner.name not in _SUBCLASSES:
+                function, arguments = inner, inside
+    match function.name, arguments:
+        case "collections.OrderedDict", ():
             return {}
-        case "OrderedDict", (list(pairs),):  # Python 2
+        case "collections.OrderedDict", (list(pairs),):  # Python 2
             return _ordered(pairs)
-        case "Counter", (dict(counts),):
-            return dict(counts)
-        case "set", (list(items),):
-            return tuple(items)
-        case "Size", (tuple(sizes),):
+        case _, (dict() as given,) if function.name in _DICTIONARIES:
+            return Opaque(function.name, (), dict(given))
+        case "torch.Size", (tuple() as sizes,):
             return sizes
-        case "device", (str(),) | (str(), int()):
-            return None
-        case "_rebuild_tensor", (Storage() as storage, offset, shape, strides):
-            return tensor_in_storage(storage, storage.number_type, offset, shape, strides)
-        case "_rebuild_tensor_v2", (Storage() as storage, offset, shape, strides, _, _):
-            return tensor_in_storage(storage, storage.number_type, offset, shape, strides)
-        case "_rebuild_tensor_v3", (Storage() as storage, offset, shape, strides, _, _, NumberType() as number_type):
-            return tensor_in_storage(storage, number_type, offset, shape, strides)
-        case "_rebuild_parameter", (TensorSpec() as tensor, _, _):
+        case (("builtins.getattr" | "__builtin__.getattr"), (Global() as owner, str(attribute))):
+            return Global.of(owner.name, attribute)
+        case (("copyreg._reconstructor" | "copy_reg._reconstructor"), (Global() as made, Global(), content)):
+            items = dict(content) if isinstance(content, dict) else None
+            return Opaque(made.name, (content,) if content else (), items)
+        case (("copyreg.__newobj__" | "copyreg.__newobj_ex__"), (Global() as made, *more)):
+            return Opaque(made.name, tuple(more))
+        case "torch._utils._rebuild_tensor", (Storage(number_type=NumberType() as kind) as of, offset, shape, strides):
+            return tensor_in_storage(of, kind, offset, shape, strides)
+        case (
+            "torch._utils._rebuild_tensor_v2",
+            (Storage(number_type=NumberType() as kind) as of, offset, shape, strides, _, _)
+            | (Storage(number_type=NumberType() as kind) as of, offset, shape, strides, _, _, None),
+        ):
+            return tensor_in_storage(of, kind, offset, shape, strides)
+        case (
+            "torch._utils._rebuild_tensor_v3",
+            (Storage(number_type=NumberType()) as of, offset, shape, strides, _, _, NumberType() as kind)
+            | (Storage(number_type=NumberType()) as of, offset, shape, strides, _, _, NumberType() as kind, None),
+        ):
+            return tensor_in_storage(of, kind, offset, shape, strides)
+        case "torch._utils._rebuild_parameter", (TensorSpec() | Opaque() as tensor, _, _):
             return tensor
-        case "Parameter", (TensorSpec() as tensor,) | (TensorSpec() as tensor, bool()):
+        case "torch._utils._rebuild_parameter_with_state", (TensorSpec() | Opaque() as tensor, _, _, _):
             return tensor
-    raise ValueError(f"{function.name!r} is called as PyTorch doesn't")
+        case "torch.nn.parameter.Parameter", (TensorSpec() as tensor,) | (TensorSpec() as tensor, bool()):
+            return tensor
+    if function.name in _TENSORS and not any(isinstance(each, Storage | TensorSpec | Opaque) for each in arguments):
+        raise ValueError(f"{function.name!r} is called as PyTorch doesn't")
+    return Opaque(function.name, arguments)
 
 
-def check_state(of: object, state: object) -> None:
-    """Checks a state, none of which is a weight: versions of modules, or whether a parameter has a gradient."""
+def make(of: object, arguments: tuple[object, ...], keywords: object = None) -> Opaque:
+    """Returns an object of a class, which is opaque."""
+    if isinstance(of, Opaque):
+        return Opaque(of.name, (of, arguments, keywords))
+    if not isinstance(of, Global):
+        raise ValueError(f"a pickle makes an object of a {type(of).__name__}")
+    return Opaque(of.name, (*arguments, keywords) if keywords else arguments)
+
+
+def set_state(of: object, state: object) -> None:
+    """Gives an object its state; that of a dictionary or of a parameter says nothing of weights."""
     match of, state:
-        case dict(), dict():
+        case Opaque(), _:
+            of.state = state
+        case (dict(), dict() | tuple()) | (TensorSpec(), (bool(), bool(), dict())):
             return
-        case TensorSpec(), (bool(), bool(), dict()):
-            return
-    raise ValueError(f"a {type(of).__name__} is given a state, and weights have none")
+        case _:
+            raise ValueError(f"a {type(of).__name__} is given a state, and weights have none")
 
 
-def read_storage(words: Any) -> dict[str, Storage]:
-    """Reads a persistent id: a storage by its key, and then, by its own key, the part of it that is meant, if any."""
+def read_persistent(words: Any) -> tuple[object, dict[str, Storage]]:
+    """Reads a persistent id: of a module's class, or of a storage and the part of it that is meant.
+
+    Returns:
+        what is meant, and the storages by key, first the whole one, then the part, by its own key.
+    """
     view: Any = None
     match words:
-        case ("storage", NumberType() as number_type, str(key), str(), int(count)) if count >= 0:
+        case ("module", Global() as of, _, _):
+            return of, {}
+        case ("storage", NumberType() | Global() as kind, str(key), str(), int(count)) if count >= 0:
             pass
-        case ("storage", NumberType() as number_type, str(key), str(), int(count), view) if count >= 0:
+        case ("storage", NumberType() | Global() as kind, str(key), str(), int(count), view) if count >= 0:
             pass
         case _:
             raise ValueError("a storage is not described as PyTorch does it")
-    width = number_type.stored.itemsize
-    storages = {key: Storage(key, number_type, 0, count * width)}
+    number_type = kind if isinstance(kind, NumberType) else None
+    width = kind.stored.itemsize if isinstance(kind, NumberType) else WIDTHS.get(kind.name, 0)
+    whole = part = Storage(key, number_type, 0, count * width, width)
     match view:
         case None:
-            return storages
-        case (str(part), int(start), int(size)) if part != key and min(start, size) >= 0 and start + size <= count:
-            return storages | {part: Storage(key, number_type, start * width, size * width)}
+            return whole, {key: whole}
+        case (str(name), int(start), int(size)) if name != key and min(start, size) >= 0 and start + size <= count:
+            part = Storage(key, number_type, start * width, size * width, width)
+            return part, {key: whole, name: part}
     raise ValueError(f"a part of the storage {key!r:.99} is outside of it")
 
 
-def set_items(into: dict[str, object], pairs: Iterable[tuple[object, object]]) -> None:
-    """Puts pairs into a dictionary, each under the string that its key is in a name."""
+def set_items(into: dict[Any, object], pairs: Iterable[tuple[object, object]]) -> None:
+    """Puts pairs into a dictionary; a key that is neither text nor an int is replaced by what spells it."""
     for key, value in pairs:
-        if type(key) is not str and type(key) is not int:
-            raise ValueError(f"a key is a {type(key).__name__}, and names are made of strings and ints")
-        if str(key) in into:
-            raise ValueError(f"a dictionary holds {str(key)!r:.99} twice")
-        into[str(key)] = value
+        name = key if type(key) is str or type(key) is int else Key(key)
+        if name in into:
+            raise ValueError(f"a dictionary holds {str(name)!r:.99} twice")
+        into[name] = value
 
 
-def _ordered(pairs: list[object]) -> dict[str, object]:
+def _ordered(pairs: list[object]) -> dict[Any, object]:
     """Makes a dictionary of a list of pairs."""
-    into: dict[str, object] = {}
+    into: dict[Any, object] = {}
     for pair in pairs:
         match pair:
             case [key, value]:

@@ -17,15 +17,17 @@ class Storage:
 
     Attributes:
         key: by which the whole row is found in the file.
-        number_type: of its numbers.
+        number_type: of its numbers; None: one that is not read.
         start: where the part begins, in bytes.
         size: in bytes.
+        width: of a number, in bytes; 0 where that is not known, and so neither is the size.
     """
 
     key: str
-    number_type: NumberType
+    number_type: NumberType | None
     start: int
     size: int
+    width: int
 
 
 NUMBER_TYPES = {"torch.storage.UntypedStorage": NumberType.of("u1")}
@@ -47,6 +49,18 @@ for _dtype, _storage, _type in (
     NUMBER_TYPES[f"torch.{_dtype}"] = _type
     if _storage:
         NUMBER_TYPES[f"torch.{_storage}Storage"] = _type
+WIDTHS = {  # of what is not read: complex and quantized numbers
+    f"torch.{name}Storage": width
+    for name, width in (
+        ("ComplexFloat", 8),
+        ("ComplexDouble", 16),
+        ("QInt8", 1),
+        ("QUInt8", 1),
+        ("QInt32", 4),
+        ("QUInt4x2", 1),
+        ("QUInt2x4", 1),
+    )
+}
 
 
 def tensor_in_storage(

@@ -1,7 +1,9 @@
 """Opens a weights file of any format, which its content tells, by path, prefix or key."""
 
+import hashlib
 import json
 import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,13 +11,17 @@ from typing import Any, Protocol
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.checkpoints.download.archive import check_archive, extract
 from keras_resnet.checkpoints.download.fetch import fetch
+from keras_resnet.checkpoints.folders import MERGE_DCP, weights_in
 from keras_resnet.checkpoints.formats.keras import KerasFile, is_keras_file
 from keras_resnet.checkpoints.formats.safetensors import SafetensorsFile, is_safetensors
 from keras_resnet.checkpoints.formats.tensorflow.bundle import Bundle, is_checkpoint
 from keras_resnet.checkpoints.formats.tensors import Array
 from keras_resnet.checkpoints.formats.torch.file import TorchFile, is_torch_file
+from keras_resnet.checkpoints.shards import Shards, index_of, is_index
 from keras_resnet.utils.errors import import_optional, near_path
 
+_BLOCK = 1 << 20
+_PICKLE = re.compile(rb"\x80[\2-\5][\x95(\]})cX]")  # how pickles begin that are not PyTorch's
 _LARGEST_CONFIG = 1 << 24  # bytes; with the names of 21 000 classes, 1 << 21
 
 
@@ -34,17 +40,21 @@ def open_source(path: str | os.PathLike[str]) -> Source:
 
     Args:
         path: a file of Keras (.keras, .weights.h5, .h5), PyTorch (.pth, .pt, .bin) or safetensors, whatever it is
-            called, or the prefix of a checkpoint of TensorFlow's.
+            called, the index of shards of these or one of the shards, the prefix of a checkpoint of TensorFlow's, or a
+            folder with one of all these in it.
 
     Raises:
         ValueError: if it is of none of these formats, or damaged; names it and says why.
         OSError: if it can't be read.
     """
+    path = file_of(path)
+    path = index_of(path) or path
     for tell, reader in (
         (is_checkpoint, Bundle.open),
         (is_keras_file, KerasFile.open),
         (is_torch_file, TorchFile.open),
         (is_safetensors, SafetensorsFile.open),
+        (is_index, Shards.open),
     ):
         if tell(path):
             return reader(path)
@@ -52,8 +62,21 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     if os.path.isfile(path):
         with open(path, "rb") as file:
             start = file.read(512)
+        if os.fsdecode(path).endswith(".distcp"):
+            raise ValueError(
+                f"{os.fsdecode(path)!r} is a part of a folder of torch.distributed.checkpoint. Run {MERGE_DCP}."
+            )
         if start.startswith(b"PK") or b"ustar" in start:
             return TorchFile.open(path)  # says what is wrong with it
+        if start.startswith(b"version https://git-lfs."):
+            raise ValueError(
+                f"{os.fsdecode(path)!r} is a pointer of Git LFS in place of the file. Fetch the file: git lfs pull"
+            )
+        if _PICKLE.match(start):
+            raise ValueError(
+                f"{os.fsdecode(path)!r} is a plain pickle, which is not read: it may hold any program. In the program "
+                "that wrote it, save the tensors with torch.save or safetensors."
+            )
     raise ValueError(
         f"{os.fsdecode(path)!r} is not a weights file of Keras (.keras, .weights.h5, .h5), PyTorch or safetensors, nor "
         "a TensorFlow checkpoint, whose prefix must be passed ('model.ckpt' for 'model.ckpt.index')."
@@ -78,7 +101,7 @@ def download(row: Checkpoint, otherwise: str = "take another file") -> Path:
 
 
 def open_named(source: str | os.PathLike[str], argument: str = "source", others: tuple[str | None, ...] = ()) -> Source:
-    """Opens a weights file by its path, prefix or key; `others` is what else the argument may be.
+    """Opens a weights file by its path, folder, prefix or key; `others` is what else the argument may be.
 
     Raises:
         ValueError: if there is none, it is of no format that is read, or damaged.
@@ -88,6 +111,10 @@ def open_named(source: str | os.PathLike[str], argument: str = "source", others:
     if isinstance(source, str) and source in rows:
         return open_source(download(rows[source]))
     if exists(source):
+        try:
+            source = file_of(source)
+        except ValueError as error:
+            raise ValueError(f"`{argument}`: {error}") from error
         return open_source(source)
     if isinstance(source, str) and (urls := [row.key for row in rows.values() if row.url == source]):
         raise ValueError(
@@ -97,23 +124,77 @@ def open_named(source: str | os.PathLike[str], argument: str = "source", others:
     hint = near_path(source, known) if isinstance(source, (str, os.PathLike)) else ""
     raise ValueError(
         f"`{argument}` must be {''.join(f'{each!r}, ' for each in others)}the path of an existing weights file, the "
-        "prefix of a TensorFlow checkpoint or a key of keras_resnet.list_weights(); "
+        "prefix of a TensorFlow checkpoint, a folder of one of these, or a key of keras_resnet.list_weights(); "
         f"received {source!r}.{hint}"
     )
 
 
 def exists(path: object) -> bool:
-    """Whether there is a file, or a checkpoint of this prefix."""
-    return isinstance(path, (str, os.PathLike)) and (os.path.isfile(path) or is_checkpoint(path))
+    """Whether there is a file, a folder, or a checkpoint of this prefix."""
+    return isinstance(path, (str, os.PathLike)) and (os.path.isfile(path) or is_checkpoint(path) or _is_folder(path))
+
+
+def file_of(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Returns the weights file that a folder holds; what is no folder, as it is.
+
+    Raises:
+        ValueError: if the folder holds none or several; lists what is there.
+    """
+    return weights_in(path) if _is_folder(path) else path
+
+
+def _is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of a folder, and no prefix of a checkpoint beside it."""
+    return os.path.isdir(path) and not is_checkpoint(path)
+
+
+def files_of(source: Source) -> tuple[Path, ...]:
+    """Returns the files that an open one is made of; of a TensorFlow checkpoint, the one with its data's checksums."""
+    return tuple(map(Path, getattr(source, "files", (source.path,))))
+
+
+def digest(source: Source) -> str:
+    """Returns the SHA-256 of the files that an open one is made of."""
+    found = hashlib.sha256()
+    for path in files_of(source):
+        with open(path, "rb") as file:
+            while block := file.read(_BLOCK):
+                found.update(block)
+    return found.hexdigest()
 
 
 def neighbour(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads the `config.json` beside a file of Hugging Face's hub; {} where there is none.
 
+    Where it does not state means and deviations of pixels, those of a `preprocessor_config.json` are taken into it.
+
     Raises:
         ValueError: if there is one that can't be read: it may say of the network what its tensors don't show.
     """
-    config = Path(os.fsdecode(path)).with_name("config.json")
+    found = _read_object(path, "config.json")
+    if found.keys() & {"pretrained_cfg", "mean", "std"}:
+        return found
+    return _scaling(_read_object(path, "preprocessor_config.json")) | found
+
+
+def _scaling(processor: dict[str, Any]) -> dict[str, Any]:
+    """What a `preprocessor_config.json` of transformers' states as `mean` and `std` of pixels in [0, 1]."""
+    mean, deviation = processor.get("image_mean"), processor.get("image_std")
+    if mean is None or deviation is None:
+        return {}
+    factor = processor.get("rescale_factor", 1 / 255)
+    usual = {"do_normalize": True, "do_rescale": True, "do_flip_channel_order": False, "rescale_offset": False}
+    differing = [key for key, value in usual.items() if processor.get(key) not in (None, value)]
+    if not isinstance(factor, int | float) or not abs(255 * factor - 1) < 1e-6:
+        differing.append("rescale_factor")
+    if differing:  # what it computes, no means and deviations of pixels in [0, 1] describe
+        mean = deviation = f"of preprocessor_config.json, {differing[0]}={processor[differing[0]]!r:.99}"
+    return {"mean": mean, "std": deviation}
+
+
+def _read_object(path: str | os.PathLike[str], name: str) -> dict[str, Any]:
+    """Reads the JSON object in a file beside another; {} where there is none."""
+    config = Path(os.fsdecode(path)).with_name(name)
     try:
         if not config.is_file():
             return {}
@@ -124,7 +205,7 @@ def neighbour(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise ValueError("it is not a JSON object")
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
-            f"{os.fsdecode(path)!r}: the config.json beside the file can't be read ({error}). It may state settings of "
+            f"{os.fsdecode(path)!r}: the {name} beside the file can't be read ({error}). It may state settings of "
             "the network, such as its activation. If it does not belong to these weights, move it away."
         ) from error
     return found

@@ -95,21 +95,44 @@ TYPES = {"float32": (1, 5), "int32": (3, 7), "int64": (9, 10), "bool": (10, 11)}
 HEADER = integer(1, 1) + blob(3, integer(1, 1))
 
 
+GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+def text(value: bytes) -> tuple[bytes, bytes]:
+    """A string as it lies in a bundle, and what its checksum is of."""
+    length = len(value).to_bytes(4, "little")
+    end = masked_crc32c(length).to_bytes(4, "little") + value
+    return number(len(value)) + end, length + end
+
+
+def object_graph(names: dict[str, str]) -> bytes:
+    """A `TrackableObjectGraph` in which every key is a variable's of a full name."""
+    saved = (
+        blob(2, blob(1, b"VARIABLE_VALUE") + blob(2, name.encode()) + blob(3, key.encode()))
+        for key, name in names.items()
+    )
+    return blob(1, blob(1, integer(1, 1) + blob(2, b"model"))) + b"".join(blob(1, each) for each in saved)
+
+
 def write_v2(
     path: Path, arrays: Arrays, edit: Callable[[Any], None] = lambda entry: None, header: bytes = HEADER
 ) -> Path:
-    """Writes a bundle; `edit` changes the entry of 'b/flags'."""
+    """Writes a bundle, of arrays and strings; `edit` changes the entry of 'b/flags', or that of an object graph."""
     data, entries = b"", [(b"", header)]
     for name, array in sorted(arrays.items()):
-        raw = array.tobytes()
-        entry: Any = {"name": name.encode(), "type": TYPES[str(array.dtype)][0], "shape": shape(*array.shape)}
-        entry |= {"shard": 0, "start": len(data), "size": len(raw), "crc": masked_crc32c(raw), "more": b""}
-        if name == "b/flags":
+        if isinstance(array, bytes):
+            raw, checked, kind, sizes = *text(array), 7, ()
+        else:
+            raw = checked = array.tobytes()
+            kind, sizes = TYPES[str(array.dtype)][0], array.shape
+        entry: Any = {"name": name.encode(), "type": kind, "shape": shape(*sizes)}
+        entry |= {"shard": 0, "start": len(data), "size": len(raw), "crc": masked_crc32c(checked), "more": b""}
+        if name in ("b/flags", GRAPH):
             edit(entry)
         message = integer(1, entry["type"]) + blob(2, entry["shape"]) + integer(3, entry["shard"])
         message += integer(4, entry["start"]) + integer(5, entry["size"]) + b"\x35" + entry["crc"].to_bytes(4, "little")
         entries.append((entry["name"], message + entry["more"]))
-        data += raw
+        data += entry.get("raw", raw)
     Path(f"{path}.index").write_bytes(table(entries))
     Path(f"{path}.data-00000-of-00001").write_bytes(data)
     return path

@@ -77,7 +77,7 @@ class SafetensorsFile:
             size = _header_size(file)
             if size is None:
                 raise ValueError("it does not begin as one does")
-            header = json.loads(file.read(size), object_pairs_hook=_once_each)
+            header = json.loads(file.read(size), object_pairs_hook=once_each)
             try:
                 with library.safe_open(os.fsdecode(path), framework="numpy"):
                     return cls(Path(path), header, _LENGTH + size)
@@ -119,7 +119,7 @@ def _header_size(file: io.BufferedReader) -> int | None:
     return size if fits and file.peek(1)[:1] == b"{" else None
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Makes a dictionary of keys that all differ: of two parsers one might take the first, the other the last."""
     found = dict(pairs)
     if len(found) != len(pairs):

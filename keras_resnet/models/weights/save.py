@@ -72,7 +72,10 @@ def save_weights(
                 tensors[f"{module}.num_batches_tracked"] = np.zeros((), "int64")  # PyTorch's norms want one
     with atomic_file(path) as part:
         if path.suffix == ".safetensors":
+            part.touch()
+            mode = part.stat().st_mode
             import_optional("safetensors.numpy", "checkpoints").save_file(tensors, part, metadata={"format": "pt"})
+            part.chmod(mode)  # the library's files are their owner's alone
         else:
             torch = import_optional("torch", "torch")
             with part.open("wb") as file:

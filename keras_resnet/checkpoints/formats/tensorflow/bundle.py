@@ -6,6 +6,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from keras_resnet.checkpoints.formats.tensorflow import v1, v2
+from keras_resnet.checkpoints.formats.tensorflow.objects import GRAPH, LARGEST, layer_names
 from keras_resnet.checkpoints.formats.tensorflow.protobuf import Message
 from keras_resnet.checkpoints.formats.tensorflow.table import Table, is_table
 from keras_resnet.checkpoints.formats.tensors import Array, TensorSpec
@@ -24,12 +25,14 @@ class Bundle:
 
     Attributes:
         path: as it was given.
-        shapes: by name, sorted.
+        files: that which holds all names and checksums.
+        shapes: by name, sorted; the variables of Keras' layers go by the names of these.
         dtypes: by name, sorted; bfloat16, which NumPy lacks, is read as float32.
     """
 
-    def __init__(self, path: Path, tensors: Iterable[tuple[str, TensorSpec, Numbers]]) -> None:
+    def __init__(self, path: Path, files: tuple[str], tensors: Iterable[tuple[str, TensorSpec, Numbers]]) -> None:
         self.path = path
+        self.files = files
         self._tensors = {name: (tensor, numbers) for name, tensor, numbers in sorted(tensors, key=itemgetter(0))}
         self.shapes = {name: tensor.shape for name, (tensor, _) in self._tensors.items()}
         self.dtypes = {name: str(tensor.dtype) for name, (tensor, _) in self._tensors.items()}
@@ -56,8 +59,16 @@ class Bundle:
             if key != b"":
                 raise ValueError("it has no header")
             header, prefix = Message(value), file.removesuffix(_INDEX)
-            tensors = v1.tensors(table, header) if file == prefix else v2.tensors(table, header, prefix)
-            return cls(Path(os.fsdecode(path)), tensors)
+            if file == prefix:
+                return cls(Path(os.fsdecode(path)), (file,), v1.tensors(table, header))
+            tensors = list(v2.tensors(table, header, prefix))
+            graph = v2.read_text(table, header, prefix, GRAPH, LARGEST)
+            names = {} if graph is None else layer_names(graph, {name for name, *_ in tensors})
+            return cls(
+                Path(os.fsdecode(path)),
+                (file,),
+                ((names.get(name, name), tensor, numbers) for name, tensor, numbers in tensors),
+            )
 
     def read(self, name: str) -> Array:
         """Reads a tensor and checks it; returns a new array.

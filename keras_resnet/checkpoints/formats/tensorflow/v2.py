@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from keras_resnet.checkpoints.formats.tensorflow.protobuf import Message
+from keras_resnet.checkpoints.formats.tensorflow.protobuf import Message, varint
 from keras_resnet.checkpoints.formats.tensorflow.table import Table, masked_crc32c
 from keras_resnet.checkpoints.formats.tensorflow.tensors import (
     NUMBER_TYPES,
@@ -18,6 +18,9 @@ from keras_resnet.checkpoints.formats.tensorflow.tensors import (
     refuse_slices,
 )
 from keras_resnet.checkpoints.formats.tensors import TensorSpec, read_bytes
+
+_STRING = 7  # the type of text
+_CHECKSUM = 4  # bytes
 
 
 def tensors(table: Table, header: Message, prefix: str) -> Iterator[tuple[str, TensorSpec, Callable[[], bytes]]]:
@@ -44,7 +47,7 @@ def tensors(table: Table, header: Message, prefix: str) -> Iterator[tuple[str, T
         if any(True for _ in entry.blobs(7)):
             yield name, tensor, refuse_slices
             continue
-        file = f"{prefix}.data-{entry.integer(3):05d}-of-{header.integer(1):05d}"
+        file = _file(prefix, entry, header)
         if file not in sizes:
             if not os.path.isfile(file):
                 raise ValueError(f"there is no file {file!r}")
@@ -57,6 +60,35 @@ def tensors(table: Table, header: Message, prefix: str) -> Iterator[tuple[str, T
         if used[file] > sizes[file]:
             raise ValueError(f"its tensors are larger than {file!r}")
         yield name, tensor, partial(_fetch, file, start, size, entry.integer(6))
+
+
+def read_text(table: Table, header: Message, prefix: str, key: bytes, most: int) -> memoryview | None:
+    """Reads and checks a tensor that is one string, of a limited size; None if there is none of this name."""
+    value = next((value for each, value in table.entries(table.find(key)) if each == key), None)
+    if value is None:
+        return None
+    entry = Message(value)
+    if entry.integer(1) != _STRING or read_shape(entry.message(2)):
+        raise ValueError(f"{key.decode()!r} is no string")
+    start, size = entry.integer(4), entry.integer(5)
+    if size > most:
+        raise ValueError(f"{key.decode()!r} is of {size} bytes, more than any network needs")
+    data = memoryview(read_bytes(_file(prefix, entry, header), start, size))
+    length, at = varint(data, 0)
+    text = at + _CHECKSUM
+    if length != size - text:
+        raise ValueError(f"{key.decode()!r} can't be of {length} bytes")
+    spelled = length.to_bytes(4, "little")
+    if data[at:text] != masked_crc32c(spelled).to_bytes(_CHECKSUM, "little"):
+        raise ValueError(f"the checksum of the length of {key.decode()!r} is wrong")
+    if masked_crc32c(spelled + data[at:]) != entry.integer(6):
+        raise ValueError(f"the checksum of {key.decode()!r} is wrong")
+    return data[text:]
+
+
+def _file(prefix: str, entry: Message, header: Message) -> str:
+    """Returns the file in which a tensor lies."""
+    return f"{prefix}.data-{entry.integer(3):05d}-of-{header.integer(1):05d}"
 
 
 def _fetch(file: str, start: int, size: int, checksum: int) -> bytes:

@@ -1,6 +1,5 @@
 """Errors for weights files that do not fit a network: which tensors, the probable cause, and what fits."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -8,24 +7,20 @@ from itertools import groupby
 from keras_resnet.architecture.planner import plan as plan_of
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import NETWORKS, builder_call, builder_name
+from keras_resnet.architecture.variant import Stem, Variant
+from keras_resnet.checkpoints.classifiers import candidates, classified, unclassified
 from keras_resnet.checkpoints.contents import NO_UNITS, NetworkInFile
 from keras_resnet.checkpoints.families.family import Family, Shape
 from keras_resnet.checkpoints.families.fit import NORM
+from keras_resnet.checkpoints.names.foreign import foreign
+from keras_resnet.checkpoints.names.renamed import original
+from keras_resnet.checkpoints.nearest import nearest
+from keras_resnet.checkpoints.open import Source
 from keras_resnet.checkpoints.statements import agrees
-from keras_resnet.utils.errors import enumerate_some
 
 NOT_FINITE = "not finite"
+_NONE = "It fits no network of this package."
 _SHOWN = 20  # lines of a list
-_STEM = re.compile(r"(conv1|stem)\.(conv)?\d\.weight")  # a convolution of several, in files of PyTorch
-# What no builder makes, by the names of tensors in files of PyTorch, and how many axes these have at least.
-_FOREIGN = {
-    r"\.se\.": ("channel attention (SE, ECA)", 2),
-    r"downsample\.1\.weight$": ("averaging shortcuts, as ResNet-D and ResNet-T have", 2),
-    r"\.weight_(orig|mask|u|v|g)$|\.parametrizations\.": (
-        "the parameters of pruning, spectral norm or weight norm: remove these, and save it again",
-        0,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -37,12 +32,12 @@ class Difference:
     held: Shape | None
     fault: str = ""  # of its numbers
 
-    def lines(self) -> Iterator[str]:
-        """Yields what the model wants, and what the file has instead."""
+    def lines(self, source: Source) -> Iterator[str]:
+        """Yields what the model wants, and what the file has instead, by the file's own names."""
         if self.wanted is not None:
             yield f"  - {self.name} {self.wanted}"
         if self.held is not None:
-            yield f"  + {_plain(self.name)} {self.held}" + (f": {self.fault}" if self.fault else "")
+            yield f"  + {_plain(original(source, self.name))} {self.held}" + (f": {self.fault}" if self.fault else "")
 
 
 def _plain(name: str) -> str:
@@ -59,7 +54,7 @@ def explain(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differ
         modules: what the file calls the model's layers.
         differences: by the file's names.
     """
-    lines = [line for difference in differences for line in difference.lines()]
+    lines = [line for difference in differences for line in difference.lines(found.source)]
     more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     faults = {each.fault for each in differences}
     if faults == {NOT_FINITE}:
@@ -76,22 +71,29 @@ def advice(found: NetworkInFile) -> str:
     if found.family.names is None:
         return "The file holds no layer names, so its network is unknown. Load it into the network that saved it."
     fitting = []
-    for row in found.fitting():
+    published = [(row.name, row) for row in found.fitting()]
+    strange = None if published else _foreign(found) or _of_norms(found)
+    for network, row in published or ([] if strange else _changed(found)):
         layout = plan_of(row)
         stated = all(agrees(each, layout, row.lineage.epsilon) for each in found.statements)
         if row.lineage.style in found.styles and stated:
-            classes = _classes(found, found.modules(layout), layout.channels)
+            whole = classified(found, layout.channels)
+            classes = _classes(whole, whole.modules(layout), layout.channels)
             usual = classes == 1000 and row.image_side != 32  # what most builders take
             top = "include_top=False" if classes is None else "" if usual else f"classes={classes}"
-            fitting.append((builder_call(row.name, top), row.lineage.style))
+            own = ", ".join(filter(None, (network, top)))
+            call = builder_call(network, top) if network in NETWORKS else f"keras_resnet.ResNet({own})"
+            fitting.append((call, row.lineage.style))
     if not fitting:
-        strange = _foreign(found) or _of_norms(found)
-        return f"{strange}. It fits no network of this package." if strange else "It fits no network of this package."
+        if strange is None:
+            return _NONE
+        return f"{strange}." if ": " in strange else f"{strange}. {_NONE}"  # with a remedy, or without
     fits = [
         f"{call} in style {' or '.join(repr(style) for _, style in rows)}"
         for call, rows in groupby(fitting, lambda each: each[0])
     ]
-    return f"It fits {', '.join(fits)}."
+    unknown = " No tensor tells whether its stem strides and pools." if "keras_resnet.Stem(" in fits[0] else ""
+    return f"It fits {', '.join(fits)}.{unknown}"
 
 
 def _cause(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differing: Mapping[str, Difference]) -> str:
@@ -114,14 +116,15 @@ def _cause(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differi
     left_over = all(each.wanted is None for each in differing.values())
     if all(part.startswith(top) for part in differing) and not left_over:
         return _of_classifier(found, plan, modules)
-    if all(map(family.is_stem, differing)):
-        return "The stems differ in input channels, kernel size or width, or one of them is missing or incomplete."
     fits = advice(found)
+    if all(map(family.is_stem, differing)):
+        stems = "The stems differ in input channels, kernel size or width, or one of them is missing or incomplete."
+        return stems if fits == _NONE else f"{stems} {fits}"
     if all(each.held is None for each in differing.values()):
         return f"The other tensors are there. Was the file cut off, or saved from a part of the network? {fits}"
-    if left_over and not found.fitting():
+    if left_over and fits == _NONE:
         return f"All tensors of the model are there. Those left over may be a part that the model lacks. {fits}"
-    if not found.fitting():
+    if fits == _NONE:
         return f"{fits} Check that widths (depth_multiplier, base_depth), groups, bias and stem are the same."
     body = [part for part in differing if not part.startswith(top)]
     if not family.transposed and all(map(family.is_bias, body)):
@@ -129,18 +132,33 @@ def _cause(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differi
     return fits
 
 
+def _changed(found: NetworkInFile) -> list[tuple[str, Variant]]:
+    """A file's network in each style, and the code that makes it of a published one, if few fields differ."""
+    near = nearest(found.family, found.tensors, _units(found.family, found.tensors))
+    if near is None:
+        return []
+    row, changes, variants = near
+    fields = ", ".join(f"{name}={_code(value)}" for name, value in changes.items())
+    code = f"dataclasses.replace(keras_resnet.NETWORKS[{row.name!r}], {fields})"
+    return [(code, variant) for variant in variants]
+
+
+def _code(value: object) -> str:
+    """A field's value as code."""
+    if isinstance(value, Stem):
+        return f"keras_resnet.Stem({value.kernel}, {value.width}, {value.stride}, {value.pool})"
+    return repr(value)
+
+
 def _foreign(found: NetworkInFile) -> str | None:
     """What a network has by its tensors that no builder makes."""
-    held = found.tensors
     if not found.family.transposed:
         return None
-    stem = [name for name, shape in held.items() if len(shape) == 4 and _STEM.fullmatch(name)]
-    if len(stem) > 1:
-        return f"The file has a stem of {len(stem)} convolutions, as ResNet-C, -D, -S and -T have"
-    for pattern, (what, axes) in _FOREIGN.items():
-        if any(len(shape) >= axes and re.search(pattern, name) for name, shape in held.items()):
-            return f"The file has {what}"
-    return None
+    below = {
+        name[len(found.scope) :]: shape for name, shape in found.source.shapes.items() if name.startswith(found.scope)
+    }
+    stem = {name: shape for name, shape in below.items() if name.startswith("stem.")}
+    return foreign(stem | dict(found.tensors))
 
 
 def _of_norms(found: NetworkInFile) -> str | None:
@@ -184,21 +202,9 @@ def _of_classifier(found: NetworkInFile, plan: Plan, modules: Mapping[str, str])
     if kernel in held or bias in held:
         what = f"a dense layer with weights and biases for {plan.channels} features"
         return f"The file's classifier, {modules['predictions']!r}, is not {what}. Pass include_top=False. {keep}"
-    projections = {f"{scope}{kernel}" for scope in family.scopes(found.source.shapes)}  # MoCo's, that have its place
-    place = f"{found.scope}{kernel}"
-    if found.projects and place in found.source.shapes:
-        return (
-            f"{_plain(place)!r} {found.source.shapes[place]} is read as a projection head, which MoCo's networks have "
-            f"instead of a classifier. Pass include_top=False. {keep}"
-        )
-    others = [f"{_plain(name)!r} {shape}" for name, shape in _matrices(found, plan.channels) if name not in projections]
-    if others:
-        fix = "Pass" if found.projects else f"If it is the classifier, rename it to {place!r}, with its bias, or pass"
-        return (
-            f"The file has no classifier of a known name, but {enumerate_some(others, 3)}, which may be a classifier "
-            f"or a projection head. {fix} include_top=False. {keep}"
-        )
-    return f"The file has no classifier. Pass include_top=False. {keep}"
+    some = candidates(found, plan.channels)
+    alone = ", or include_top=False for the network without it" if some else ". Pass include_top=False"
+    return f"{unclassified(found, plan.channels)}{alone}. {keep}"
 
 
 def _classes(found: NetworkInFile, modules: Mapping[str, str], width: int) -> int | None:
@@ -207,17 +213,6 @@ def _classes(found: NetworkInFile, modules: Mapping[str, str], width: int) -> in
     kernel, bias = (family.tensor(modules.get("predictions", ""), each) for each in ("kernel", "bias"))
     classes = held.get(bias, ())
     return classes[0] if len(classes) == 1 and held.get(kernel) == family.shape((width, *classes)) else None
-
-
-def _matrices(found: NetworkInFile, width: int) -> Iterator[tuple[str, Shape]]:
-    """The tensors of a file that are none of its networks' and may classify features of this width."""
-    family = found.family
-    for name, shape in found.source.shapes.items():
-        flat = shape if len(shape) == 2 else tuple(size for size in shape if size > 1)
-        weighs = name.rpartition(family.separator)[2] == family.variables["kernel"] and len(shape) in (2, 4)
-        fits = len(flat) == 2 and flat[1 if family.transposed else 0] == width
-        if weighs and fits and name.removeprefix(found.scope) not in found.tensors and not re.search(family.unit, name):
-            yield name, shape
 
 
 def _units(family: Family, tensors: Iterable[str]) -> tuple[int, ...]:

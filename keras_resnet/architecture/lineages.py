@@ -26,8 +26,9 @@ class Lineage:
     # True: zeros come from a layer of their own also before a 3x3 that does not stride.
     pad_always: bool
     # What the stem's pool sees beyond the border: one row and column on each side of zeros or -inf (after a ReLU, in
-    # v1, the same function), or, "same", -inf where the windows need it: on even sizes only after the last pixel.
-    stem_pool: Literal["zeros", "-inf", "same"]
+    # v1, the same function), or, "same", -inf where the windows need it: on even sizes only after the last pixel; or,
+    # "valid", nothing: of even sizes the last row and column are in no window.
+    stem_pool: Literal["zeros", "-inf", "same", "valid"]
     # Arguments of `VarianceScaling` for the convolutions' kernels; None is Keras' own default.
     initializer: tuple[float, str, str] | None
     epsilon: float
@@ -77,6 +78,10 @@ KERAS_V1 = Lineage(
     momentum=0.99,
     preprocessing="caffe",
 )
+# The same networks until 2019, with names such as `res2a_branch2a`: ResNet50 as it came from Caffe, and with the zeros
+# around the stem's pool that keras-applications 1.0.6 brought in 2018.
+KERAS_2016 = replace(KERAS_V1, style="keras_2016", epsilon=1e-3, stem_pool="valid")
+KERAS_2018 = replace(KERAS_2016, style="keras_2018", stem_pool="zeros")
 KERAS_V2 = Lineage(
     style="keras",
     version=2,
@@ -151,5 +156,16 @@ SLIM_V2 = Lineage(
 
 LINEAGES = {
     (row.style, row.version): row
-    for row in (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, TORCH_1X1, TORCH_CIFAR, SLIM_V1, SLIM_V2)
+    for row in (
+        KERAS_V1,
+        KERAS_V2,
+        TORCH_V1,
+        TORCH_V2,
+        TORCH_1X1,
+        TORCH_CIFAR,
+        SLIM_V1,
+        SLIM_V2,
+        KERAS_2016,
+        KERAS_2018,
+    )
 }

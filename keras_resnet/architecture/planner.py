@@ -40,7 +40,8 @@ def plan(variant: Variant, output_stride: int | None = None, channels: int = 3) 
             units.append(_unit(variant, stage, index, channels, width))
             channels = units[-1].filters
         stages.append(tuple(units))
-    nominal = Plan(variant.version, root, bool(variant.stem and variant.stem.pool), tuple(stages))
+    pools, pads = bool(variant.stem and variant.stem.pool), variant.lineage.stem_pool != "valid"
+    nominal = Plan(variant.version, root, pools, tuple(stages), pool_pads=pads or not pools)
     return nominal.dense(output_stride)
 
 

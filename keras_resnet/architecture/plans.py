@@ -120,6 +120,7 @@ class Plan:
     stem: Conv | None
     pool: bool  # whether a max pool of stride 2 follows the stem
     stages: tuple[tuple[Unit, ...], ...]
+    pool_pads: bool = True  # whether that pool looks beyond the border; else 112 pixels become 55, not 56
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -193,7 +194,7 @@ class Plan:
             size = strided(size, self.stem.stride)
             total += cost(self.stem, size)
         if self.pool:
-            size = strided(size, 2)
+            size = strided(size, 2) if self.pool_pads else tuple((side - 1) // 2 for side in size)
         for unit in self.units:
             for conv in unit.convs:
                 size = strided(size, conv.stride)

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from math import nan
 
 import keras
 
@@ -43,8 +44,13 @@ class Network:
     @property
     def styles(self) -> tuple[str, ...]:
         """The styles in which it can have been built; in short networks some don't differ."""
-        pool = self.layers.get("pool1_pool")
-        return styles_of(self.plan, stem_pool(self.layers, *((pool.pool_size, pool.padding) if pool else (None, None))))
+        return styles_of(self.plan, _stem_pool(self.layers), self.epsilon)
+
+    @property
+    def epsilon(self) -> float:
+        """The epsilon of its norms; not a number if they were folded."""
+        norms = (layer for layer in self.layers.values() if isinstance(layer, keras.layers.BatchNormalization))
+        return next((float(norm.epsilon) for norm in norms), nan)
 
 
 def find_networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
@@ -70,7 +76,7 @@ def find_networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
                 for name, layer in layers.items()
                 if UNIT_PAD.fullmatch(name) and isinstance(layer, keras.layers.ZeroPadding2D)
             }
-            if read := read_plan(layers, convs, pads):
+            if read := read_plan(layers, convs, pads, _stem_pool(layers)):
                 name = around.name if around is not model else slim_name(read) or model.name
                 found.append(Network(prefix.replace("__", "/") or name, prefix, read, layers))
     return found
@@ -162,6 +168,12 @@ def slim_name(network: Plan) -> str | None:
         if row.version == network.version and kernels == [conv.kernel_shape for conv in wanted.convs()]:
             return name
     return None
+
+
+def _stem_pool(layers: dict[str, keras.Layer]) -> str | None:
+    """Returns what the stem's pool sees beyond the border."""
+    pool = layers.get("pool1_pool")
+    return stem_pool(layers, getattr(pool, "pool_size", None), getattr(pool, "padding", None))
 
 
 def _conv(layer: str, layers: dict[str, keras.Layer]) -> Conv:

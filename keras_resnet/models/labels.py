@@ -79,7 +79,8 @@ def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
         keras_resnet.labels.class_names(model)  # ("cat", "dog")
 
     The names become the name of an `Identity` layer at the end, since a layer's name is the only text that stock layers
-    keep. Characters that TensorFlow does not allow there are escaped as `\\uXXXX`.
+    keep. Characters that TensorFlow does not allow there are escaped as `\\uXXXX`. Keras' older `.h5` can't hold such a
+    name of more than 64,512 bytes; a `.keras` file can.
 
     Args:
         model: a functional or Sequential model with one output. It does not change.

@@ -92,7 +92,12 @@ class Kit:
         return self.put(layers.MaxPooling2D, x, name, size, stride, padding, self.data_format)
 
     def stem_pool(self, x: Tensor) -> Tensor:
-        """Takes the maximum of 3x3 windows around, or, on even sizes in style "slim", behind every second pixel."""
+        """Takes the maximum of 3x3 windows around, or, on even sizes in style "slim", behind every second pixel.
+
+        In style "keras_2016", which pads nothing, windows lie behind it on all sizes.
+        """
+        if self.lineage.stem_pool == "valid":
+            return self.pool(x, 3, 2, "pool1_pool")
         if self.lineage.stem_pool == "same":
             return self.pool(x, 3, 2, "pool1_pool", "same")
         if self.lineage.stem_pool == "zeros":

@@ -8,6 +8,8 @@ import pytest
 
 from keras_resnet import variants
 from keras_resnet.architecture.lineages import (
+    KERAS_2016,
+    KERAS_2018,
     KERAS_V1,
     KERAS_V2,
     LINEAGES,
@@ -266,4 +268,5 @@ def test_lists_are_taken_for_tuples_and_rows_stay_hashable() -> None:
 
 def test_a_style_and_version_name_one_lineage() -> None:
     rows: tuple[Lineage, ...] = (KERAS_V1, KERAS_V2, TORCH_V1, TORCH_V2, TORCH_1X1, TORCH_CIFAR, SLIM_V1, SLIM_V2)
+    rows += (KERAS_2016, KERAS_2018)
     assert list(LINEAGES.values()) == list(rows)

@@ -82,6 +82,19 @@ def test_rootless_cifar_plain_and_grouped_nets_have_dense_forms(variant: Variant
         assert_close(run(dense, x)[:, ::k, ::k], run(nominal, x), 1e-5)
 
 
+@once
+@pytest.mark.parametrize("units", [(2, 2, 2, 2), (1, 1, 1, 1)])
+def test_a_stem_whose_pool_pads_nothing_has_dense_forms(units: tuple[int, ...]) -> None:
+    """Its map is smaller by one, the same for each output_stride, and what follows is aligned to its first pixel."""
+    variant = with_style(thin(RESNET50, units=units), "keras_2016")
+    nominal = randomise(body(variant, None))
+    for stride, size in itertools.product((4, 8, 16), ((64, 64), (65, 65), (96, 71))):
+        dense = body(variant, stride)
+        dense.set_weights(nominal.get_weights())
+        x, k = images(*size), 32 // stride
+        assert_close(run(dense, x)[:, ::k, ::k], run(nominal, x), 1e-5)
+
+
 def test_which_output_strides_a_net_can_reach() -> None:
     assert plan(RESNET50).output_strides == (4, 8, 16, 32)
     assert plan(RESNET20).output_strides == (1, 2, 4)

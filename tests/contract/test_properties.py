@@ -67,6 +67,8 @@ GOOD: dict[str, list[Any]] = {
     "zero_init_residual": [False, True],
     "kernel_regularizer": [None, "l2", keras.regularizers.L2(1e-4)],
     "weights": [None],
+    "scope": [None],
+    "head": [None],
 }
 TOP = {"include_top": True}
 BAD: dict[str, list[Draw]] = {
@@ -98,6 +100,8 @@ BAD: dict[str, list[Draw]] = {
     "zero_init_residual": [{"zero_init_residual": 1}, {"zero_init_residual": True, "shortcut": None}],
     "kernel_regularizer": [{"kernel_regularizer": "l9"}, {"kernel_regularizer": 0.1}],
     "weights": [{"weights": "imagenet"}, {"weights": "nowhere.h5"}],
+    "scope": [{"scope": "model_ema"}],
+    "head": [{"head": "fc"}],
     "shortcut": [{"shortcut": "A", "stem": "rootless", "channels": 40}],
 }
 
@@ -177,6 +181,8 @@ RULES: dict[str, Callable[[Draw], bool]] = {
     ),
     "kernel_regularizer": lambda d: d["kernel_regularizer"] in ("l9", 0.1),
     "weights": lambda d: d["weights"] is not None,
+    "scope": lambda d: d["scope"] is not None,
+    "head": lambda d: d["head"] is not None,
     "shortcut": lambda d: d["shortcut"] == "A" and shrinks(d),
 }
 

@@ -28,6 +28,7 @@ class Family:
     own: str  # a pattern of the tensors below a network's scope that are its own; others are of no concern
     bias: str  # a pattern of the biases of convolutions, which only some styles have
     styles: tuple[str, ...]  # lineages that such files can be of, the likeliest first
+    number: Callable[[str], int] = int  # of a unit, by what it is called
     v2: str = ""  # what names have in networks of v2 alone, where files can be of either version
     others: Mapping[str, str] = field(default_factory=dict)  # further names that some files have for our layers
     tells: Mapping[str, str] = field(default_factory=dict)  # modules that make a style the likeliest
@@ -43,7 +44,7 @@ class Family:
     def place(self, tensor: str) -> tuple[str, int] | None:
         """Stage and number of the unit that a tensor or module below the scope belongs to."""
         match = re.match(rf"{self.unit}(?![^./_])", tensor)
-        return (match["stage"], int(match["unit"])) if match and "stage" in match.groupdict() else None
+        return (match["stage"], self.number(match["unit"])) if match and "stage" in match.groupdict() else None
 
     def is_stem(self, tensor: str) -> bool:
         """Whether a tensor below the scope is the stem's."""

@@ -1,6 +1,6 @@
 """Tells which family a file is of, and which networks, in which styles, have exactly its tensors."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from keras_resnet.architecture.lineages import LINEAGES
@@ -26,23 +26,27 @@ def version_of(family: Family, held: Collection[str]) -> int | None:
     return family.version or (2 if any(family.v2 in name for name in held) else 1)
 
 
-def fitting(family: Family, held: Mapping[str, Shape]) -> list[Variant]:
-    """Returns the published networks that have exactly these tensors, in each lineage that makes another.
+def fitting(
+    family: Family, held: Mapping[str, Shape], styles: Collection[str], rows: Iterable[Variant] | None = None
+) -> list[Variant]:
+    """Returns the networks that have exactly these tensors, in each lineage that makes another.
 
     Of modules that are no part of a body there may be one, which classifies.
 
     Args:
         held: shapes of a network's own tensors by name below its scope.
+        styles: of which it can be, the likeliest first.
+        rows: the networks; None: those that are published.
     """
     version = version_of(family, held)
     found: list[Variant] = []
-    rows = [
+    variants = [
         replace(row, lineage=LINEAGES[style, row.version])
-        for row in map(find_row, NETWORKS)
-        for style in family.styles
-        if row.version == version and (style, version) in LINEAGES
+        for row in (map(find_row, NETWORKS) if rows is None else rows)
+        for style in styles
+        if row.version == version and style in row.styles
     ]
-    for variant in rows:
+    for variant in variants:
         modules = family.names(plan(variant)) if family.names else {}
         stem = held.get(family.tensor(modules.get("conv1_conv", ""), "kernel"), ())
         channels = stem[1 if family.transposed else 2] if len(stem) == 4 else 3
@@ -55,12 +59,16 @@ def fitting(family: Family, held: Mapping[str, Shape]) -> list[Variant]:
                 wanted[family.tensor(module, "bias")] = (conv.filters,)
         for norm, width in norms(layout).items():
             wanted |= {family.tensor(modules[norm], variable): (width,) for variable in NORM}
-        same = any((plan(each), each.lineage.stem_pool) == (plan(variant), variant.lineage.stem_pool) for each in found)
-        if {name: held.get(name) for name in wanted} == wanted and not same:
+        if {name: held.get(name) for name in wanted} == wanted and not any(alike(variant, each) for each in found):
             others = {name.rpartition(family.separator)[0] for name in held.keys() - wanted.keys()}
             if len(others) <= 1 and not any(family.place(each) or family.is_stem(f"{each}.") for each in others):
                 found.append(variant)
     return found
+
+
+def alike(one: Variant, other: Variant) -> bool:
+    """Whether networks have the same tensors and strides: what is left, padding of pools and epsilon, no file shows."""
+    return replace(plan(one), pool_pads=True) == replace(plan(other), pool_pads=True)
 
 
 def norms(plan: Plan) -> dict[str, int]:

@@ -31,7 +31,7 @@ KERAS = Family(
     modules,
     unit=r"(?P<stage>[^/]{1,60}?)_block(?P<unit>\d+)",
     own=r"([^/]+_block\d+_[^/]+|conv1_(conv|bn)|post_bn|predictions|probs)/[^/]+",
-    styles=("keras", "torch", "torch_1x1", "torch_cifar", "slim"),
+    styles=("keras", "torch", "torch_1x1", "torch_cifar", "slim", "keras_2016", "keras_2018"),
     v2="_preact_bn/",
     others={"predictions": "probs"},  # keras.applications' own files
     **LAYERS,

@@ -1,9 +1,15 @@
 """TF-Slim's checkpoints: variable scopes below that of the network, such as `block3/unit_6/bottleneck_v1/conv2`."""
 
 import re
+from collections import defaultdict
+from collections.abc import Collection
 
 from keras_resnet.architecture.plans import Conv, Plan, Unit
 from keras_resnet.checkpoints.families.family import Family
+from keras_resnet.checkpoints.names.renamed import Renamed
+from keras_resnet.checkpoints.open import Source
+
+_AVERAGE = "/ExponentialMovingAverage"
 
 SLIM_VARIABLES = {
     "kernel": "weights",
@@ -62,9 +68,63 @@ SLIM = Family(
     unit=r"(?P<stage>[^/]{1,60})/unit_(?P<unit>\d+)/bottleneck_v[12]",
     first="/conv1/weights",
     stem="conv1/",
-    own=rf".+/({'|'.join(SLIM_VARIABLES.values())})",
+    own=r"([^/]{1,60}/unit_\d+/bottleneck_v[12]/.+/|conv1/(.+/)?|(postnorm|logits)/)"
+    rf"({'|'.join(SLIM_VARIABLES.values())})",
     bias=r"(^|/)(conv\d|shortcut)/biases$",
     styles=("slim",),
     v2="bottleneck_v2/",
     convolves=True,
 )
+
+
+def averages(names: Collection[str]) -> dict[str, str]:
+    """Returns by which names of a file its weights and their moving averages change places.
+
+    TensorFlow saves the average of `X` as `X/ExponentialMovingAverage`. An average without its weight takes its place.
+    """
+    found = {}
+    for average in names:
+        if average.endswith(_AVERAGE):
+            weight = average.removesuffix(_AVERAGE)
+            found[weight] = average
+            if weight in names:
+                found[average] = weight
+    return found
+
+
+def only_averages(source: Source) -> Source:
+    """Returns a file that holds the moving averages of weights without any of these with the averages as weights."""
+    found = averages(source.shapes)
+    return Renamed(source, found) if found and found.keys().isdisjoint(source.shapes) else source
+
+
+def joined(source: Source) -> Source:
+    """Returns a file whose network lies in two scopes with both in the first, as TensorFlow's Faster R-CNN has it.
+
+    These are `FirstStageFeatureExtractor/resnet_v1_50/`, to the third block, and, with the fourth one,
+    `SecondStageFeatureExtractor/resnet_v1_50/`: no more than two of one name, the second with the blocks that follow.
+    """
+    parts = defaultdict(list)
+    for scope in SLIM.scopes(source.shapes):
+        around, _, name = scope.rstrip("/").rpartition("/")
+        if around:
+            parts[name].append(scope)
+    pairs = [scopes for scopes in parts.values() if len(scopes) == 2]
+    if len(pairs) != 1:
+        return source
+    held = {scope: [name for name in source.shapes if name.startswith(scope)] for scope in pairs[0]}
+    blocks = {scope: _blocks(scope, names) for scope, names in held.items()}
+    first, second = sorted(held, key=lambda scope: blocks[scope])
+    whole = blocks[first] + blocks[second] == list(range(1, len(blocks[first]) + len(blocks[second]) + 1))
+    rooted = [any(name.startswith(f"{scope}conv1/") for name in held[scope]) for scope in (first, second)]
+    apart = not first.startswith(second) and not second.startswith(first)
+    if not (whole and apart and rooted == [True, False]):
+        return source
+    moved = {f"{first}{name.removeprefix(second)}": name for name in held[second]}
+    return Renamed(source, moved) if moved.keys().isdisjoint(source.shapes) else source
+
+
+def _blocks(scope: str, names: Collection[str]) -> list[int]:
+    """The numbers of TF-Slim's blocks that there are tensors of, sorted."""
+    found = (re.match(r"block(\d{1,3})/", name[len(scope) :]) for name in names)
+    return sorted({int(match[1]) for match in found if match})

@@ -18,9 +18,11 @@ from keras_resnet.checkpoints.formats.tensors import BFLOAT16, BOOL, NumberType,
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 AGAIN = "load and save it again with Keras"
 _MOST_OBJECTS, _DEEPEST, _LONGEST_TEXT = 1 << 16, 32, 1 << 10
+_LONGEST_PATH, _LONGEST_NAME = 1 << 12, 1 << 16  # of a tensor, and of a group: that of class names has no tensors
 # Messages in an object's header.
 _SPACE, _TYPE, _EXTERNAL, _LAYOUT, _ATTRIBUTE, _CONTINUATION, _GROUP = 1, 3, 7, 8, 12, 16, 17
 _SOFT_LINK = 2
+_STRING = b"\x13"  # class and version of a type
 _NEWER = f"it is of a newer layout of HDF5 than Keras writes: {AGAIN}"
 _OPAQUE_OF_2 = bytes((0x15, 2, 0, 0, 0))  # class and version, and the size
 
@@ -84,6 +86,8 @@ class Hdf5:
                     if len(path) == _DEEPEST or len(seen) + len(pending) > _MOST_OBJECTS:
                         raise ValueError("its groups are deeper or larger than any model's")
             elif _LAYOUT in messages:
+                if sum(map(len, path)) > _LONGEST_PATH:
+                    raise ValueError("a tensor's path is longer than any model's")
                 self.tensors[path] = self._tensor("/".join(path), messages, attributes)
             else:
                 raise ValueError(f"{'/'.join(path)!r} is neither a group nor a tensor as Keras writes them")
@@ -94,9 +98,9 @@ class Hdf5:
         """Whether there is a group, and it has an attribute."""
         return name.encode() in self._attributes.get(group, {})
 
-    def text(self, group: Parts, name: str) -> str | None:
-        """Reads an attribute of a group, which must be a short text; None if there is none."""
-        return self._text(self._attributes[group], name)
+    def text(self, group: Parts, name: str, most: int = _LONGEST_TEXT) -> str | None:
+        """Reads an attribute of a group, which must be a text of so many bytes at most; None if there is none."""
+        return self._text(self._attributes.get(group, {}), name, most)
 
     def _read(self, at: int, size: int, signature: bytes = b"") -> bytes:
         """Reads some bytes, in all no more than there are: else some would be read without end."""
@@ -154,10 +158,13 @@ class Hdf5:
         tree, heap = _unpack("<QQ", group)
         size, at = _unpack("<8xQ8xQ", self._read(heap, 32, b"HEAP\0"))
         names, last = self._read(at, size), b""
+        left = len(names)  # of which no two entries may have the same bytes: else some would be read without end
         for entry in self._entries(tree):
             place, header, kind = _unpack("<QQI", entry)
-            name, end, _ = names[place : place + _LONGEST_TEXT].partition(b"\0")
-            if name <= last or not end or b"/" in name:
+            end = names.find(b"\0", place, place + _LONGEST_NAME)
+            name = names[place : max(end, place)]
+            left -= len(name)
+            if name <= last or left < 0 or b"/" in name:
                 raise ValueError(f"a group has a member {name!r:.99} that is no name, or not in order")
             if kind == _SOFT_LINK:
                 raise ValueError(f"{name!r} is a link to elsewhere")
@@ -195,14 +202,20 @@ class Hdf5:
             raise ValueError(f"{name!r}, {tensor.dtype} of the shape {tensor.shape}, can't be {size} bytes at {start}")
         return tensor
 
-    def _text(self, attributes: Attributes, name: str) -> str | None:
-        """Reads a short text of any length, which lies in a heap."""
+    def _text(self, attributes: Attributes, name: str, most: int = _LONGEST_TEXT) -> str | None:
+        """Reads a text of one length, which lies in the attribute, or of any, which lies in a heap."""
         if name.encode() not in attributes:
             return None
+        size = "short " if most == _LONGEST_TEXT else ""
         kind, space, value = attributes[name.encode()]
+        if kind[:1] == _STRING:
+            (length,) = _unpack("<4xI", kind)
+            if _shape(space) or length > min(most, len(value)):
+                raise ValueError(f"the attribute {name!r} is no {size}text")
+            return value[:length].rstrip(b"\0").decode()
         length, address, index = _unpack("<IQI", value)
-        if kind[:1] != b"\x19" or kind[1] & 15 != 1 or _shape(space) or length > _LONGEST_TEXT:
-            raise ValueError(f"the attribute {name!r} is no short text")
+        if kind[:1] != b"\x19" or kind[1] & 15 != 1 or _shape(space) or length > most:
+            raise ValueError(f"the attribute {name!r} is no {size}text")
         text = self._collection(address).get(index, b"") if length else b""
         if len(text) != length:
             raise ValueError(f"the attribute {name!r} is not in its place")

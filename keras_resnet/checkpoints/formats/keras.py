@@ -4,10 +4,11 @@ import io
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_resnet.architecture.detect import models_of_config, scopes_of_models
 from keras_resnet.checkpoints.formats.hdf5 import AGAIN, SIGNATURE, Hdf5, Parts
 from keras_resnet.checkpoints.formats.tensors import Array, TensorSpec
 from keras_resnet.checkpoints.formats.zips import Record, find_records, read_directory
@@ -29,18 +30,30 @@ class KerasFile:
     They are named `layer/variable`, in a nested model `model/layer/variable`, and an optimizer's `optimizer/...`.
     The newer files number a layer's variables; by their shapes they are `kernel` and `bias`, or `gamma`, `beta`,
     `moving_mean` and `moving_variance`, or else stay numbers. Where they hold no layers' names, these are Keras'
-    own (`conv2d_7`), as a nested model's always are. No file is kept open.
+    own (`conv2d_7`), as a nested model's are unless the config tells it. No file is kept open.
 
     Attributes:
         path: as it was given.
         shapes: by name, sorted.
         dtypes: by name, sorted; bfloat16, which NumPy lacks, is read as float32.
-        config: the model's, from a `.keras` file.
+        config: the model's, from a `.keras` file or an older file of a whole model.
+        by_layer: whether tensors have the name of their layer in the outermost model, as in the older files.
+        scopes: what the tensors of a nested model have in front, by what a `.keras` file itself has there.
     """
 
-    def __init__(self, path: Path, tensors: dict[str, TensorSpec], config: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        tensors: dict[str, TensorSpec],
+        config: dict[str, Any] | None = None,
+        *,
+        by_layer: bool = False,
+        scopes: dict[str, str] | None = None,
+    ) -> None:
         self.path = path
         self.config = config
+        self.by_layer = by_layer
+        self.scopes = scopes or {}
         self._tensors = dict(sorted(tensors.items()))
         self.shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
         self.dtypes = {name: str(tensor.dtype) for name, tensor in self._tensors.items()}
@@ -62,11 +75,22 @@ class KerasFile:
         with damage_as_value_error(_KIND, path), open(path, "rb") as file:
             start = _hdf5_start(file)
             if start == 0:
-                return cls(Path(path), _tensors(file, 0, os.path.getsize(path)))
+                found = Hdf5(file, 0, os.path.getsize(path))
+                text = found.text((), "model_config", _LARGEST_CONFIG)
+                older = _lists_layers(found, ()) or _lists_layers(found, (_MODEL,))
+                return cls(
+                    Path(path), _tensors(found, {}), _object(text, "model_config") if text else None, by_layer=older
+                )
             if start is not None:
                 raise ValueError(f"its HDF5 begins behind a user block of {start} bytes: {AGAIN}")
             config, weights = _members(file)
-            return cls(Path(path), _tensors(file, weights.start, weights.size), config)
+            models = models_of_config(config)
+            scopes = {
+                "/".join(model.place): scope.rstrip("/")
+                for model, scope in zip(models, scopes_of_models(models), strict=True)
+                if model.place
+            }
+            return cls(Path(path), _tensors(Hdf5(file, weights.start, weights.size), scopes), config, scopes=scopes)
 
     def read(self, name: str) -> Array:
         """Reads a tensor; returns a new array.
@@ -112,16 +136,26 @@ def _members(file: io.BufferedReader) -> tuple[dict[str, Any], Record]:
         record.check(file)
     if records[_CONFIG].size > _LARGEST_CONFIG:
         raise ValueError(f"its {_CONFIG} is larger than any model's")
-    config = json.loads(records[_CONFIG].read(file, 0, records[_CONFIG].size))
-    if not isinstance(config, dict):
-        raise ValueError(f"its {_CONFIG} is no object")
-    return config, records[_WEIGHTS]
+    return _object(records[_CONFIG].read(file, 0, records[_CONFIG].size), _CONFIG), records[_WEIGHTS]
 
 
-def _tensors(file: io.BufferedReader, start: int, size: int) -> dict[str, TensorSpec]:
-    """Finds the tensors of an HDF5 file that is a part of a file, by name."""
-    found = Hdf5(file, start, size)
-    names = _names(found)
+def _object(text: str | bytes, name: str) -> dict[str, Any]:
+    """Reads an object in JSON."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"its {name} is no object")
+    return found
+
+
+def _tensors(found: Hdf5, scopes: Mapping[str, str]) -> dict[str, TensorSpec]:
+    """Finds the tensors of an HDF5 file by name, with these scopes for the paths of nested models."""
+    for group in (), (_MODEL,):
+        if found.text(group, "backend") == "theano":
+            raise ValueError(
+                "it was written with Theano, which turns the kernels of convolutions by 180 degrees: load and save it "
+                "with a Keras of that time (2.0 to 2.3) that runs on TensorFlow"
+            )
+    names = _names(found, scopes)
     if not names:
         raise ValueError("it holds no tensors")
     for name, times in Counter(names.values()).items():
@@ -130,12 +164,12 @@ def _tensors(file: io.BufferedReader, start: int, size: int) -> dict[str, Tensor
     return {name: found.tensors[path] for path, name in names.items()}
 
 
-def _names(file: Hdf5) -> dict[Parts, str]:
+def _names(file: Hdf5, scopes: Mapping[str, str]) -> dict[Parts, str]:
     """Names the tensors, by path."""
     if _lists_layers(file, ()):
         return _by_group(file.tensors)
     if not _lists_layers(file, (_MODEL,)):
-        return _by_layer(file)
+        return _by_layer(file, scopes)
     weights = [path for path in file.tensors if path[0] == _MODEL]
     others = {path: (path[0].replace(_OPTIMIZER, "optimizer"), *path[1:]) for path in file.tensors if path[0] != _MODEL}
     return _by_group(weights, 1) | {path: "/".join(name).removesuffix(":0") for path, name in others.items()}
@@ -160,7 +194,7 @@ def _by_group(paths: Collection[Parts], above: int = 0) -> dict[Parts, str]:
     return names
 
 
-def _by_layer(file: Hdf5) -> dict[Parts, str]:
+def _by_layer(file: Hdf5, scopes: Mapping[str, str]) -> dict[Parts, str]:
     """Names those of a newer file, whose paths are of objects: a layer's own name is an attribute of its `vars`."""
     layers: defaultdict[Parts, dict[str, TensorSpec]] = defaultdict(dict)
     for path, tensor in file.tensors.items():
@@ -172,7 +206,8 @@ def _by_layer(file: Hdf5) -> dict[Parts, str]:
     for layer, held in layers.items():
         scope = [part for part in layer if part not in _CHILDREN]
         if layer in given and all(given.values()):
-            scope[-1:] = [str(given[layer])]
+            scope = [scopes.get(around, around)] if (around := "/".join(scope[:-1])) else []
+            scope.append(str(given[layer]))
         variables = _variables(held) if layer in given else {}
         for number in held:
             names[*layer, "vars", number] = "/".join((*scope, variables.get(number, number)))

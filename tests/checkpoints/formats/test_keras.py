@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
+from keras_resnet.architecture.detect import models_of_config, scopes_of_models
 from keras_resnet.checkpoints.formats import hdf5
 from keras_resnet.checkpoints.formats.keras import KerasFile, is_keras_file
 from keras_resnet.checkpoints.formats.tensors import TensorSpec
@@ -80,13 +81,13 @@ def write(model: keras.Model, path: Path) -> Path:
     return path
 
 
-def tensors_of(model: keras.Model, older: bool) -> Arrays:
-    """What a file should hold of `build`'s model."""
+def tensors_of(model: keras.Model, older: bool, named: bool) -> Arrays:
+    """What a file should hold of `build`'s model; `named`: it tells what its nested models are called."""
 
     def of(layer: Any, scope: str) -> Arrays:
         return {f"{scope}/{weight.name}": keras.ops.convert_to_numpy(weight) for weight in layer.weights}
 
-    inner = "inner" if older else "functional"
+    inner = "inner" if named else "functional"
     found = {name: of(model.get_layer(name), name) for name in ("conv", "bn", "predictions")}
     found |= {name: of(model.get_layer("inner").get_layer(name), f"{inner}/{name}") for name in ("a_conv", "a_bn")}
     wrapped = of(model.get_layer("wrapped").layer, "wrapped" if older else "time_distributed/dense")
@@ -111,19 +112,98 @@ def test_every_tensor_is_that_which_keras_loads(whole: dict[str, Path], kind: st
     other, older = build(1), kind in KINDS[2:]
     other.load_weights(whole[kind])
     file = KerasFile.open(whole[kind])
-    expected = tensors_of(other, older)
+    expected = tensors_of(other, older, named=kind != "net.weights.h5")
     if kind != "topological.h5":
         expected |= optimizer_of(build(0), older)
     assert file.path == whole[kind]
     assert_same(file, expected)
-    assert (file.config is None) == (kind != "net.keras")
+    assert (file.config is None) == (kind not in ("net.keras", "whole.h5"))
+    assert file.by_layer == older
 
 
 def test_the_config_is_that_of_the_model(whole: dict[str, Path]) -> None:
-    config = KerasFile.open(str(whole["net.keras"])).config
-    assert config is not None
-    assert config["config"]["name"] == "net"
-    assert [layer["name"] for layer in config["config"]["layers"]][1:4] == ["inner", "conv", "bn"]
+    for kind in "net.keras", "whole.h5":
+        config = KerasFile.open(str(whole[kind])).config
+        assert config is not None
+        assert config["config"]["name"] == "net"
+        assert [layer["name"] for layer in config["config"]["layers"]][1:4] == ["inner", "conv", "bn"]
+
+
+def test_a_config_in_an_attribute_is_a_text_of_one_length_or_any(tmp_path: Path) -> None:
+    def written(config: Any) -> Path:
+        path = by_hand(tmp_path / "net.h5", {"model_weights/a/a/kernel:0": np.ones((2, 2), "f4")}, model_config=config)
+        with h5py.File(path, "a") as file:
+            file["model_weights"].attrs["layer_names"] = ["a"]
+        return path
+
+    long = json.dumps({"class_name": "Functional", "text": "x" * 99_999})
+    for text in (long, long.encode(), np.bytes_(b'{"a": "\xc3\xa9"}'), '{"a": "é"}'):
+        file = KerasFile.open(written(text))
+        assert file.config == json.loads(text)
+        assert list(file.shapes) == ["a/kernel"]
+    wrong: list[tuple[Any, str]] = [
+        ("no", "Expecting value"),
+        (np.bytes_(b"x"), "Expecting value"),
+        ("[]", "model_config is no object"),
+        ("[" * 99999, "recursion"),
+        (b"\xff", "can't decode"),
+        (5, "cut off"),
+        ((5, 5, 5), "'model_config' is no text"),
+        ("{}" + " " * (1 << 24), "'model_config' is no text"),
+    ]
+    for text, reason in wrong:
+        refused(written(text), reason)
+
+
+def test_a_layers_name_may_hold_a_thousand_classes(tmp_path: Path) -> None:
+    """As `labels.with_class_names` makes it; HDF5 has a group of that name in the older files."""
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((2,)), layers.Dense(3, name="top"), layers.Identity(name="class_names>" + "x" * 60_000)]
+    )
+    for kind in "topological.h5", "whole.h5", "net.keras":
+        assert list(KerasFile.open(write(model, tmp_path / kind)).shapes) == ["top/bias", "top/kernel"]
+
+
+def models(*names: Any) -> keras.Model:
+    """Models in a model, each of a norm, or of such models."""
+    start = keras.Input((3,))
+    x = start
+    for name in names:
+        if isinstance(name, tuple):
+            around = models(*name[1:])
+            inner = keras.Model(around.input, around.output, name=name[0])
+        else:
+            again = keras.Input((3,))
+            inner = keras.Model(again, keras.layers.BatchNormalization(name="bn")(again), name=name)
+        x = inner(x)
+    return keras.Model(start, x, name="outer")
+
+
+def test_models_in_a_model_go_by_their_names_where_the_config_tells(tmp_path: Path) -> None:
+    cases: list[tuple[Any, set[str], dict[str, str]]] = [
+        (("left", "right"), {"left", "right"}, {"functional": "left", "functional_1": "right"}),
+        ((("pair", "left", "right"),), {"left", "right"}, {"functional/functional_1": "right"}),
+        ((("a", "net"), ("b", "net")), {"a/net", "b/net"}, {"functional_1/functional": "b/net"}),
+        ((("a", "x" * 200),), {"functional/functional"}, {}),
+        (("conv1", ("deep", ("deeper", "net"))), {"conv1", "net"}, {"functional_1/functional/functional": "net"}),
+    ]
+    for names, scopes, paths in cases:
+        models(*names).save(tmp_path / "net.keras")
+        file = KerasFile.open(tmp_path / "net.keras")
+        assert set(file.shapes) == {f"{scope}/bn/{variable}" for scope in scopes for variable in NORM}
+        assert file.scopes.items() >= paths.items()
+
+
+@pytest.mark.parametrize("long", ["name", "class_name"])
+@pytest.mark.parametrize("by_layer", [False, True])
+def test_a_config_of_many_models_of_long_names_costs_no_more_than_it_has(long: str, by_layer: bool) -> None:
+    inner = [{"class_name": "Functional", "config": {"name": "a", "layers": []}}] * 5000
+    words = {"name": "outer", "class_name": "Functional"} | {long: "X" * 1_000_000}
+    outer = {"class_name": words["class_name"], "config": {"name": words["name"], "layers": inner}}
+    with bounded(1_000_000, 0):
+        found = models_of_config({"class_name": "Sequential", "config": [outer]})
+        assert scopes_of_models(found, by_layer=by_layer) == []
 
 
 def test_variables_of_other_layers_stay_numbers(tmp_path: Path) -> None:
@@ -419,11 +499,12 @@ CASES: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     "groups too deep": (nested, "deeper or larger"),
     "groups too large": (lambda file: [file.create_group(f"layers/{i}") for i in range(100)], "deeper or larger"),
     "a name beyond ASCII": (lambda file: file.create_group("layers/größe"), ELSEWHERE),
-    "a name too long": (lambda file: file.create_group("layers/" + "x" * 1025), "is no name, or not in order"),
+    "a name too long": (lambda file: file.create_group("layers/" + "x" * (1 << 16)), "is no name, or not in order"),
+    "a tensor's name too long": (lambda file: file.update({"layers/" + "x" * 4096: np.ones(1)}), "longer than any"),
     "a layer's name too long": (functools.partial(name, "x" * 1025), "'name' is no short text"),
     "a layer's name that is a number": (functools.partial(name, 5), "cut off"),
     "a layer's name that is many": (functools.partial(name, ["a", "b"]), "'name' is no short text"),
-    "a layer's name that is sixteen bytes": (functools.partial(name, np.array(b"x" * 16)), "'name' is no short text"),
+    "layers' names of sixteen bytes": (functools.partial(name, np.array([b"x" * 16])), "'name' is no short text"),
     "a layer's name that is no text": (functools.partial(name, b"\xff"), "can't decode"),
     "two layers of a name": (lambda file: put(np.ones(3), file), "2 of its tensors would be 'a/0'"),
     "a tensor out of place": (lambda file: file.update({"x": np.ones(3)}), "'x' is where Keras writes no tensor"),

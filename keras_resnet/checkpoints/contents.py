@@ -4,21 +4,45 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from keras_resnet.architecture.detect import networks_of_config, styles_of
+import numpy as np
+
+from keras_resnet.architecture.detect import networks_of_config
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import Checkpoint
+from keras_resnet.checkpoints.families import keras_2016, tf_slim
 from keras_resnet.checkpoints.families.family import LONGEST, Family, Shape
 from keras_resnet.checkpoints.families.fit import family_of, fitting, version_of
 from keras_resnet.checkpoints.formats.tensors import Array
+from keras_resnet.checkpoints.names.foreign import whose
+from keras_resnet.checkpoints.names.plain_names import plain
+from keras_resnet.checkpoints.names.renamed import Renamed
 from keras_resnet.checkpoints.open import Source, neighbour
-from keras_resnet.checkpoints.statements import Scaling, Statement, of_config, of_words, scaling_of
+from keras_resnet.checkpoints.statements import (
+    CAFFE,
+    Scaling,
+    Statement,
+    of_config,
+    of_words,
+    scaling_of,
+    scaling_of_words,
+)
 from keras_resnet.utils.errors import choice_error, enumerate_some
 
 _MOST = 100  # networks in a file
-_COPY = re.compile(r"(encoder_k|momentum_encoder)\.$")  # MoCo's slow copy of the network that learns
+_SHOWN = 10  # of them in a message
+_SLOW = "encoder_k|momentum_encoder"  # MoCo's slow copy of the network that learns
+_COPY = re.compile(rf"({_SLOW})\.$")
+_ENCODER = re.compile(rf"(encoder_q|{_SLOW})\.$")  # MoCo's networks, which project instead of classify
 NO_UNITS = Plan(1, None, pool=False, stages=())  # nothing but a classifier
-_ENCODER = re.compile(r"encoder_[qk]\.$")  # MoCo's networks, whose classifier's place is a projection's
+SEPARATOR = r"[./]|__"  # of the parts of a scope
+# What training scripts call a moving average of all weights, and the network in it.
+_AVERAGES = {"ema", "model_ema", "ema_model", "state_dict_ema", "ema_state_dict", "averaged_model", "swa_model", "swa"}
+_AVERAGES |= {"average_model_state"}
+_ONLINE = "online_model"  # beside the average in ema-pytorch's
+# Who saves averages as the plain weights, and these under another name: MMEngine's EMAHook, Lightning's callback.
+_PLAIN = "state_dict"
+_SWAPPED = {"ema_state_dict": "mmengine_version", "current_model_state": ""}  # and a word that tells
 
 
 @dataclass(frozen=True)
@@ -34,7 +58,10 @@ class NetworkInFile:
         tensors: the shapes of its own tensors, by name below its scope.
         checkpoint: the catalogue's row of the file, if it is a published one.
         statements: what the file, or the config.json beside it, states of the network besides its tensors.
-        scaling: what the config.json beside the file states as means and deviations of pixels in [0, 1], RGB.
+        scaling: what the file, or the config.json beside it, states as means and deviations of pixels in [0, 1], RGB.
+        classifier: the name in the file of what is taken for the classifier, if its name does not tell that it is; ""
+            if the caller does.
+        zeros: which of its tensors the file lacks, and are zero.
     """
 
     source: Source
@@ -46,11 +73,13 @@ class NetworkInFile:
     checkpoint: Checkpoint | None = None
     statements: tuple[Statement, ...] = ()
     scaling: Scaling | None = None
+    classifier: str | None = None
+    zeros: frozenset[str] = frozenset()
 
     @property
     def label(self) -> str:
         """The scope as people write it, without the separator at its end."""
-        return self.scope.rstrip("./").removesuffix("__")
+        return _label(self.scope)
 
     @property
     def evident(self) -> str | None:
@@ -61,6 +90,20 @@ class NetworkInFile:
     def projects(self) -> bool:
         """Whether a projection has its classifier's place, as in MoCo's networks."""
         return _ENCODER.search(self.scope) is not None
+
+    @property
+    def averaged(self) -> bool:
+        """Whether it is called as a moving average of another network's weights."""
+        around = self.scope.removesuffix("module.")  # of PyTorch's AveragedModel, with its counter
+        parts, words = re.split(SEPARATOR, self.scope.lower()), ["", *getattr(self.source, "words", ())]
+        for raw, told in _SWAPPED.items():
+            if any(name.startswith(f"{raw}.") for name in self.source.shapes) and any(w.endswith(told) for w in words):
+                return parts[0] == _PLAIN
+        mean = self.family.variables["moving_mean"]
+        if _ONLINE in parts or not any(name.endswith(mean) for name in self.tensors):  # or of parameters alone
+            return False
+        named = not _AVERAGES.isdisjoint(parts)
+        return named or (around != self.scope and f"{around}n_averaged" in self.source.shapes)
 
     @property
     def path(self) -> str:
@@ -82,48 +125,63 @@ class NetworkInFile:
 
     def read(self, name: str) -> Array:
         """Reads a tensor of the network, laid out as our variables are; returns a new array."""
-        return self.family.ours(self.source.read(f"{self.scope}{name}"))  # type: ignore[no-any-return]
+        return self.family.ours(self.read_plain(name))  # type: ignore[no-any-return]
+
+    def read_plain(self, name: str) -> Array:
+        """Reads a tensor of the network, laid out as its family has it; returns a new array."""
+        shape = self.tensors[name]
+        if name in self.zeros:
+            return np.zeros(shape, "float32")
+        return self.source.read(f"{self.scope}{name}").reshape(shape)  # a classifier may be a 1x1 convolution, or none
 
     def fitting(self) -> list[Variant]:
         """Returns the published networks that have exactly its convolutions, in each lineage that makes another."""
-        return fitting(self.family, self.tensors)
+        return fitting(self.family, self.tensors, self.styles)
 
 
-def read_networks(source: Source, checkpoint: Checkpoint | None = None) -> tuple[NetworkInFile, ...]:
+def read_networks(
+    source: Source, checkpoint: Checkpoint | None = None, *, averages: bool = False
+) -> tuple[NetworkInFile, ...]:
     """Recognises the networks that a file holds, in the order of their scopes.
 
     Args:
         source: an open file.
         checkpoint: the catalogue's row of the file, if it is a published one.
+        averages: whether to return those of moving averages of weights alone: TF-Slim's, which lie beside the weights,
+            or the networks that are called so.
 
     Raises:
-        ValueError: if there is no network of ours in it, or more than any file of weights has.
+        ValueError: if there is no network of ours in it, more than any file of weights has, or no averages.
     """
+    source = plain(source)
+    shadows = tf_slim.averages(source.shapes) if averages else {}
+    source = Renamed(source, shadows) if shadows else source
+    source = keras_2016.plain(tf_slim.joined(tf_slim.only_averages(source)))
     family = family_of(source.shapes)
     if family is None:
         some = ", ".join(f"{name!r:.99}" for name in list(source.shapes)[:3]) or "no tensor"
         raise ValueError(
-            f"{str(source.path)!r} holds no ResNet with tensor names of Keras, TF-Slim, torchvision, timm or "
-            f"transformers; it holds {some}."
+            f"{str(source.path)!r} holds no ResNet with tensor names of Keras, TF-Slim, torchvision, timm, "
+            f"transformers or detectron2; it holds {some}.{whose(source.shapes)}"
         )
     scopes = family.scopes(source.shapes)
     if len(scopes) > _MOST:
         raise ValueError(f"{str(source.path)!r} holds {len(scopes)} networks; a weights file may hold {_MOST} at most.")
-    config = getattr(source, "config", None)  # of a `.keras` file
-    configured = networks_of_config(config) if config else {}
-    around = of_words(getattr(source, "words", {}))
-    beside = {} if config or checkpoint else neighbour(source.path)
-    around += of_config(beside)
+    config = getattr(source, "config", None)  # of Keras' files of whole models
+    by_layer = getattr(source, "by_layer", False)
+    configured = networks_of_config(config, by_layer=by_layer, translate=keras_2016.translate) if config else {}
+    words = getattr(source, "words", {})
+    beside = {} if configured or checkpoint else neighbour(source.path)
+    around = (*of_words(words), *of_config(beside))
+    scaling = scaling_of(beside) or scaling_of_words(words)
     networks = []
     for scope in scopes:
         tensors = _own_tensors(source, family, scope, scopes)
         own = configured.get(scope)
         settings = own.settings.items() if own else ()
         statements = (*around, *(Statement(key, value, "its own config") for key, value in settings))
-        if own:
-            styles = styles_of(own.plan, own.stem_pool)
-        else:
-            styles = (checkpoint.style,) if checkpoint else _styles(family, tensors, statements)
+        told = own.styles if own else (checkpoint.style,) if checkpoint else None
+        styles = _styles(family, tensors, statements) if told is None else told
         networks.append(
             NetworkInFile(
                 source,
@@ -134,45 +192,67 @@ def read_networks(source: Source, checkpoint: Checkpoint | None = None) -> tuple
                 tensors,
                 checkpoint,
                 statements,
-                scaling_of(beside),
+                scaling,
             )
         )
+    if averages:
+        networks = [each for each in networks if each.averaged or any(name.startswith(each.scope) for name in shadows)]
+        if not networks:
+            held = enumerate_some([repr(_label(each)) for each in scopes], _SHOWN)
+            raise ValueError(
+                f"No network in {str(source.path)!r} is called a moving average of weights: it holds {held}. Leave "
+                "`averages` out, or pass a scope."
+            )
     return tuple(networks)
 
 
 def choose_network(
-    networks: Sequence[NetworkInFile], wanted: str | None = None, built: str | None = None, argument: str = "scope"
+    networks: Sequence[NetworkInFile], wanted: str | None = None, built: str | None = None, argument: str = "source"
 ) -> NetworkInFile:
     """Returns a file's network: of several the one that is wanted, or of the model's scope, or the one that learns.
 
     Args:
         networks: of the file.
-        wanted: the scope of one.
+        wanted: the scope of one, with or without the separator at its end.
         built: the scope of the model's.
-        argument: what the caller passed; not all take a scope.
+        argument: what the caller passed.
 
     Raises:
         ValueError: if the file does not hold what is wanted, or several and nothing tells which.
     """
     scopes = {network.label: network for network in networks}
     path = networks[0].path
-    if wanted not in (None, built, *scopes):
-        raise choice_error(
-            "scope", wanted, (built, *scopes), f" The first is the network in the model, the others are in {path!r}."
-        )
+    if wanted is not None and not isinstance(wanted, str):
+        raise ValueError(f"`scope` must be the name of a network in {path!r}, or None; received {wanted!r}.")
+    wanted = getattr(networks[0].source, "scopes", {}).get(wanted, wanted)  # as a `.keras` file itself has it
+    if wanted is not None and wanted != built and _label(wanted) not in scopes:
+        begin = re.compile(rf"{re.escape(_label(wanted))}({SEPARATOR})")
+        below = [network for label, network in scopes.items() if begin.match(label)]
+        if len(below) == 1:
+            return below[0]
+        model = built is not None and argument == "source"  # which may itself hold several
+        known = tuple(dict.fromkeys((*([str(built)] if model else []), *scopes)))[:_SHOWN]
+        first = " The first is the network in the model, the others are in the file." if model else ""
+        raise choice_error("scope", wanted, known, f" It is the beginning of the names of tensors in {path!r}.{first}")
     for scope in (wanted, built):
-        if scope in scopes:
-            return scopes[str(scope)]
+        if scope is not None and _label(scope) in scopes:
+            return scopes[_label(scope)]
     learning = [network for network in scopes.values() if not _COPY.search(network.scope)]
     if len(learning) == 1:
         return learning[0]
-    if argument != "scope":
-        some = enumerate_some(list(map(repr, scopes)), 3)
-        raise ValueError(
-            f"`{argument}`: {path!r} holds several networks, {some}. Build the model with {argument}=None, and load "
-            f"one of them with keras_resnet.load_weights(model, {path!r}, scope={next(iter(scopes))!r})."
-        )
-    raise choice_error("scope", wanted, tuple(scopes), f" {path!r} holds several networks.")
+    ways = [f"scope={scope!r}" for scope in scopes]
+    few = " or ".join(ways) if len(ways) < 4 else f"one of {enumerate_some(ways, _SHOWN)}"
+    averaged = sum(network.averaged for network in networks)
+    average = 0 < averaged < len(networks) and argument == "source"
+    raise ValueError(
+        f"`{argument}`: {path!r} holds several networks. Pass {few}"
+        f"{', or averages=True for the moving averages of weights' if average else ''}."
+    )
+
+
+def _label(scope: str) -> str:
+    """A scope as people write it, without the separator at its end."""
+    return scope.rstrip("./").removesuffix("__")
 
 
 def _own_tensors(source: Source, family: Family, scope: str, scopes: Sequence[str]) -> dict[str, Shape]:
@@ -201,6 +281,7 @@ def _styles(family: Family, tensors: Mapping[str, Shape], statements: Sequence[S
         for statement in statements:
             if statement.rule == "first conv":
                 basic = any(each.rule == "block" and "basic" in str(each.value).lower() for each in statements)
-                return ("torch_1x1" if statement.value and not basic else "torch",)
+                early = statement.value == CAFFE if isinstance(statement.value, str) else bool(statement.value)
+                return ("torch_1x1" if early and not basic else "torch",)
     likely = [style for module, style in family.tells.items() if family.tensor(module, "kernel") in tensors]
     return tuple(dict.fromkeys((*likely, *family.styles)))

@@ -14,7 +14,7 @@ from keras_resnet.architecture.rows import find_row
 _WIDEST = 100  # columns; longer lines read badly
 _LEAST = 32  # pixels, of the ImageNet networks' builders
 # What the library calls some arguments of the commands
-_ALIASES = (("path", "target"), ("path", "data"), ("before", "unfreeze_from"))
+_ALIASES = (("path", "target"), ("path", "data"), ("before", "unfreeze_from"), ("source", "model"))
 
 # What the library advises in Python, and the command that does it
 _COMMANDS = {
@@ -22,8 +22,6 @@ _COMMANDS = {
     r" \(keras_resnet\.NETWORKS lists all\)": "",
     r", or pass the names of the classes as `labels=`": "",
     r"pass weights=None for random initialisation": "pass the path of another file",
-    r"Build the model with --weights none, and load one of them with keras_resnet\.load_weights\(model, ('.+?'), "
-    r"scope=('.+?')\)": r"Convert one: keras-resnet convert \1 network.keras --scope \2",
 }
 
 

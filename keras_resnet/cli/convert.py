@@ -5,7 +5,7 @@ import argparse
 from keras_resnet.cli.quiet import import_tensorflow
 from keras_resnet.export.convert_weights import check_target, convert, recognize, verify
 from keras_resnet.utils.errors import enumerate_some
-from keras_resnet.utils.progress import waiting
+from keras_resnet.utils.progress import say, waiting
 
 _RAW = "raw RGB in [0, 255]"
 _SCALED = "pixels scaled as the weights expect them (raw RGB with --include-preprocessing)"
@@ -16,11 +16,13 @@ def run(args: argparse.Namespace) -> None:
     if args.target.exists() and not args.overwrite:
         raise ValueError(f"{str(args.target)!r} exists: pass --overwrite to replace it, or choose another name.")
     check_target(args.target, args.to, args.include_preprocessing)
-    found = recognize(args.source, args.style, args.scope)
+    found = recognize(args.source, args.style, args.scope, args.head, args.averages)
     variant = found.variant
     print(f"source: {found.network.path}, a file of {found.network.family.origin}")
     top = f"{found.classes} classes" if found.classes else "no classifier"
     print(f"network: {variant.name}, style {variant.lineage.style}, {top}, {found.channels} channels")
+    if not found.classes and (lacks := found.lacks):
+        print(f"classifier: {args.parser.in_options(lacks)}")
     with waiting("converting"):
         report = convert(found, args.target, args.to, args.include_preprocessing)
     print(f"weights: {report}")
@@ -30,6 +32,9 @@ def run(args: argparse.Namespace) -> None:
     print(f"target: {args.target}, {args.target.stat().st_size / 1e6:.1f} MB")
     if args.target.suffix == ".keras":
         print(f"it takes {_RAW if args.include_preprocessing else _SCALED}")
+        if args.include_preprocessing and not (found.network.checkpoint or found.network.scaling):
+            style = variant.lineage.style
+            say(f"note: {args.source} does not tell how images were scaled in training. They are as in style {style!r}")
     if args.verify:
         import_tensorflow()
         with waiting("verifying"):

@@ -24,7 +24,7 @@ _BATCH = 32  # pictures taken at once
 
 def run(args: argparse.Namespace) -> None:
     """Says how well a trained model does on pictures whose classes are known."""
-    found = load_classifier(args.model, args.image_size, args.style, args.scope)
+    found = load_classifier(args)
     if found.image_size is None:
         raise ValueError(f"{args.model!r} takes images of any size; say which with --image-size.")
     pictures = datasets.digits(found.image_size, _BATCH) if args.data == "digits" else _folder(args.data, found)

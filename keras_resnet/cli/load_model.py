@@ -1,5 +1,6 @@
 """The model that a command is given: of a Keras file, of a weights file, or of a key of the catalogue."""
 
+import argparse
 import os
 import re
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.checkpoints.families.tf_slim import SLIM
-from keras_resnet.checkpoints.open import exists
+from keras_resnet.checkpoints.open import exists, file_of
 from keras_resnet.data.transforms import preprocessing_for
 from keras_resnet.export.convert_weights import Recognized, recognize
 from keras_resnet.graph.data_format import to_data_format
@@ -46,28 +47,29 @@ class Classifier(NamedTuple):
     imagenet: bool = False
 
 
-def load_classifier(
-    model: str, image_size: int | None = None, style: str | None = None, scope: str | None = None
-) -> Classifier:
+def load_classifier(args: argparse.Namespace) -> Classifier:
     """Loads a classifier of RGB pictures, of a file or a key; says what of it is a guess.
 
     Args:
-        model: a file of Keras that holds a model, a weights file of a published network, or a key.
-        image_size: height and width in pixels, for a model that takes any.
-        style: of a weights file, as for `recognize`.
-        scope: of a weights file, as for `recognize`.
+        args: of a command: `model` (a file of Keras that holds a model, a weights file of a published network, the
+            folder of one, or a key), `image_size` (height and width in pixels, for a model that takes any), and, of a
+            weights file, what `recognize` takes.
 
     Raises:
         ValueError: if there is no such file or key, it is no classifier of RGB pictures, or an argument is not for it.
         OSError: if a file can't be read or downloaded.
     """
+    model, image_size = args.model, args.image_size
     row = list_weights().get(model)
+    model = model if row else os.fsdecode(file_of(model))
     if not row and not os.path.lexists(model) and not exists(model):
         raise _no_model(model)
     if not row and not _holds_model(Path(model)):
-        return _load_weights(model, image_size, recognize(model, style, scope))
-    if style or scope:
-        raise ValueError(f"--style and --scope are for files of weights alone; leave them out with {model!r}.")
+        return _load_weights(model, image_size, recognize(model, args.style, args.scope, args.head, args.averages))
+    if args.style or args.scope or args.head or args.averages:
+        raise ValueError(
+            f"--style, --scope, --head and --averages are for files of weights alone; leave them out with {model!r}."
+        )
     found = _load_published(row) if row else _load_file(Path(model))
     if found.image_size and image_size:
         height, width = found.image_size
@@ -76,7 +78,7 @@ def load_classifier(
 
 
 def load_model(model: str) -> keras.Model:
-    """Loads any model of a file, or the classifier of a key.
+    """Loads any model of a file or of the folder that holds it, or the classifier of a key.
 
     Raises:
         ValueError: if there is no such file or key, or it is no model.
@@ -84,10 +86,11 @@ def load_model(model: str) -> keras.Model:
     rows = list_weights()
     if model in rows:
         return _load_published(rows[model]).model
-    if not os.path.lexists(model):
+    path = os.fsdecode(file_of(model))
+    if not os.path.lexists(path):
         raise _no_model(model)
-    with damage_as_value_error("a Keras model", model):
-        return keras.models.load_model(model, compile=False)
+    with damage_as_value_error("a Keras model", path):
+        return keras.models.load_model(path, compile=False)
 
 
 def _no_model(model: str) -> ValueError:
@@ -121,7 +124,8 @@ def _load_weights(source: str, image_size: int | None, found: Recognized) -> Cla
     variant, classes = found.variant, found.classes
     if classes is None or found.channels != 3:
         what = f"images of {found.channels} channels" if classes else "features, without a classifier"
-        raise ValueError(f"{source!r} must hold a classifier of RGB images; it holds {variant.name} for {what}.")
+        lacks = f" {why}." if classes is None and (why := found.lacks) else ""
+        raise ValueError(f"{source!r} must hold a classifier of RGB images; it holds {variant.name} for {what}.{lacks}")
     model, report = found.build("softmax" if classes > 1 else None, include_preprocessing=True)
     probabilities(model, np.zeros((0, classes)))  # refuses one class
     report.announce(source)
@@ -133,7 +137,7 @@ def _load_weights(source: str, image_size: int | None, found: Recognized) -> Cla
     rows = rows or [row for row in known if row.variant.lineage.preprocessing == scaling]
     same = [row for row in rows if row.url.endswith(f"/{Path(source).name}")]
     side = image_size or variant.image_side
-    scaled = f"scaled as {'the config.json beside it says' if told else f'in style {style!r}'}"
+    scaled = f"scaled as {'its config says' if told else f'in style {style!r}'}"
     if variant.image_side == 32 or not rows:
         say(f"note: {source} says nothing of {what}: they are stretched to {side}x{side} and {scaled}")
         return Classifier(model, (side, side))

@@ -86,9 +86,10 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         help="initial weights (default: imagenet where such weights are published and can be downloaded, else none)\n"
         "imagenet: the weights pretrained on ImageNet that are usual for the network\n"
         "KEY: published weights, by a key that `keras-resnet list` shows\n"
-        "FILE: a weights file of Keras, PyTorch, safetensors or TensorFlow\n"
+        "FILE: a weights file of Keras, PyTorch, safetensors or TensorFlow, or its folder\n"
         "none: random weights, to train from scratch",
     )
+    _add_scope(network)
     network.add_argument(
         "--freeze",
         action="store_true",
@@ -244,7 +245,8 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "source",
         metavar="SOURCE",
-        help="a weights file of Keras, PyTorch, safetensors or TensorFlow, or a key that `keras-resnet list` shows",
+        help="a weights file of Keras, PyTorch, safetensors or TensorFlow, the index of one in parts, the folder of "
+        "either, or a key that `keras-resnet list` shows",
     )
     files.add_argument(
         "target",
@@ -276,7 +278,11 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
 def _add_export(parser: argparse.ArgumentParser) -> None:
     """Adds what `export` takes."""
     files = parser.add_argument_group("files")
-    files.add_argument("model", metavar="MODEL", help="a .keras file, or a key that `keras-resnet list` shows")
+    files.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a .keras file, the folder of a training, or a key that `keras-resnet list` shows",
+    )
     files.add_argument(
         "target",
         type=Path,
@@ -370,8 +376,8 @@ def _add_model(parser: argparse.ArgumentParser, operand: str, **keywords: Any) -
     group.add_argument(
         "model",
         metavar="MODEL",
-        help="the model.keras of a training, another .keras file that takes raw RGB in [0, 255], a weights file, or a "
-        "key that `keras-resnet list` shows",
+        help="the folder or the model.keras of a training, another .keras file that takes raw RGB in [0, 255], a "
+        "weights file or its folder, or a key that `keras-resnet list` shows",
     )
     group.add_argument(operand, **keywords)
     group.add_argument(
@@ -387,6 +393,22 @@ def _add_network(parser: argparse.ArgumentParser, file: str) -> None:
     """Adds what a weights file may leave open."""
     group = parser.add_argument_group("for weights files")
     _add_style(group, f"layout of the network, for a weights file that does not tell it (default: as {file} tells)")
+    _add_scope(group)
+    group.add_argument(
+        "--head",
+        metavar="NAME",
+        help="name of the classifier, for a weights file that does not tell which tensors are its classifier (default: "
+        "the only one that fits)",
+    )
+    group.add_argument(
+        "--averages",
+        action="store_true",
+        help="use the moving averages of the weights that the weights file holds, instead of the weights themselves",
+    )
+
+
+def _add_scope(group: argparse._ArgumentGroup) -> None:
+    """Adds which network of a weights file is meant."""
     group.add_argument(
         "--scope",
         metavar="PREFIX",
@@ -401,6 +423,8 @@ def _add_style(group: argparse._ArgumentGroup, help: str) -> None:
         "--style",
         help=f"{help}\n"
         "keras: of keras.applications\n"
+        "keras_2016: of keras.applications until 2018, without padding in front of the stem's pool\n"
+        "keras_2018: of keras.applications from 2018 to 2019\n"
         "torch: of torchvision, timm and transformers\n"
         "torch_1x1: as torch, with the stride in a block's first 1x1 convolution\n"
         "torch_cifar: as torch, of PyTorch's CIFAR networks, with zero channels on both sides\n"

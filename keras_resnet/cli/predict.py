@@ -26,7 +26,7 @@ _BATCH = 32  # pictures taken at once
 
 def run(args: argparse.Namespace) -> None:
     """Classifies pictures with a trained model."""
-    model, size, crop, names, imagenet = load_classifier(args.model, args.image_size, args.style, args.scope)
+    model, size, crop, names, imagenet = load_classifier(args)
     paths = [path for given in args.images for path in (scan.files(given) if given.is_dir() else [given])]
     if not paths:
         raise ValueError(f"There is no file in {enumerate_some([repr(str(path)) for path in args.images], 5)}.")

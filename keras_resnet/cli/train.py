@@ -1,7 +1,6 @@
 """The command `train`: chooses network, weights, image size and rate, and starts the run."""
 
 import argparse
-import hashlib
 import shlex
 import sys
 from contextlib import redirect_stdout
@@ -13,7 +12,7 @@ import keras
 
 from keras_resnet.architecture.rows import builder_name, find_row
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
-from keras_resnet.checkpoints.open import download, open_named
+from keras_resnet.checkpoints.open import digest, download, open_named
 from keras_resnet.cli.arguments import check_image_size
 from keras_resnet.cli.quiet import import_tensorflow
 from keras_resnet.data import datasets
@@ -33,11 +32,9 @@ def run(args: argparse.Namespace) -> None:
     out = args.out or Path("runs") / Path(args.data).resolve().name
     _check(args, out)
     pictures, shorter = _pictures(args)
-    asked = {name: getattr(args, name) for name in ("model", "weights", "image_size", "dropout", "dtype")}
+    asked = {name: getattr(args, name) for name in ("model", "weights", "scope", "image_size", "dropout", "dtype")}
     if args.weights not in (None, "none", "imagenet", *list_weights()):
-        path = Path(args.weights)
-        index = path if path.is_file() else Path(f"{path}.index")  # of a checkpoint: it holds the data's checksums
-        asked["weights_hash"] = hashlib.sha256(index.read_bytes()).hexdigest()
+        asked["weights_hash"] = digest(open_named(args.weights, "--weights"))
     if args.resume and not (out / run_folder.RUN).is_file():
         say(f"note: there is no run in {out} to resume, so this one starts from the beginning")
     earlier = run_folder.read(out)["arguments"] if args.resume and (out / run_folder.RUN).is_file() else {}
@@ -57,6 +54,7 @@ def run(args: argparse.Namespace) -> None:
         data_format="channels_last",  # as the pictures come
         dropout=args.dropout,
         dtype=args.dtype,
+        scope=args.scope,
     )
     if args.unfreeze_from:
         check_choice("--unfreeze-from", args.unfreeze_from, transfer.stages(model))
@@ -93,6 +91,8 @@ def _check(args: argparse.Namespace, out: Path) -> None:
     weights = args.weights
     if weights not in (None, "none", "imagenet", *list_weights()):
         open_named(weights, "--weights", ("imagenet", "none"))
+    elif args.scope:
+        raise ValueError(f"--scope {args.scope} is for a file that holds several networks: pass it as --weights.")
     if args.dtype != "float32":
         say(f"{args.dtype}: fast on GPUs and TPUs; most CPUs compute in 16 bits by software, which is much slower")
 

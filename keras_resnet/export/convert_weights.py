@@ -8,15 +8,17 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_resnet.architecture.detect import models_of_config
 from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import list_weights
+from keras_resnet.checkpoints.classifiers import candidates, classified, unclassified
 from keras_resnet.checkpoints.contents import NetworkInFile, choose_network, read_networks
+from keras_resnet.checkpoints.families.fit import alike
 from keras_resnet.checkpoints.families.keras import KERAS
-from keras_resnet.checkpoints.formats.keras import KerasFile
 from keras_resnet.checkpoints.mismatch import advice
-from keras_resnet.checkpoints.open import Source, open_named
+from keras_resnet.checkpoints.open import Source, files_of, open_named
 from keras_resnet.export.peers import logits, peer
 from keras_resnet.models.builder import ResNet
 from keras_resnet.models.inspection import find_network
@@ -41,6 +43,12 @@ class Recognized:
     channels: int
     asked: bool = False
 
+    @property
+    def lacks(self) -> str:
+        """Why it has no classifier, as the end of a sentence."""
+        width = plan(self.variant).channels
+        return unclassified(self.network, width) if candidates(self.network, width) else ""
+
     def build(
         self, activation: str | None = "softmax", include_preprocessing: bool = False
     ) -> tuple[keras.Model, LoadReport]:
@@ -61,35 +69,48 @@ class Recognized:
         return model, load_network(model, find_network(model, None), self.network, whole=True, asked=self.asked)
 
 
-def recognize(source: str | os.PathLike[str], style: str | None = None, scope: str | None = None) -> Recognized:
+def recognize(
+    source: str | os.PathLike[str],
+    style: str | None = None,
+    scope: str | None = None,
+    head: str | None = None,
+    averages: bool = False,
+) -> Recognized:
     """Tells which published network a file holds.
 
     Args:
-        source: a file, the prefix of a TensorFlow checkpoint, or a key of `list_weights()`.
+        source: a file, its folder, the index of one in parts, the prefix of a TensorFlow checkpoint, or a key of
+            `list_weights()`.
         style: the style, where the file doesn't tell it.
         scope: which network, where the file holds several.
+        head: the name of the classifier, where the file doesn't tell which it is; without the network's scope, or with.
+        averages: whether to take the moving averages of the weights.
 
     Raises:
         ValueError: if it is none that is published, or of several styles.
         OSError: if it can't be read or downloaded.
     """
     row = list_weights().get(os.fsdecode(source))
-    found = choose_network(read_networks(open_named(source), row), scope)
-    family, held = found.family, found.tensors
+    found = choose_network(read_networks(open_named(source), row, averages=averages), scope)
+    family = found.family
     fits = {each.lineage.style: each for each in found.fitting()}
     fits = {each: fits[each] for each in found.styles if each in fits}
     if not fits:
-        raise ValueError(f"`source`: {found.path!r}, a file of {family.origin}. {advice(found)}")
+        raise ValueError(
+            f"`source`: {found.path!r}, with tensor names of {family.origin}, holds no published network. Another one "
+            f"must be built and saved in Python. {advice(found)}"
+        )
     if style in found.styles and style not in fits:  # which lays some networks out as another one does
         for each in list(fits.values()):
             same = replace(each, lineage=LINEAGES.get((style, each.version), each.lineage))
-            if (plan(same), same.lineage.stem_pool) == (plan(each), each.lineage.stem_pool):
+            if alike(same, each):
                 fits[same.lineage.style] = same
     if style or (family is KERAS and len(fits) > 1):
         told_not = " can be of these, and does not tell which." if style is None else " can be of no other."
         check_choice("style", style, tuple(fits), f" {found.path!r}{told_not}")
     variant = fits[style] if style else next(iter(fits.values()))
-    modules = found.modules(plan(variant))
+    found = classified(found, plan(variant).channels, head)
+    modules, held = found.modules(plan(variant)), found.tensors
     top = held.get(family.tensor(modules.get("predictions", ""), "bias"))
     stem = held.get(family.tensor(modules["conv1_conv"], "kernel"), (1, 3, 3, 1))
     channels = stem[1 if family.transposed else 2]
@@ -138,7 +159,8 @@ def convert(
     """
     check_target(target, to, include_preprocessing)
     path = Path(os.fsdecode(target))
-    if path.exists() and recognized.network.source.path.exists() and path.samefile(recognized.network.source.path):
+    held = filter(Path.exists, files_of(recognized.network.source))
+    if path.exists() and any(map(path.samefile, held)):
         raise ValueError(f"`target` must differ from the source; received {str(path)!r} for both.")
     model, report = recognized.build(include_preprocessing=include_preprocessing)
     names = _class_names(recognized.network.source)
@@ -153,10 +175,10 @@ def convert(
 
 
 def _class_names(source: Source) -> tuple[str, ...] | None:
-    """The class names that the last layer of a `.keras` file holds, as `keras-resnet train` leaves it."""
-    config = source.config if isinstance(source, KerasFile) else None
-    layers = config.get("config", {}).get("layers") if config else None
-    return names_in(str(layers[-1].get("config", {}).get("name"))) if layers else None
+    """The class names that the last layer in a file of a whole model holds, as `keras-resnet train` leaves it."""
+    config = getattr(source, "config", None)
+    models = models_of_config(config) if config else []
+    return names_in(str([*models[0].layers][-1])) if models and models[0].layers else None
 
 
 def verify(recognized: Recognized, target: str | os.PathLike[str]) -> list[str]:
@@ -187,11 +209,12 @@ def verify(recognized: Recognized, target: str | os.PathLike[str]) -> list[str]:
 def _tensors(side: Recognized) -> dict[str, Any]:
     """A network's own tensors, as a library of PyTorch's or keras.applications wants them."""
     found = side.network
-    names = set(found.tensors)
+    tensors = {name.replace("probs/", "predictions/"): found.read_plain(name) for name in found.tensors}
     if found.family.transposed:  # with norms' counters
-        counters = {name.replace("running_mean", "num_batches_tracked") for name in names if "running_mean" in name}
-        names |= {name for name in counters if f"{found.scope}{name}" in found.source.shapes}
-    return {name.replace("probs/", "predictions/"): found.source.read(f"{found.scope}{name}") for name in names}
+        counters = {name.replace("running_mean", "num_batches_tracked") for name in tensors if "running_mean" in name}
+        held = {name: f"{found.scope}{name}" for name in counters if f"{found.scope}{name}" in found.source.shapes}
+        tensors |= {name: found.source.read(counter) for name, counter in held.items()}
+    return tensors
 
 
 def _run(recognized: Recognized, images: Any) -> Any:

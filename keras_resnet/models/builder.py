@@ -51,6 +51,8 @@ def ResNet(
     drop_path: float = 0.0,
     zero_init_residual: bool = False,
     kernel_regularizer: str | keras.Regularizer | None = None,
+    scope: str | None = None,
+    head: str | None = None,
 ) -> keras.Model:
     """Builds any ResNet, given by name or as a `Variant`, as one functional Keras model of stock layers.
 
@@ -72,8 +74,9 @@ def ResNet(
         weights: None (random), "imagenet", a key of `keras_resnet.list_weights()`, such as
             "timm/resnet18.a1_in1k", or the path of a weights file of the same network: a file of Keras (`.keras`,
             `.weights.h5`, `.h5`), of PyTorch (`.pth`, `.pt`, `.bin`) or of safetensors with the names of torchvision,
-            timm or transformers, or the prefix of a checkpoint of TF-Slim (`model.ckpt` for `model.ckpt.index`). The
-            content of a file tells its format, not its suffix. See `keras_resnet.load_weights`.
+            timm or transformers, the prefix of a checkpoint of TF-Slim (`model.ckpt` for `model.ckpt.index`), the index
+            of a file in parts, or the folder of any of these. The content of a file tells its format, not its suffix.
+            See `keras_resnet.load_weights`.
         input_tensor: a Keras tensor of rank 4 to use as the image. The layers that compute it become part of the model.
         input_shape: (height, width, channels), or (channels, height, width) with channels_first. Height and width may
             be None. With top, the default is 224x224x3 (32x32x3 if the stem does not pool, as in CIFAR nets); without
@@ -92,8 +95,9 @@ def ResNet(
             of the last feature map.
         style: the library whose network to build: "keras" (keras.applications), "torch" (torchvision, timm,
             transformers), "slim" (TF-Slim), "torch_1x1" (v1 only: strides as in the paper, for the weights of Caffe and
-            MSRA in PyTorch, transformers' `downsample_in_bottleneck`) or "torch_cifar" (only with shortcuts of option
-            A: the published CIFAR nets of PyTorch, with half of the zero channels in front). Styles differ in where
+            MSRA in PyTorch, transformers' `downsample_in_bottleneck`), "torch_cifar" (only with shortcuts of option A:
+            the published CIFAR nets of PyTorch, with half of the zero channels in front), "keras_2016" or "keras_2018"
+            (v1 only: keras.applications until 2018 and until 2019, with epsilon 1e-3). Styles differ in where
             strides, biases and padding are, in epsilon, momentum and initialisation. None: the style of the weights.
             Without weights, or if their file does not tell (`.weights.h5`, `.h5`), the network's default: "torch" for
             CIFAR nets, "keras" for the others. A note on standard error tells what had to be assumed about a file, see
@@ -111,6 +115,11 @@ def ResNet(
             zero (arXiv:1706.02677 section 5.1), in v2 the kernel of its last convolution.
         kernel_regularizer: regularizer of the kernels of all convolutions and of the classifier, such as "l2" or
             `keras.regularizers.L2(5e-5)`.
+        scope: the name of the network in a weights file that holds several: the beginning of its tensors' names, such
+            as "model_ema". Averages that lie beside the weights, as TF-Slim's do, are loaded by
+            `keras_resnet.load_weights(model, file, averages=True)`.
+        head: with top, the name of the classifier in a weights file, such as "head.fc", if it is not clear which one it
+            is. The beginning that it shares with the network's tensors may be left out.
 
     Returns:
         A `keras.Model`. Input: float images (N, height, width, channels). Output: with top (N, classes), or
@@ -127,14 +136,24 @@ def ResNet(
     if style is not None:
         check_choice("style", style, (None, *variant.styles))
     name = variant.name if name is None else name
-    found = find_weights(weights, variant, style, include_top, classes, name)
+    if weights is None and (scope is not None or head is not None):
+        raise ValueError(
+            f"`scope` and `head` say what of a file to load; received weights=None, scope={scope!r}, head={head!r}."
+        )
+    if head is not None and not include_top:
+        raise ValueError(f"`head` needs a classifier, so include_top=True; received head={head!r}.")
+    found = find_weights(weights, variant, style, include_top, classes, name, scope)
     if found:
         told = styles_for(found, variant)
         check_choice("style", style, (None, *told), " These are the styles of the weights.")
         if not asked:
             style = next(iter(told), None)
     if style is not None:
-        check_choice("style", style, variant.styles, " The weights are for the other version, v1 or v2.")
+        if not asked and style not in variant.styles:
+            raise ValueError(
+                f"`weights` must be of a v{variant.version} network for {variant.name}; those in {str(weights)!r} are "
+                f"of style {style!r}, which only v{3 - variant.version} networks have."
+            )
         variant = replace(variant, lineage=LINEAGES[style, variant.version])
     check_choice("pooling", pooling, (None, "avg", "max"))
     check_bool("global_pool", global_pool)
@@ -190,7 +209,7 @@ def ResNet(
     with recursion_limit(len(kit.outputs)):
         model = keras.Model(inputs, x, name=name)
     if found:
-        load_found(model, found, asked=asked)
+        load_found(model, found, scope=scope, head=head, asked=asked)
     return model
 
 

@@ -39,9 +39,9 @@ def mode_of(scaling: tuple[Any, Any]) -> str:
             return mode
     mean, deviation = (f"{each!s:.99}" for each in scaling)
     raise ValueError(
-        "`include_preprocessing=True` does not know the scaling in the config.json beside the weights, with the means "
-        f"{mean} and standard deviations {deviation}. Pass include_preprocessing=False, and scale images before the "
-        "model."
+        "`include_preprocessing=True` does not know the scaling that the config beside the weights states, with the "
+        f"means {mean} and standard deviations {deviation}. Pass include_preprocessing=False, and scale images before "
+        "the model."
     )
 
 

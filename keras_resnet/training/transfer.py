@@ -37,8 +37,9 @@ def classifier(
         classes: the number of classes.
         image_size: (height, width) in pixels, or one int for both.
         weights: the weights of the backbone: None (random), "imagenet", a key of `keras_resnet.list_weights()`, or the
-            path of a file of the same network, with or without a classifier.
-        **arguments: further keywords of the builder, such as `dropout`.
+            path of a file of the same network, or of its folder, with or without a classifier.
+        **arguments: further keywords of the builder, such as `dropout`, or `scope`, which names the network in a file
+            that holds several. `head` changes nothing, since the classifier is new.
 
     Returns:
         A `keras.Model` that takes images (N, height, width, 3) with RGB in [0, 255] and returns probabilities
@@ -56,7 +57,8 @@ def classifier(
     if weights is None:
         return build(weights=None, classes=classes, **shared)
     top = {name: shared.pop(name) for name in ("classifier_activation", "dropout", "global_pool") if name in shared}
-    shared.pop("pooling", None)  # of a network with top there is one alone
+    for name in ("pooling", "head"):  # of a network with top there is one pooling, and its classifier is new
+        shared.pop(name, None)
     check_top(classes, **top)
     both_parts = {name: shared[name] for name in ("data_format", "dtype", "kernel_regularizer") if name in shared}
     body = build(weights=weights, include_top=False, **shared)

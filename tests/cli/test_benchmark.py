@@ -203,7 +203,7 @@ def test_what_cannot_be_run_is_refused_before_anything_runs(
     for arguments, said in {
         "--model resnet51": "Did you mean 'ResNet56' or 'ResNet50'",
         "--model ResNet18 ResNet51": "received 'ResNet51'",
-        "--style tf": "`--style` must be one of 'keras', 'torch', 'torch_1x1', 'slim'",
+        "--style tf": "`--style` must be one of 'keras', 'torch', 'torch_1x1', 'slim', 'keras_2016', 'keras_2018'",
         "--model ResNet50V2 --style torch_1x1": "received 'torch_1x1'",
         "--against torchvison": "Did you mean 'torchvision'",
         "--against keras_hub,none": "received 'none'",

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import json
 import os
 import pty
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
@@ -20,6 +22,7 @@ import keras_resnet
 from keras_resnet import cli, labels
 from keras_resnet.cli import quiet
 from keras_resnet.cli.parser import parser
+from keras_resnet.training import run_folder
 from keras_resnet.utils import progress
 from keras_resnet.utils.errors import near_path
 from keras_resnet.utils.progress import Progress, takes_colours, track, waiting
@@ -226,9 +229,68 @@ def test_of_a_file_of_several_networks_the_command_says_how_to_take_one(said: Sa
     keras_resnet.save_weights(keras_resnet.ResNet20(input_shape=(8, 8, 3)), "one.safetensors")
     tensors = load_file("one.safetensors")
     save_file({f"{side}.{name}": tensors[name] for side in ("left", "right") for name in tensors}, "two.safetensors")
-    _, _, err = said("train", "digits", "--model", "ResNet20", "--weights", "two.safetensors")
-    assert "Convert one: keras-resnet convert 'two.safetensors' network.keras --scope 'left'." in err
-    assert said("convert", "two.safetensors", "network.keras", "--scope", "left")[0] == 0
+    for command in (
+        ("train", "digits", "--model", "ResNet20", "--epochs", "1", "--weights", "two.safetensors"),
+        ("convert", "two.safetensors", "network.keras"),
+        ("predict", "two.safetensors", "a.png"),
+        ("evaluate", "two.safetensors", "digits"),
+    ):
+        status, _, err = said(*command)
+        assert status == 1
+        assert "'two.safetensors' holds several networks. Pass --scope left or --scope right." in err
+        assert "`source`" not in err
+    assert said("convert", "two.safetensors", "network.keras", "--scope", "left.")[0] == 0
+    for none in ((), ("--weights", "none"), ("--weights", "imagenet")):
+        _, _, err = said("train", "digits", "--model", "ResNet20", "--scope", "left", *none)
+        assert "--scope left is for a file that holds several networks: pass it as --weights" in err
+
+
+def test_a_resumed_run_has_the_scope_that_it_began_with(said: Said) -> None:
+    keras_resnet.save_weights(keras_resnet.ResNet20(input_shape=(8, 8, 3)), "one.safetensors")
+    tensors = load_file("one.safetensors")
+    save_file({f"{side}.{name}": tensors[name] for side in ("left", "right") for name in tensors}, "two.safetensors")
+    chosen = {"network": "ResNet20", "weights": "two.safetensors", "image_size": 16}
+    Path("out").mkdir()
+    run_folder.write(Path("out"), arguments={"asked": {"scope": "left"}, "chosen": chosen}, versions={})
+    more = ("--weights", "two.safetensors", "--out", "out", "--resume", "--scope")
+    assert "asked scope was 'left' and is 'right'" in said("train", "digits", *more, "right")[2]
+    assert "asked scope" not in said("train", "digits", *more, "left")[2]
+
+
+def test_the_commands_take_head_and_averages(said: Said) -> None:
+    small: dict[str, Any] = {"input_shape": (32, 32, 3), "style": "torch", "classes": 3}
+    Image.new("RGB", (32, 32)).save("a.png")
+    tensors: dict[str, Any] = {}
+    for scope, bias in (("raw", (9.0, 0.0, 0.0)), ("model_ema", (0.0, 9.0, 0.0))):
+        model = keras_resnet.ResNet20(**small)
+        model.get_layer("predictions").kernel.assign(np.zeros((64, 3)))
+        model.get_layer("predictions").bias.assign(bias)
+        keras_resnet.save_weights(model, "one.safetensors")
+        tensors |= {
+            f"{scope}.{name.replace('fc.', 'head.')}": each for name, each in load_file("one.safetensors").items()
+        }
+        other = {"weight": np.zeros((3, 64), "f4"), "bias": np.array([0.0, 0.0, 9.0], "f4")}
+        tensors |= {f"{scope}.aux.{name}": value for name, value in other.items()}
+    save_file(tensors, "two.safetensors")
+    for options, best in (
+        (("--scope", "raw", "--head", "head"), "0"),
+        (("--scope", "model_ema", "--head", "model_ema.head"), "1"),
+        (("--averages", "--head", "head"), "1"),
+        (("--averages", "--head", "aux"), "2"),
+    ):
+        status, out, _ = said("predict", "two.safetensors", "a.png", "--json", *options)
+        assert status == 0
+        assert json.loads(out)[0]["predictions"][0]["class"] == best
+        status, out, _ = said("convert", "two.safetensors", "one.keras", "--overwrite", *options)
+        assert (status, "3 classes" in out) == (0, True)
+    _, _, err = said("predict", "two.safetensors", "a.png", "--averages")
+    assert "Several matrices of the file may be its classifier: 'model_ema.aux' (3, 64)" in err
+    assert "Pass --head model_ema.aux or --head model_ema.head." in err
+    status, out, _ = said("convert", "two.safetensors", "one.keras", "--overwrite", "--averages")
+    assert "no classifier" in out
+    assert "classifier: Several matrices" in out
+    assert "Pass --head model_ema.aux" in out
+    assert "has no moving averages" not in said("evaluate", "two.safetensors", "digits", "--averages")[2]
 
 
 def test_help_is_a_command_too(said: Said) -> None:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 import keras_resnet
 from keras_resnet import cli
+from keras_resnet.cli.load_model import load_model
 from tests.helpers.nets import randomise, run
 from tests.helpers.pictures import SHAPES, draw_folder
 
@@ -79,6 +80,18 @@ def test_predict_shows_the_probability_of_the_class_that_it_names(nested: bool, 
     said = command("predict", "several.keras", "a.png", "--json")
     assert scores(said) == pytest.approx({"0": 0.5, "1": 0.5, "2": 0.5})
     assert "note" not in said
+
+
+def test_the_folder_of_a_run_is_the_model_in_it(command: Callable[..., str], tmp_path: Path) -> None:
+    """Whole, with its layers and names: not its weights in a network that the folder's file is recognized as."""
+    (tmp_path / "run").mkdir()
+    model = topped(2, "softmax", [0.0, 1.0])
+    keras_resnet.labels.with_class_names(model, ["cat", "dog"]).save("run/model.keras")
+    for name in ("run.json", "labels.txt", "history.csv"):
+        (tmp_path / "run" / name).write_text("{}")
+    assert scores(command("predict", "run", "a.png", "--json")) == pytest.approx({"cat": 0.26894142, "dog": 0.73105858})
+    (tmp_path / "run" / "other.keras").write_text("")
+    assert "several weights files: 'model.keras', 'other.keras'" in command("predict", "run", "a.png", status=1)
 
 
 def named(model: Any) -> None:
@@ -247,7 +260,8 @@ def test_weights_files_without_what_it_takes_are_refused(command: Callable[..., 
     keras_resnet.save_weights(model, "one.pth")
     one = torch.load("one.pth", weights_only=True)
     torch.save({"a": one, "b": one}, "two.pth")
-    assert "`--scope` must be one of 'a', 'b'" in command("predict", "two.pth", "a.png", status=1)
+    assert "Pass --scope a or --scope b." in command("predict", "two.pth", "a.png", status=1)
+    assert "`--scope` must be one of 'a', 'b'" in command("predict", "two.pth", "a.png", "--scope", "c", status=1)
     assert "% 1" in command("predict", "two.pth", "a.png", "--scope", "a")
     assert "must be one of" in command("predict", "net.pth", "a.png", "--style", "slim", status=1)
     torch.save({name: value for name, value in one.items() if "running" not in name}, "groups.pth")
@@ -281,3 +295,12 @@ def test_the_class_that_evaluate_counts_is_the_one_that_is_meant(command: Callab
     said = command("evaluate", "named.keras", "two", "--json")
     assert json.loads(said[said.index("{\n") : said.rindex("}") + 1])["confusion"] == [[2, 0], [2, 0]]
     assert "holds no class names" not in said
+
+
+def test_a_model_to_export_may_be_given_by_the_folder_of_its_training(tmp_path: Path) -> None:
+    topped(2, None).save(tmp_path / "model.keras")
+    (tmp_path / "history.csv").write_text("epoch")
+    assert load_model(str(tmp_path)).output_shape == (None, 2)
+    (tmp_path / "model.keras").unlink()
+    with pytest.raises(ValueError, match="is a folder without a weights file. It holds 'history.csv'"):
+        load_model(str(tmp_path))

@@ -1,14 +1,20 @@
 """Files that documents name, of random weights: what a download or a user's folder would hold."""
 
+import dataclasses
 import json
 import shutil
+from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 
 import keras_resnet
+from keras_resnet.architecture.rows import RESNET18
+from keras_resnet.architecture.variant import Stem
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.models.networks import builder_of
 from tests.helpers.pictures import draw, draw_folder
@@ -43,14 +49,36 @@ def photograph(path: Path) -> None:
     draw("circle", np.random.default_rng(0)).save(path)
 
 
-def own_checkpoint(path: Path) -> None:
-    """What a training script of PyTorch's leaves, here of a ResNet-18 for ten classes under DataParallel."""
+def own_checkpoint(
+    path: Path,
+    build: Callable[..., keras.Model] = keras_resnet.ResNet18,
+    classes: int = 10,
+    scopes: dict[str, str] | None = None,
+    renamed: str = "fc.",
+    tensors: dict[str, tuple[int, ...]] | None = None,
+) -> None:
+    """What a training script of PyTorch's leaves: networks by their scopes, options and an optimizer's state.
+
+    `renamed`: what the classifier is called; `tensors`: further ones of each network.
+    """
     import torch
 
-    model = keras_resnet.ResNet18(weights=None, classes=10, style="torch")
-    keras_resnet.save_weights(model, path)
-    tensors = {f"module.{name}": tensor for name, tensor in torch.load(path).items()}
-    torch.save({"epoch": 90, "state_dict": tensors, "optimizer": {"param_groups": [{"lr": 0.1}]}}, path)
+    model = build(weights=None, classes=classes, style="torch")
+    keras_resnet.save_weights(model, bare := path.with_name("bare.pth"))
+    plain = {name.replace("fc.", renamed): tensor for name, tensor in torch.load(bare).items()}
+    plain |= {name: torch.ones(*shape) for name, shape in (tensors or {}).items()}
+    networks = {
+        key: {f"{prefix}{name}": tensor for name, tensor in plain.items()}
+        for key, prefix in (scopes or {"state_dict": "module."}).items()
+    }
+    options = Namespace(lr=0.1, data=Path("images"))
+    torch.save({"epoch": 90, **networks, "args": options, "optimizer": {"param_groups": [{"lr": 0.1}]}}, path)
+
+
+def cifar18(**arguments: Any) -> keras.Model:
+    """The network of the page about checkpoints."""
+    row = dataclasses.replace(RESNET18, stem=Stem(3, 64, 1, False))
+    return keras_resnet.ResNet(row, input_shape=(32, 32, 3), **arguments)
 
 
 SLIM = Path(__file__).parents[1] / "goldens/slim/v1_2222/public_like_v1format.ckpt"
@@ -59,6 +87,10 @@ FILES: dict[str, Callable[[Path], object]] = {
     "photo.jpg": photograph,
     "resnet18-f37072fd.pth": partial(published, list_weights()["torchvision/resnet18.v1"]),
     "mine.pth": own_checkpoint,
+    "model_best.pth": own_checkpoint,
+    "last.pth.tar": partial(own_checkpoint, scopes={"state_dict": "", "state_dict_ema": ""}),
+    "cifar.pth": partial(own_checkpoint, build=cifar18, renamed="linear."),
+    "two_heads.pth": partial(own_checkpoint, classes=5, renamed="head_species.", tensors={"head_age.weight": (3, 512)}),
     "small.ckpt": partial(shutil.copy, SLIM),
 }
 

@@ -255,7 +255,7 @@ def test_norms_have_the_epsilon_and_momentum_of_their_style(
         ({"pooling": 3}, "`pooling`.*received 3"),
         (
             {"style": "tensorflow"},
-            "`style` must be one of None, 'keras', 'torch', 'torch_1x1', 'slim'; received 'tensorflow'",
+            "`style` must be one of None, 'keras', 'torch', 'torch_1x1', 'slim', 'keras_2016', 'keras_2018'; received",
         ),
         ({"style": "Torch"}, "Did you mean 'torch'"),
         ({"style": ["torch"]}, "`style`"),

@@ -63,7 +63,11 @@ def weight_list(model: keras.Model) -> list[Any]:
 def test_the_table_has_every_keyword_but_style() -> None:
     parameters = inspect.signature(keras_resnet.ResNet).parameters.values()
     keyword_only = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
-    assert set(KEYWORDS["all"]) == set(KEYWORDS) - {"all", "channels_first map"} == keyword_only - {"style"}
+    assert (
+        set(KEYWORDS["all"])
+        == set(KEYWORDS) - {"all", "channels_first map"}
+        == keyword_only - {"style", "scope", "head"}
+    )
 
 
 @once

@@ -1,19 +1,24 @@
 """What no file told of a network that takes its weights, and is assumed: a sentence for each fact."""
 
-from collections.abc import Iterator
-from math import nan
-
-import keras
+import re
+from collections.abc import Collection, Iterator
 
 from keras_resnet.architecture.detect import striding_convs
-from keras_resnet.architecture.plans import PADS
+from keras_resnet.architecture.plans import PADS, Plan
+from keras_resnet.architecture.rows import NETWORKS, find_row
 from keras_resnet.checkpoints.catalogue import list_weights
-from keras_resnet.checkpoints.contents import NetworkInFile
-from keras_resnet.checkpoints.statements import not_understood, states, tells_network
+from keras_resnet.checkpoints.classifiers import unknown_parts
+from keras_resnet.checkpoints.contents import NO_UNITS, NetworkInFile
+from keras_resnet.checkpoints.families.keras_2016 import KERAS_2016
+from keras_resnet.checkpoints.families.tf_slim import SLIM
+from keras_resnet.checkpoints.names.renamed import original
+from keras_resnet.checkpoints.statements import CONVS, not_understood, states, tells_network
 from keras_resnet.models.inspection import Network
 
+_DEPTH = re.compile(r"resne(?:t|xt)(?:[-_]?v[12])?[-_]?(\d{1,9})")  # in a network's name
 
-def assumptions(found: NetworkInFile, network: Network, *, asked: bool) -> tuple[str, ...]:
+
+def assumptions(found: NetworkInFile, network: Network, *, asked: bool, loaded: Collection[str]) -> tuple[str, ...]:
     """Returns a sentence for each fact of a network that no tensor shows, and nobody told.
 
     What tells is a file's row in the catalogue or its name there, its own words, the config.json beside it, names that
@@ -23,10 +28,14 @@ def assumptions(found: NetworkInFile, network: Network, *, asked: bool) -> tuple
         found: the file's network.
         network: the model's, which takes the weights.
         asked: whether the caller said of which style it is.
+        loaded: the names of the tensors that the model takes.
     """
-    if found.checkpoint or _is_published(found.source.path.name):
-        return ()
+    top = _of_classifier(found, loaded)
+    if found.checkpoint or _is_published(found):
+        return top
     return (
+        *top,
+        *(_of_scopes(found) if found.family is SLIM else ()),
         *(() if asked else _of_style(found, network)),
         *(_of_layers(found, network, asked) if found.family.transposed else ()),
         *(f"{each}, and {words} changes no output" for each in found.statements if (words := not_understood(each))),
@@ -39,21 +48,58 @@ def contradicts_names(found: NetworkInFile, network: Network) -> bool:
     return found.evident is not None and padded and found.evident not in network.styles
 
 
-def epsilon_of(network: Network) -> float:
-    """Returns the epsilon of a network's norms; not a number if they were folded."""
-    norms = (layer for layer in network.layers.values() if isinstance(layer, keras.layers.BatchNormalization))
-    return next((float(norm.epsilon) for norm in norms), nan)
+def _is_published(found: NetworkInFile) -> bool:
+    """Whether a file is called as one of the catalogue, and one alone, and can be of its style.
+
+    Files of keras.applications of before 2019 are called as those of today.
+    """
+    name = found.source.path.name
+    styles = {row.url: row.style for row in list_weights().values() if row.url.rpartition("/")[2] == name}
+    return len(styles) == 1 and not set(found.styles).isdisjoint(styles.values())
 
 
-def _is_published(name: str) -> bool:
-    """Whether a file is called as one of the catalogue, and one alone."""
-    return [url.rpartition("/")[2] for url in {row.url for row in list_weights().values()}].count(name) == 1
+def _of_classifier(found: NetworkInFile, loaded: Collection[str]) -> tuple[str, ...]:
+    """What is taken for the classifier, and for its bias."""
+    family = found.family
+    top = found.modules(NO_UNITS).get("predictions", "")
+    if family.tensor(top, "kernel") not in loaded:
+        return ()
+    named = (f"{found.classifier!r:.99} is the classifier",) if found.classifier else ()
+    return (*named, "the classifier has no bias, so that of the model is 0") if found.zeros else named
+
+
+def _of_scopes(found: NetworkInFile) -> Iterator[str]:
+    """Where the blocks of a network are that lies in two scopes, as a Faster R-CNN's, which strides otherwise."""
+    places = (
+        (original(found.source, f"{found.scope}{name}"), name) for name in found.tensors if found.family.place(name)
+    )
+    second = next((place.removesuffix(name) for place, name in places if not place.startswith(found.scope)), None)
+    if second:
+        yield f"the blocks in {second!r:.99} follow those in {found.scope!r:.99}, and stride as those of classifiers do"
+
+
+def _is_told(found: NetworkInFile, plan: Plan) -> bool:
+    """Whether what was read names the network, and none of another depth, which tells nothing."""
+    named = [_DEPTH.search(str(each.value).lower()) for each in found.statements if each.rule == "name"]
+    depths = {int(match[1]) for match in named if match}
+    depth = 2 + sum(len(unit.convs) for unit in plan.units)  # with stem and classifier
+    known = {2 + sum(row.units) * CONVS[row.block] for row in map(find_row, NETWORKS)}
+    return tells_network(found.statements) and not (depth in known and depths and depth not in depths)
 
 
 def _of_style(found: NetworkInFile, network: Network) -> Iterator[str]:
     """What styles differ by that the file can be of."""
-    plan, told = network.plan, tells_network(found.statements)
+    plan, told = network.plan, _is_told(found, network.plan)
     if len(found.styles) < 2 or set(found.styles) <= set(network.styles):  # all of which are the model's
+        return
+    if found.family is KERAS_2016:
+        padded = "zeros on each side (style='keras_2016': nothing)"
+        if not plan.pool_pads:
+            padded = "nothing (style='keras_2018': zeros on each side)"
+        yield (
+            f"the stem's pool is padded with {padded}, its convolution with 3 zeros on each side, and the epsilon of "
+            f"the batch norms is {network.epsilon:g}"
+        )
         return
     pads = {unit.shortcut for unit in plan.units} & set(PADS.values())
     if contradicts_names(found, network):
@@ -67,10 +113,9 @@ def _of_style(found: NetworkInFile, network: Network) -> Iterator[str]:
         yield "shortcuts add all zero channels behind the others (style='torch_cifar': half in front)"
     strides = [conv.kernel for conv in striding_convs(plan).values()]
     if not found.family.transposed:
-        biased = any(conv.bias for conv in plan.convs())
-        if biased is (plan.version == 2):  # of v1 with biases there is one style, and of v2 without
+        if plan.version == 1 or any(conv.bias for conv in plan.convs()):  # of v2 without biases there is one style
             whose = f"style {network.styles[0]!r}" if network.styles else "the model"
-            yield f"strides and padding are those of {whose}"
+            yield f"strides, padding and epsilon are those of {whose}"
     elif strides and len(plan.units[0].convs) == 3 and not told:
         yield (
             "the stride of a stage is in its first 1x1 convolution (style='torch': in the first 3x3)"
@@ -81,11 +126,23 @@ def _of_style(found: NetworkInFile, network: Network) -> Iterator[str]:
 
 def _of_layers(found: NetworkInFile, network: Network, asked: bool) -> Iterator[str]:
     """What PyTorch's networks of the same tensors differ by that no style is about."""
-    if tells_network(found.statements):
+    if more := unknown_parts(found):
+        yield f"what else the file holds, such as {min(more)!r:.99}, is no part of the network"
+    if _is_told(found, network.plan):
         return
+    yield from _of_stem(network.plan)
     if not states(found.statements, "activation"):
         yield "the activation is ReLU"
     if not states(found.statements, "blur"):
         yield "there is no blur pooling (anti-aliasing)"
     if not (asked or states(found.statements, "epsilon")):
-        yield f"the epsilon of the batch norms is {epsilon_of(network):g}"
+        yield f"the epsilon of the batch norms is {network.epsilon:g}"
+
+
+def _of_stem(plan: Plan) -> Iterator[str]:
+    """What a stem does that is neither ImageNet's nor the CIFAR nets' of three stages."""
+    if plan.stem is None:
+        return
+    layout = plan.stem.kernel, plan.stem.stride, plan.pool
+    if layout != (7, 2, True) and (layout != (3, 1, False) or len(plan.stages) > 3):
+        yield f"the stem strides by {plan.stem.stride} and {'pools' if plan.pool else 'does not pool'}"

@@ -16,7 +16,13 @@ Weights = str | os.PathLike[str] | None
 
 
 def find_weights(
-    weights: Weights, variant: Variant, style: str | None, include_top: bool, classes: int, name: str
+    weights: Weights,
+    variant: Variant,
+    style: str | None,
+    include_top: bool,
+    classes: int,
+    name: str,
+    scope: str | None = None,
 ) -> NetworkInFile | Checkpoint | None:
     """Finds what `weights=` names for a network.
 
@@ -27,6 +33,7 @@ def find_weights(
         include_top: a builder's argument.
         classes: a builder's argument.
         name: the model's.
+        scope: a builder's argument.
 
     Raises:
         ValueError: if there is no such file or row, or it is another network's.
@@ -43,7 +50,8 @@ def find_weights(
         _check_classes(row, str(weights), include_top, classes)
         return row
     networks = read_networks(open_named(weights, "weights", (None, "imagenet")))
-    return choose_network(networks, built=slim_name(plan(variant)) or name, argument="weights")
+    built = (slim_name(plan(variant)) or name) if scope is None else None
+    return choose_network(networks, scope, built, "weights")
 
 
 def styles_for(found: NetworkInFile | Checkpoint, variant: Variant) -> tuple[str, ...]:
@@ -52,7 +60,7 @@ def styles_for(found: NetworkInFile | Checkpoint, variant: Variant) -> tuple[str
     styles = tuple(style for style in told if style in variant.styles)
     own = variant.lineage.style
     evident = isinstance(found, NetworkInFile) and found.evident
-    return ((own, *styles) if own in styles and not evident else styles) or told
+    return tuple(dict.fromkeys((own, *styles) if own in styles and not evident else styles)) or told
 
 
 def _check_network(row: Checkpoint, variant: Variant) -> None:

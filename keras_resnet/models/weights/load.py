@@ -10,14 +10,16 @@ import keras
 import numpy as np
 
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
+from keras_resnet.checkpoints.classifiers import classified
 from keras_resnet.checkpoints.contents import NetworkInFile, choose_network, read_networks
 from keras_resnet.checkpoints.mismatch import NOT_FINITE, Difference, explain
+from keras_resnet.checkpoints.names.renamed import original
 from keras_resnet.checkpoints.open import download, open_named, open_source
 from keras_resnet.checkpoints.statements import BESIDE, agrees
 from keras_resnet.models.inspection import Network, find_network, find_networks, models
-from keras_resnet.models.weights.assumptions import assumptions, contradicts_names, epsilon_of
+from keras_resnet.models.weights.assumptions import assumptions, contradicts_names
 from keras_resnet.models.weights.compare import Wanted, compare, positions
-from keras_resnet.utils.errors import check_choice
+from keras_resnet.utils.errors import check_bool, check_choice
 from keras_resnet.utils.progress import say
 
 __all__ = ["LoadReport", "load_weights"]
@@ -67,6 +69,8 @@ def load_weights(
     source: str | os.PathLike[str],
     *,
     scope: str | None = None,
+    head: str | None = None,
+    averages: bool = False,
     allow_missing: Iterable[str] = (),
 ) -> LoadReport:
     """Loads a weights file of Keras, PyTorch, safetensors or TF-Slim into a network, completely or not at all.
@@ -85,6 +89,9 @@ def load_weights(
     classifier, or cut from a larger model. (A v1 network that ends in its last block may have been cut; the report
     tells which tensors were unused.)
 
+    The classifier may have any name. If exactly one other matrix in the file can be it, that one is loaded, which the
+    report's `assumed` says. A classifier without bias gets a bias of 0.
+
     Some facts no tensor shows, such as activation, strides, blur pooling and epsilon. If the file, or the `config.json`
     beside it, states them, they must be true of the model, and unknown keys raise an error. If nothing states them, the
     model's own are assumed and listed in the report's `assumed`. If the images of the model do not have 3 channels, the
@@ -93,12 +100,18 @@ def load_weights(
     Args:
         model: a model that is, or contains, a network from a builder, `keras_resnet.slim` or a file, in the style of
             the weights.
-        source: the path of the file, the prefix of a TensorFlow checkpoint (`model.ckpt` for `model.ckpt.index` and
-            `model.ckpt.data-00000-of-00001`), or a key of `list_weights()`.
+        source: the path of the file, of the index of a file in parts (`model.safetensors.index.json`), or of the folder
+            that holds one of these, as `save_pretrained` and training scripts leave it; the prefix of a TensorFlow
+            checkpoint (`model.ckpt` for `model.ckpt.index` and `model.ckpt.data-00000-of-00001`); or a key of
+            `list_weights()`.
         scope: the name of the network, if the model or the file holds several. In the model, this is the scope that it
             was built with, the name of TF-Slim's network, or the name of the inner model. In a file, it is the
             beginning of its tensors' names, such as "module.encoder_q". If both hold several networks with different
             names, load each inner model on its own.
+        head: the name of the classifier in the file, such as "head.fc", if it is not clear which one it is. The
+            beginning that it shares with the network's tensors may be left out.
+        averages: whether to load the moving averages of the weights that a training script saved beside them (TF-Slim's
+            `ExponentialMovingAverage`, or a network such as "model_ema"), instead of the weights themselves.
         allow_missing: names of layers, such as "predictions", that do not change if the file lacks them or has them in
             another shape. (A classifier with the same number of classes is loaded.)
 
@@ -110,17 +123,23 @@ def load_weights(
             if the file is of another style, is damaged or not a weights file. The model does not change.
         OSError: if the file cannot be read or downloaded. The model does not change.
     """
+    check_bool("averages", averages)
     network = find_network(model, scope)
     row = list_weights().get(source) if isinstance(source, str) else None
-    found = choose_network(read_networks(open_named(source), row), scope, network.scope)
-    report = load_network(model, network, found, allow_missing=allow_missing)
+    found = choose_network(read_networks(open_named(source), row, averages=averages), scope, network.scope)
+    report = load_network(model, network, found, head=head, allow_missing=allow_missing)
     if contradicts_names(found, network):
         report.announce(found.path)
     return report
 
 
 def load_found(
-    model: keras.Model, found: NetworkInFile | Checkpoint, argument: str = "weights", *, asked: bool = False
+    model: keras.Model,
+    found: NetworkInFile | Checkpoint,
+    *,
+    scope: str | None = None,
+    head: str | None = None,
+    asked: bool = False,
 ) -> LoadReport:
     """Fills a model that was just built with what `find_weights` found, or leaves every weight as it was.
 
@@ -128,11 +147,11 @@ def load_found(
     """
     if isinstance(found, Checkpoint):
         source = open_source(download(found, "pass weights=None for random initialisation"))
-        found = choose_network(read_networks(source, found))
+        found = choose_network(read_networks(source, found), scope, argument="weights")
     network = next((network for network in find_networks(model, nested=False) if not network.prefix), None)
     if network is None:
-        raise ValueError(f"`{argument}` must be None for {model.name!r}, since it has no residual blocks.")
-    report = load_network(model, network, found, argument=argument, whole=True, asked=asked)
+        raise ValueError(f"`weights` must be None for {model.name!r}, since it has no residual blocks.")
+    report = load_network(model, network, found, head=head, argument="weights", whole=True, asked=asked)
     report.announce(found.path)
     return report
 
@@ -142,6 +161,7 @@ def load_network(
     network: Network,
     found: NetworkInFile,
     *,
+    head: str | None = None,
     argument: str = "source",
     allow_missing: Iterable[str] = (),
     whole: bool = False,
@@ -149,8 +169,11 @@ def load_network(
 ) -> LoadReport:
     """Loads a file's network into one of a model.
 
-    `whole`: it was not cut from a larger one; `asked`: the caller said of which style it is.
+    `head`: its classifier's name in the file; `whole`: it was not cut from a larger one; `asked`: the caller said of
+    which style it is.
     """
+    if head is not None and "predictions" not in network.layers:
+        raise ValueError(f"`head` needs a classifier, which {model.name!r} has not; received head={head!r}.")
     weighted = tuple(name for name, layer in network.layers.items() if layer.weights)
     allowed: set[str] = set()
     for name in [allow_missing] if isinstance(allow_missing, str) else allow_missing or ():
@@ -159,6 +182,7 @@ def load_network(
         allowed.add(plain)
     _check_style(model, network, found, argument)
     _check_statements(model, network, found, argument)
+    found = classified(found, network.plan.channels, head)
     modules = found.modules(network.with_tail) or positions(network)
     wanted, differences = compare(network, found, modules, allowed, whole)
 
@@ -184,14 +208,19 @@ def load_network(
     return LoadReport(
         tuple(path for each, path in paths.items() if each in loaded),
         tuple(path for each, path in paths.items() if each not in loaded),
-        tuple(sorted(found.source.shapes.keys() - {f"{found.scope}{name}" for name in wanted})),
+        tuple(
+            sorted(
+                original(found.source, name)
+                for name in found.source.shapes.keys() - {f"{found.scope}{name}" for name in wanted}
+            )
+        ),
         tuple(
             f"{paths[id(each.variable)]}, of {each.channels} channels in the file and {each.variable.shape[2]} in the "
             "model"
             for each in wanted.values()
             if each.channels
         ),
-        assumptions(found, network, asked=asked),
+        assumptions(found, network, asked=asked, loaded=wanted),
     )
 
 
@@ -219,15 +248,16 @@ def _check_style(model: keras.Model, network: Network, found: NetworkInFile, arg
 def _check_statements(model: keras.Model, network: Network, found: NetworkInFile, argument: str) -> None:
     """Raises a `ValueError` if what was read of a file's network contradicts the model's, or is not understood."""
     for statement in found.statements:
-        if agrees(statement, network.plan, epsilon_of(network)):
+        if agrees(statement, network.plan, network.epsilon):
             continue
         if statement.rule:
-            what = f"which is not true of {model.name!r}. Build the network that the setting describes"
+            fix = "No builder makes such a network" if statement.foreign else "Build the network that it describes"
+            what = f"which is not true of {model.name!r}. {fix}"
         else:
             what = "an unknown setting that may change the outputs of the network. Check what it means"
         away = "move that config.json away" if statement.where == BESIDE else "save the tensors of the file alone"
         raise ValueError(
-            f"`{argument}`: {found.path!r}: {statement}, {what}, or, if the setting does not matter here, {away}."
+            f"`{argument}`: {found.path!r}: {statement}, {what}. If the setting does not matter here, {away}."
         )
 
 

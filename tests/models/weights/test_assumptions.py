@@ -17,7 +17,7 @@ from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20, RESNET50, RESNET110
 from keras_resnet.architecture.variant import Stem, Variant
 from keras_resnet.checkpoints.families import huggingface, torchvision
-from keras_resnet.checkpoints.formats.torch.pickles import find_tensors
+from keras_resnet.checkpoints.formats.torch.find import find_tensors
 from keras_resnet.checkpoints.open import open_source
 from keras_resnet.checkpoints.statements import Statement, agrees, not_understood, of_config, of_words, tells_network
 from tests.helpers.nets import assert_close, images, randomise, run, thin, with_style
@@ -452,3 +452,12 @@ def test_a_published_row_tells_the_style_to_load_weights(tmp_path: Path, monkeyp
     assert report.assumed == ()
     with pytest.raises(ValueError, match="of style 'torch'; .* is built in style 'torch_1x1'"):
         keras_resnet.load_weights(keras_resnet.ResNet(NECK, style="torch_1x1", **SMALL), key)
+
+
+@once
+def test_a_name_of_another_depth_tells_nothing(tmp_path: Path) -> None:
+    row = with_style(thin(RESNET18, widths=(4, 4, 4, 4), stem=Stem(7, 4)), "torch")
+    for arch, told in (("resnet18", True), ("resnet50", False), ("timm/resnet34.a1_in1k", False), ("my_net", False)):
+        path = saved(tmp_path / "net.pth", row, arch=arch)
+        report = keras_resnet.load_weights(keras_resnet.ResNet(row, **SMALL), path)
+        assert ("the activation is ReLU" not in report.assumed) is told, arch

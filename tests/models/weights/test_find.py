@@ -120,8 +120,11 @@ def test_a_damaged_or_foreign_file_is_a_value_error_that_names_it(name: str, con
 
 
 def test_a_missing_file_or_a_folder_is_refused_before_anything_is_built(tmp_path: Path) -> None:
-    for path in (tmp_path / "missing.h5", tmp_path):
-        with pytest.raises(ValueError, match="`weights`.*path of an existing"):
+    for path, reason in (
+        (tmp_path / "missing.h5", "path of an existing"),
+        (tmp_path, "a folder without a weights file"),
+    ):
+        with pytest.raises(ValueError, match=f"`weights`.*{reason}"):
             build(weights=path)
 
 

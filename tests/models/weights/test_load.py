@@ -281,7 +281,7 @@ def test_a_file_of_several_networks(tmp_path: Path) -> None:
     other = {f"other/{name.partition('/')[2]}": value + 1 for name, value in values.items()}
     both = write_v2(tmp_path / "both", values | other)
     model = build()
-    refused(model, both, "`scope` must be one of 'other', 'resnet_v1_small'; received None")
+    refused(model, both, "`source`: .* holds several networks. Pass scope='other' or scope='resnet_v1_small'.")
     assert set(load_weights(model, both, scope="other").unused) == set(values)
     kernel = keras.ops.convert_to_numpy(model.get_layer("conv1_conv").kernel)
     np.testing.assert_array_equal(kernel, other["other/conv1/weights"])
@@ -310,8 +310,9 @@ def test_a_file_of_several_networks(tmp_path: Path) -> None:
 def test_what_is_no_checkpoint_or_no_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / "net.h5").write_bytes(b"no")
     refused(build(), tmp_path / "net.h5", "net.h5' is not a weights file of Keras .*, PyTorch")
-    for source in (tmp_path / "absent", GOLDENS, 5):
+    for source in (tmp_path / "absent", 5):
         refused(build(), source, "`source` must be the path of an existing weights file, the prefix")
+    refused(build(), GOLDENS, "`source`: .*slim' is a folder without a weights file. It holds 'manifest.json'")
     (tmp_path / "cut.index").write_bytes(V1.with_name("model.ckpt.index").read_bytes())
     refused(build(), tmp_path / "cut", "cut.* can't be read .* there is no file .*cut.data-00000-of-00001")
     mine = keras.Model(x := keras.Input((4,)), keras.layers.Dense(2)(x), name="mine")

@@ -30,7 +30,8 @@ _LATEST = re.compile(rb'model_checkpoint_path:[ \t]*"([^"\\\r\n]{1,255})"')
 _BUNDLE = ".index"
 _ENTRIES = 10_000  # of a folder that are looked at
 _INNER = 100  # folders in it that are looked into
-# What puts the files of torch.distributed.checkpoint together.
+# What puts together the files of DeepSpeed, and of torch.distributed.checkpoint.
+MERGE_ZERO = "run `python zero_to_fp32.py . weights` in the folder where DeepSpeed put this script, and pass weights"
 MERGE_DCP = (
     "`python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pth`, and pass weights.pth"
 )
@@ -39,8 +40,8 @@ _PARALLEL = (
     (
         re.compile(r"(mp_rank_\d+_model_states|zero_pp_rank_.+_states)\.pt|global_step\d+|zero_to_fp32\.py"),
         "DeepSpeed",
-        "run `python zero_to_fp32.py . weights` in the folder where DeepSpeed put this script, and pass weights; "
-        "without ZeRO, or in its stages 1 and 2, mp_rank_00_model_states.pt holds them all: pass its path",
+        f"{MERGE_ZERO}; without ZeRO, or in its stages 1 and 2, mp_rank_00_model_states.pt holds them all: pass its "
+        "path",
     ),
     (
         re.compile(r"(pytorch_)?model_fsdp_\d+"),

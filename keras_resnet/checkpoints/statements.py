@@ -228,7 +228,8 @@ _RULES: dict[str, Callable[[Any, Plan, float], bool]] = {
         value in (None, plan.output_strides[-1], plan.output_strides[0] * prod(_strides(plan)))
     ),
     "pooling": lambda value, plan, epsilon: value in (None, "", True, "avg", "fast", "average"),
-    "first conv": lambda value, plan, epsilon: True,  # of which the style is read, which is compared
+    # Of which the style is read, which is compared.
+    "first conv": lambda value, plan, epsilon: value in (None, True, False, CAFFE, "pytorch"),
     "library": lambda value, plan, epsilon: True,
     "name": lambda value, plan, epsilon: _read_name(value)[0] is not False,
 }

@@ -10,6 +10,7 @@ from keras_resnet.architecture.plans import Plan
 Shape = tuple[int, ...]
 
 LONGEST = 200  # characters of a name that may be a network's
+LONGEST_WRAPPED = 5 * LONGEST  # of one with wrappers in it
 NO_COUNTERS = r"(?!.*num_batches_tracked$)"  # of PyTorch's norms
 
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from keras_resnet.checkpoints.families.family import Shape
+from keras_resnet.checkpoints.families.family import LONGEST_WRAPPED, Shape
+from keras_resnet.checkpoints.folders import MERGE_ZERO
 
 _SAVE = "and save the file again"
 # Patterns of names, how many axes such tensors have at least, and what they are.
@@ -47,7 +48,7 @@ _FOREIGN = (
 )
 _EMPTY = (
     "The file has empty tensors, as DeepSpeed's ZeRO stage 3 leaves them, which divides the weights among processes: "
-    "run its script, `python zero_to_fp32.py . weights`, and pass weights"
+    f"{MERGE_ZERO}"
 )
 # Names of whole networks that no family has.
 _NAMES = (
@@ -67,7 +68,6 @@ _NAMES = (
         "tensors the names of torchvision",
     ),
 )
-_LONGEST = 1000
 _STEM = re.compile(r"(conv[1-3]|(conv1|stem)\.(conv)?\d)\.weight")  # a convolution of several
 
 
@@ -103,7 +103,7 @@ def whose(tensors: Mapping[str, Shape]) -> str:
 
 def _is(pattern: str, name: str) -> bool:
     """Whether a name, of a length that a module may have, has a pattern in it."""
-    return len(name) < _LONGEST and re.search(pattern, name) is not None
+    return len(name) < LONGEST_WRAPPED and re.search(pattern, name) is not None
 
 
 def _stands_before(name: str, kernel: Shape, tensors: Mapping[str, Shape]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
-from keras_resnet.checkpoints.families.family import LONGEST, Family
+from keras_resnet.checkpoints.families.family import LONGEST_WRAPPED, Family
 from keras_resnet.checkpoints.families.fit import family_of
 from keras_resnet.checkpoints.families.torchvision import TORCHVISION
 from keras_resnet.checkpoints.formats.tensors import Array
@@ -25,7 +25,6 @@ _WRAPPERS = frozenset(
         "_forward_module",
     }
 )
-_LONGEST = 5 * LONGEST  # with wrappers
 _DEEPEST = 24  # parts of a name
 
 
@@ -36,7 +35,7 @@ def plain(source: Source) -> Source:
     is read as it is used. Where that is not certain, or two tensors would have one name, names stay as they are.
     """
     source = _unpruned(source)
-    split = {name: tuple(name.split(".")) for name in source.shapes if len(name) < _LONGEST and "/" not in name}
+    split = {name: tuple(name.split(".")) for name in source.shapes if len(name) < LONGEST_WRAPPED and "/" not in name}
     split = {name: parts for name, parts in split.items() if 1 < len(parts) <= _DEEPEST}
     bare = {name: _unwrapped(parts) for name, parts in split.items()}
     bare = {name: bare[name] for name in _alone(bare)}

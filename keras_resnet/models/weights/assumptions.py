@@ -4,13 +4,14 @@ import re
 from collections.abc import Collection, Iterator
 
 from keras_resnet.architecture.detect import striding_convs
-from keras_resnet.architecture.plans import PADS, Plan
+from keras_resnet.architecture.plans import PADS, Conv, Plan
 from keras_resnet.architecture.rows import NETWORKS, find_row
 from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.checkpoints.classifiers import unknown_parts
 from keras_resnet.checkpoints.contents import NO_UNITS, NetworkInFile
 from keras_resnet.checkpoints.families.keras_2016 import KERAS_2016
 from keras_resnet.checkpoints.families.tf_slim import SLIM
+from keras_resnet.checkpoints.families.torchvision import TORCHVISION
 from keras_resnet.checkpoints.names.renamed import original
 from keras_resnet.checkpoints.statements import CONVS, not_understood, states, tells_network
 from keras_resnet.models.inspection import Network
@@ -131,12 +132,25 @@ def _of_layers(found: NetworkInFile, network: Network, asked: bool) -> Iterator[
     if _is_told(found, network.plan):
         return
     yield from _of_stem(network.plan)
+    yield from _of_shortcuts(found, network.plan)
     if not states(found.statements, "activation"):
         yield "the activation is ReLU"
     if not states(found.statements, "blur"):
         yield "there is no blur pooling (anti-aliasing)"
     if not (asked or states(found.statements, "epsilon")):
         yield f"the epsilon of the batch norms is {network.epsilon:g}"
+
+
+def _of_shortcuts(found: NetworkInFile, plan: Plan) -> Iterator[str]:
+    """What may stand in a projection whose parts are not counted, as those of a Sequential are."""
+    modules = found.modules(plan)
+    for unit in plan.units:
+        if found.family is TORCHVISION and isinstance(unit.shortcut, Conv):
+            kernel = found.family.tensor(modules[f"{unit.shortcut.name}_conv"], "kernel")
+            *_, part, _ = original(found.source, f"{found.scope}{kernel}").split(".")
+            if not part.isdigit():
+                yield "no pool stands in front of the convolutions of shortcuts"
+                return
 
 
 def _of_stem(plan: Plan) -> Iterator[str]:

@@ -228,11 +228,10 @@ def test_mmengines_config_tells_how_images_were_scaled(
         f"model = dict(\n    data_preprocessor=dict(\n        {numbers},\n        to_rgb={rgb},\n        type='X'))"
     )
     torch.save({"meta": {"cfg": config}, "state_dict": tensors}, tmp_path / "net.pth")
-    for style in (None, "torch"):
-        if mode is None:
-            with pytest.raises(ValueError, match=r"the means \[.*\] of BGR and standard deviations"):
-                keras_resnet.ResNet(ROW, **SMALL, style=style, weights=tmp_path / "net.pth", include_preprocessing=True)
-            continue
+    if mode is None:
+        with pytest.raises(ValueError, match=r"the means \[.*\] of BGR and standard deviations"):
+            keras_resnet.ResNet(ROW, **SMALL, weights=tmp_path / "net.pth", include_preprocessing=True)
+    else:
         own = keras_resnet.ResNet(ROW, **SMALL, weights=tmp_path / "net.pth", include_preprocessing=True)
         raw = np.full((1, 32, 32, 3), 90, "float32")
         np.testing.assert_allclose(run(own, raw), run(model, preprocess_input(raw, mode)), rtol=1e-4, atol=1e-5)
@@ -244,3 +243,23 @@ def test_what_a_stem_does_is_assumed_where_no_published_network_tells(tmp_path: 
     model = keras_resnet.ResNet(row, **SMALL, style="torch")
     keras_resnet.save_weights(model, tmp_path / "net.pth")
     assert "the stem strides by 1 and does not pool" in keras_resnet.load_weights(model, tmp_path / "net.pth").assumed
+
+
+@pytest.mark.parametrize(("names", "said"), [(("0", "1"), False), (("conv", "norm"), True)])
+def test_a_pool_in_a_shortcut_is_told_by_numbers_alone(
+    names: tuple[str, str], said: bool, trained: Any, tmp_path: Path
+) -> None:
+    """In a Sequential a pool in front of the convolution would be counted."""
+    model, tensors = trained
+    for i, name in enumerate(names):
+        tensors = {key.replace(f"downsample.{i}", f"skip.{name}"): value for key, value in tensors.items()}
+    torch.save(tensors, tmp_path / "net.pth")
+    mine = keras_resnet.ResNet(ROW, **SMALL)
+    assert ("no pool stands in front" in str(keras_resnet.load_weights(mine, tmp_path / "net.pth"))) is said
+    assert_same_weights(mine, model, 0)
+
+
+def test_a_style_that_is_no_mmengines_is_refused(trained: Any, tmp_path: Path) -> None:
+    torch.save({"state_dict": trained[1], "model_kwargs": {"style": "slim"}}, tmp_path / "net.pth")
+    with pytest.raises(ValueError, match="model_kwargs.style: 'slim', which is not true of"):
+        keras_resnet.ResNet(ROW, **SMALL, weights=tmp_path / "net.pth")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what follows, once more, as type checkers and editors read 
     from keras_resnet import resnet as resnet
     from keras_resnet import resnet50 as resnet50
     from keras_resnet import resnet_v2 as resnet_v2
+    from keras_resnet import resnext as resnext
     from keras_resnet import resume as resume
     from keras_resnet import slim as slim
     from keras_resnet import training as training
@@ -55,17 +56,18 @@ _EXPORTS = {
         "RESNET101", "RESNET101V2", "RESNET110", "RESNET110V2", "RESNET152", "RESNET152V2", "RESNET164",
         "RESNET164V2", "RESNET200", "RESNET200V2", "RESNET1001V2", "RESNET1202",
     ),
-    "keras_resnet.architecture.variant": ("Stem", "Variant"),
+    "keras_resnet.architecture.variant": ("Attention", "Stem", "Variant"),
     "keras_resnet.architecture.lineages": (
         "KERAS_V1", "KERAS_V2", "LINEAGES", "SLIM_V1", "SLIM_V2", "TORCH_V1", "TORCH_V2", "Lineage",
     ),
     "keras_resnet.architecture.planner": ("plan",),
     "keras_resnet.checkpoints.catalogue": ("Checkpoint", "list_weights"),
     "keras_resnet.models.networks": (
-        "ResNet", "ResNet18", "ResNet18V2", "ResNet20", "ResNet20V2", "ResNet26", "ResNet32", "ResNet32V2",
-        "ResNet34", "ResNet34V2", "ResNet44", "ResNet44V2", "ResNet50", "ResNet50V2", "ResNet56", "ResNet56V2",
-        "ResNet101", "ResNet101V2", "ResNet110", "ResNet110V2", "ResNet152", "ResNet152V2", "ResNet164",
-        "ResNet164V2", "ResNet200", "ResNet200V2", "ResNet1001V2", "ResNet1202",
+        "ResNeXt50", "ResNeXt101", "ResNet", "ResNet18", "ResNet18V2", "ResNet20", "ResNet20V2", "ResNet26",
+        "ResNet32", "ResNet32V2", "ResNet34", "ResNet34V2", "ResNet44", "ResNet44V2", "ResNet50", "ResNet50V2",
+        "ResNet56", "ResNet56V2", "ResNet101", "ResNet101V2", "ResNet110", "ResNet110V2", "ResNet152", "ResNet152V2",
+        "ResNet164", "ResNet164V2", "ResNet200", "ResNet200V2", "ResNet1001V2", "ResNet1202", "WideResNet50",
+        "WideResNet101",
     ),
     "keras_resnet.models.features": ("backbone", "end_points", "feature_pyramid"),
     "keras_resnet.models.weights.load": ("LoadReport", "load_weights"),
@@ -77,7 +79,7 @@ _EXPORTS = {
 }
 _MODULES = (
     "cli", "cv", "data", "evaluation", "exporting", "figures", "hub", "labels", "models", "resnet", "resnet50",
-    "resnet_v2", "resume", "slim", "training", "transfer", "variants",
+    "resnet_v2", "resnext", "resume", "slim", "training", "transfer", "variants",
 )
 # fmt: on
 _WHERE = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -2,29 +2,36 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isclose, nan
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from keras_resnet.architecture.lineages import LINEAGES, Lineage
-from keras_resnet.architecture.plans import PADS, Conv, Plan, Shortcut, Unit
+from keras_resnet.architecture.lineages import BIT, PUBLISHED, SENET, SENET_1X1, Lineage
+from keras_resnet.architecture.plans import PADS, Conv, Plan, Shortcut, StridesBy, Unit
 
 UNIT_CONV = re.compile(r"(.+)_block(\d+)_(\d+)_conv")
-_ACTIVATION = re.compile(r"(conv1|post|.+_block\d+_(\d+|preact))_relu|.+_block\d+_out")
-UNIT_PAD = re.compile(r"(.+_block\d+)_0_pad")
+STEM_CONV = re.compile(r"conv1(_\d+)?_conv")
+NORMS = {"BatchNormalization": "batch", "GroupNormalization": "group"}
+_ACTIVATION = re.compile(r"(conv1(_\d+)?|pool1|post|.+_block\d+_(\d+|preact|se_1))_relu|.+_block\d+_out")
+_GATE = re.compile(r".+_block\d+_(se|eca)_sigmoid")
+_UNIT_NORM = re.compile(r".+_block\d+_(\d+|preact)_[bg]n")
 _DEEPEST, _MOST = 16, 1000  # how deep models lie in each other in a file, and how many there are
 _LONGEST, _LONGEST_NAME = 100, 1000  # characters of a scope, and of the names of a model and its class
 _LARGEST = 1 << 16  # of the numbers in a convolution's config
 
+# The means that take a stride for a convolution, by how their layers' names end; a pool stands before a projection.
+_WAYS: dict[str, StridesBy] = {"pool": "mean_before", "mean": "mean_after", "blur": "blur"}
+
 Layers = dict[str, tuple[str, dict[str, Any]]]  # class and config, by name, in a model's order
+INPUTS = "inputs"  # of a convolution that is built: its channels in, beside its config
 
 
 class ConfiguredNetwork(NamedTuple):
     """A network as the config of a model has it.
 
     Attributes:
-        plan: of it; channels in are unknown.
-        stem_pool: what the stem's pool sees beyond the border, as `Lineage.stem_pool` says it; None without pool.
+        plan: of it; in a config, channels in are unknown.
+        stem_pool: what the stem's max pool sees beyond the border, as `Lineage.stem_pool` says it; None without one.
         settings: epsilons of norms and activations, by layer and name.
     """
 
@@ -34,10 +41,15 @@ class ConfiguredNetwork(NamedTuple):
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The styles in which it can have been built."""
+        """The styles in which it can have been built; in short networks some don't differ."""
+        return styles_of(self.plan, self.stem_pool, self.epsilon)
+
+    @property
+    def epsilon(self) -> float:
+        """The epsilon of its norms; not a number if they were folded."""
         epsilons = (value for name, value in self.settings.items() if name.endswith(".epsilon"))
         epsilon = next(epsilons, nan)
-        return styles_of(self.plan, self.stem_pool, epsilon if isinstance(epsilon, int | float) else nan)
+        return float(epsilon) if isinstance(epsilon, int | float) else nan
 
 
 class ModelInFile(NamedTuple):
@@ -122,7 +134,7 @@ def networks_of_config(
     found = {}
     for scope, theirs in nets.items():
         try:
-            network = _network(translate(theirs))
+            network = read_network(translate(theirs))
         except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError):  # of no network of ours
             continue
         if network:
@@ -130,41 +142,88 @@ def networks_of_config(
     return found
 
 
-def _network(layers: Layers) -> ConfiguredNetwork | None:
-    """Reads a network from its layers; None if there is no unit."""
-    convs = {
-        name: _conv(name, conv, layers)
-        for name, (kind, conv) in layers.items()
-        if kind == "Conv2D" and (name == "conv1_conv" or UNIT_CONV.fullmatch(name))
-    }
-    pads = {name: layer["padding"][1] for name, (_, layer) in layers.items() if UNIT_PAD.fullmatch(name) and layer}
-    pool = layers.get("pool1_pool", ("", {}))[1]
-    sees = stem_pool(layers, pool.get("pool_size"), pool.get("padding"))
-    plan = read_plan(layers, convs, pads, sees)
-    return ConfiguredNetwork(plan, sees, _settings(layers)) if plan else None
+def read_network(layers: Layers) -> ConfiguredNetwork | None:
+    """Reads a network from its layers; None if there is no unit.
+
+    Raises:
+        AttributeError, IndexError, KeyError, TypeError, ValueError: if they are of no network of ours.
+    """
+    stages: dict[str, dict[int, dict[int, Conv]]] = {}
+    for name, (kind, _) in layers.items():
+        if kind == "Conv2D" and (match := UNIT_CONV.fullmatch(name)):
+            stages.setdefault(match[1], {}).setdefault(int(match[2]), {})[int(match[3])] = _conv(name, layers)
+    units = [f"{stage}_block{index}" for stage, units in stages.items() for index in units]
+    preactivated = [f"{unit}_preact_{norm}" for unit in units for norm in ("bn", "gn")]
+    is_v2 = not layers.keys().isdisjoint(preactivated)
+    if not is_v2 and layers.keys().isdisjoint(f"{unit}_out" for unit in units):  # DenseNet's have neither
+        return None
+    kinds = {NORMS[kind] for name, (kind, _) in layers.items() if kind in NORMS and _UNIT_NORM.fullmatch(name)}
+    pool = _stem_pool(layers)
+    sees = pool[1] if pool else None
+    plan = Plan(
+        2 if is_v2 else 1,
+        tuple(
+            _conv(name, layers) for name, (kind, _) in layers.items() if kind == "Conv2D" and STEM_CONV.fullmatch(name)
+        ),
+        pool[0] if pool else None,
+        tuple(
+            tuple(_unit(f"{stage}_block{index}", convs, layers) for index, convs in sorted(units.items()))
+            for stage, units in stages.items()
+        ),
+        "ceil" if sees == "ceil" else "valid" if sees == "valid" else "padded",
+        "group" if kinds == {"group"} else "batch",
+        data_norm="data_bn" in layers,
+    )
+    return ConfiguredNetwork(plan, sees, _settings(layers))
 
 
-def _conv(name: str, config: dict[str, Any], layers: Layers) -> Conv:
-    """Reads a convolution of the plan from a layer's config."""
-    plain = name.removesuffix("_conv")
+def _conv(name: str, layers: Layers) -> Conv:
+    """Reads a convolution of the plan from a layer's config, and from what around it takes its stride."""
+    config, plain = layers[name][1], name.removesuffix("_conv")
     pad = layers[f"{plain}_pad"][1]["padding"][0][0] if f"{plain}_pad" in layers else 0
     kernel, stride, dilation = (config[key][0] for key in ("kernel_size", "strides", "dilation_rate"))
+    by: StridesBy = "conv"
+    for suffix, way in _WAYS.items():
+        kind, other = layers.get(f"{plain}_{suffix}", ("", {}))
+        if kind == "AveragePooling2D" and stride == 1:
+            stride, by = other["strides"][0], way
     groups = config.get("groups", 1)  # until Keras 2.3 there are none
-    numbers = (0, config["filters"], kernel, stride, dilation, groups)
+    numbers = (config.get(INPUTS, 0), config["filters"], kernel, stride, dilation, groups)
     if any(type(each) is not int or not 0 <= each < _LARGEST for each in (*numbers, pad)):
         raise TypeError(f"{name!r} is of no sizes")
-    return Conv(plain, *numbers, bool(config["use_bias"]), pad)
+    return Conv(plain, *numbers, bool(config["use_bias"]), pad, by, 1 if layers[name][0] == "Conv1D" else 2)
+
+
+def _stem_pool(layers: Layers) -> tuple[Any, str | None] | None:
+    """Reads the stem's pool, as `Plan.pool` says it, and what a max pool sees beyond the border; None without one."""
+    if "pool1_conv" in layers:
+        return _conv("pool1_conv", layers), None
+    if "pool1_blur" in layers:
+        return "blur", None
+    kind, pool = layers.get("pool1_pool", ("", {}))
+    if not kind:
+        return None
+    if kind == "AveragePooling2D":
+        return "avg", None
+    if pool.get("padding") == "same" and tuple(pool.get("pool_size", ())) == (3, 3):
+        return "max", "same"
+    if "pool1_max" in layers:
+        return "max", "-inf"
+    if "pool1_pad" not in layers:
+        return "max", "valid"
+    return "max", "zeros" if layers["pool1_pad"][1]["padding"][0][0] else "ceil"
 
 
 def _settings(layers: Layers) -> dict[str, Any]:
     """Reads epsilons and activations of the layers that a network of ours has."""
     found = {}
     for name, (kind, config) in layers.items():
-        if kind == "BatchNormalization":
+        if kind in NORMS:
             found[f"{name}.epsilon"] = config["epsilon"]
-        elif _ACTIVATION.fullmatch(name) and kind != "Add":
+        elif (_ACTIVATION.fullmatch(name) or _GATE.fullmatch(name)) and kind != "Add":
             plain = not any(config.get(each) for each in ("max_value", "negative_slope", "threshold"))
-            found[f"{name}.activation"] = config["activation"] if kind == "Activation" else kind if plain else config
+            setting = "gate_activation" if _GATE.fullmatch(name) else "activation"
+            found[f"{name}.{setting}"] = config["activation"] if kind == "Activation" else kind if plain else config
     return found
 
 
@@ -181,16 +240,20 @@ def styles_of(plan: Plan, stem_pool: str | None, epsilon: float) -> tuple[str, .
     An epsilon that none of them has tells nothing. Stages of one unit leave it open whether the first or the last
     strides: then those that stride in no other stage than the published networks do.
     """
-    found = {
-        style: lineage
-        for (style, version), lineage in LINEAGES.items()
-        if version == plan.version and stem_pool in (None, lineage.stem_pool) and _follows(plan, lineage)
-    }
+    found = [
+        lineage
+        for lineage in PUBLISHED
+        if lineage.version == plan.version
+        and stem_pool in (None, lineage.stem_pool)
+        and (lineage is not BIT or plan.norm == "group")
+        and (lineage not in (SENET, SENET_1X1) or stem_pool)
+        and _follows(plan, lineage)
+    ]
     striding = striding_convs(plan)
     early, late = (any(unit.name in striding for unit in plan.stages[end]) for end in (0, -1))
-    usual = [style for style, row in found.items() if not (late if row.stride_at == "last_3x3" else early)]
-    same = [style for style in usual or found if isclose(found[style].epsilon, epsilon, rel_tol=0.01)]
-    return tuple(same or usual or found)
+    usual = [row for row in found if not (late if row.stride_at == "last_3x3" else early)]
+    same = [row for row in usual or found if isclose(row.epsilon, epsilon, rel_tol=0.01)]
+    return tuple(dict.fromkeys(row.style for row in same or usual or found))
 
 
 def _follows(plan: Plan, lineage: Lineage) -> bool:
@@ -204,19 +267,22 @@ def _follows(plan: Plan, lineage: Lineage) -> bool:
             place = unit.convs[0] if lineage.stride_at == "first_conv" else wide[-1 if last else 0]
             if strides and (strides is not place or unit is not stage[-1 if last else 0]):
                 return False
-            if any((conv.pad > 0) is not lineage.pad_always for conv in wide if conv is not strides):
+            unstrided = [conv for conv in wide if conv is not strides or conv.strides_by != "conv"]
+            if any((conv.pad > 0) is not lineage.pad_always for conv in unstrided):
                 return False
-    if plan.stem and plan.stem.stride > 1 and plan.stem.pad != (plan.stem.kernel - 1) // 2:
+    if any(conv.stride > 1 and conv.pad != (conv.kernel - 1) // 2 for conv in plan.stem):
         return False
-    normed = {conv.name for unit in plan.units for conv in unit.convs[: len(unit.convs) - (plan.version == 2)]}
-    if plan.version == 1:
-        normed = {conv.name for conv in plan.convs()}
+    if plan.data_norm is not lineage.data_norm:
+        return False
     padded = {unit.shortcut for unit in plan.units if unit.shortcut in PADS.values()}
     if padded != {PADS[lineage.pad_channels]} and (padded or lineage.pad_channels != "after"):
         return False
+    normed = {norm.name.rpartition("_")[0] for norm in plan.norms()}
+    gates = {conv.name for unit in plan.units for conv in unit.attention}
     return all(
         conv.bias is (lineage.bias == "all" or (lineage.bias == "no_norm" and conv.name not in normed))
         for conv in plan.convs()
+        if conv.name not in gates
     )
 
 
@@ -235,54 +301,14 @@ def striding_convs(plan: Plan) -> dict[str, Conv]:
     return found
 
 
-def stem_pool(layers: Collection[str], size: Any, padding: Any) -> str | None:
-    """Returns what the stem's pool sees beyond the border, as `Lineage.stem_pool` says it; None without pool."""
-    if "pool1_pool" not in layers:
-        return None
-    if padding == "same" and tuple(size) == (3, 3):
-        return "same"
-    if "pool1_max" in layers:
-        return "-inf"
-    return "zeros" if "pool1_pad" in layers else "valid"
-
-
-def read_plan(
-    layers: Collection[str],
-    convs: Mapping[str, Conv],
-    pads: Mapping[str, tuple[int, int]],
-    stem_pool: str | None,
-) -> Plan | None:
-    """Returns the plan of the network that has these layers; None if there is no unit.
-
-    Args:
-        layers: their names.
-        convs: the convolutions of the plan, by name.
-        pads: how many zero channels the layers that `UNIT_PAD` names put in front and behind, by name.
-        stem_pool: what the stem's pool sees beyond the border; None without pool.
-    """
-    stages: dict[str, dict[int, dict[int, Conv]]] = {}
-    for name, conv in convs.items():
-        if match := UNIT_CONV.fullmatch(name):
-            stages.setdefault(match[1], {}).setdefault(int(match[2]), {})[int(match[3])] = conv
-    units = [f"{stage}_block{index}" for stage, units in stages.items() for index in units]
-    if not any(f"{unit}_{end}" in layers for unit in units for end in ("out", "preact_bn")):  # DenseNet's have neither
-        return None
-    version: Literal[1, 2] = 2 if any(f"{unit}_preact_bn" in layers for unit in units) else 1
-    return Plan(
-        version,
-        convs.get("conv1_conv"),
-        stem_pool is not None,
-        tuple(
-            tuple(_unit(f"{stage}_block{index}", convs, pads) for index, convs in sorted(units.items()))
-            for stage, units in stages.items()
-        ),
-        pool_pads=stem_pool != "valid",
-    )
-
-
-def _unit(name: str, convs: dict[int, Conv], pads: Mapping[str, tuple[int, int]]) -> Unit:
+def _unit(name: str, convs: dict[int, Conv], layers: Layers) -> Unit:
     """A unit of these convolutions, by number; 0 is the projection."""
     shortcut: Shortcut = convs.get(0, "identity")
-    if shortcut == "identity" and (pad := pads.get(f"{name}_0_pad")):
-        shortcut = PADS["both" if pad[0] else "after"]
-    return Unit(name, tuple(convs[i] for i in sorted(convs.keys() - {0})), shortcut, 0 in convs)
+    kind, pad = layers.get(f"{name}_0_pad", ("", {}))
+    if shortcut == "identity" and kind == "ZeroPadding2D":
+        shortcut = PADS["both" if pad["padding"][1][0] else "after"]
+    main = tuple(convs[i] for i in sorted(convs.keys() - {0}))
+    gate = [f"{name}_{part}_conv" for part in ("se_1", "se_2", "eca")]
+    attention = tuple(_conv(each, layers) for each in gate if each in layers)
+    relu = bool(attention and main) and f"{main[-1].name}_relu" in layers
+    return Unit(name, main, shortcut, 0 in convs, attention, relu)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from keras_resnet.utils.errors import check_choices
+from keras_resnet.utils.errors import check_bool, check_choices
 
 __all__ = ["KERAS_V1", "KERAS_V2", "LINEAGES", "SLIM_V1", "SLIM_V2", "TORCH_V1", "TORCH_V2", "Lineage"]
 
@@ -19,16 +19,17 @@ class Lineage:
     stride_at: Literal["first_conv", "first_3x3", "last_3x3"]
     # Which units project under option B. All project where channels change; "channels": no other; "first_unit":
     # bottlenecks also in each stage's first unit, basic units also where that unit strides; "strided": also wherever a
-    # unit strides.
-    project: Literal["channels", "first_unit", "strided"]
+    # unit strides; "every_first": also in each stage's first unit, whatever it is of (KerasHub's vd-18 and vd-34).
+    project: Literal["channels", "first_unit", "strided", "every_first"]
     # Which convolutions have a bias; "no_norm": those that no norm follows.
     bias: Literal["all", "no_norm", "none"]
     # True: zeros come from a layer of their own also before a 3x3 that does not stride.
     pad_always: bool
-    # What the stem's pool sees beyond the border: one row and column on each side of zeros or -inf (after a ReLU, in
-    # v1, the same function), or, "same", -inf where the windows need it: on even sizes only after the last pixel; or,
-    # "valid", nothing: of even sizes the last row and column are in no window.
-    stem_pool: Literal["zeros", "-inf", "same", "valid"]
+    # What the stem's max pool sees beyond the border: one row and column on each side of zeros or -inf (after a ReLU,
+    # in v1, the same function), or, "same", -inf where the windows need it: on even sizes only after the last pixel;
+    # or, "ceil", zeros after the last pixel only (timm's legacy_se*); or, "valid", nothing: of even sizes the last row
+    # and column are in no window.
+    stem_pool: Literal["zeros", "-inf", "same", "ceil", "valid"]
     # Arguments of `VarianceScaling` for the convolutions' kernels; None is Keras' own default.
     initializer: tuple[float, str, str] | None
     epsilon: float
@@ -37,14 +38,16 @@ class Lineage:
     preprocessing: Literal["caffe", "tf", "torch", "rgb_means", "swav"]
     # Where option A puts its zero channels: behind the input's, or half of them in front and half behind.
     pad_channels: Literal["after", "both"] = "after"
+    # Whether a norm without gamma takes the image and, in v2, norm and ReLU follow the stem's convolution, as in
+    # MXNet's networks (classification_models).
+    data_norm: bool = False
 
     def __post_init__(self) -> None:
         check_choices(self)
-        if not isinstance(self.style, str) or type(self.pad_always) is not bool:
-            raise ValueError(
-                "`Lineage.style` must be a string and `Lineage.pad_always` True or False; "
-                f"received {self.style!r} and {self.pad_always!r}."
-            )
+        if not isinstance(self.style, str):
+            raise ValueError(f"`Lineage.style` must be a string; received {self.style!r}.")
+        for field in ("pad_always", "data_norm"):
+            check_bool(f"Lineage.{field}", getattr(self, field))
         for field in ("epsilon", "momentum"):
             value = getattr(self, field)
             if not isinstance(value, (int, float)) or not 0 <= value < 1:
@@ -153,7 +156,15 @@ SLIM_V2 = Lineage(
     momentum=0.997,
     preprocessing="tf",
 )
+# keras-applications' ResNeXt: strides and biases as in PyTorch
+RESNEXT = replace(KERAS_V1, stride_at="first_3x3", bias="none", pad_always=True, preprocessing="torch")
+# timm's `senet.py`, for the files of SENet's authors and Cadene's: SENet, SE-ResNeXt; SE-ResNet has Caffe's stride
+SENET = replace(TORCH_V1, style="senet", stem_pool="ceil")
+SENET_1X1 = replace(SENET, style="senet_1x1", stride_at="first_conv")
+# BiT (arXiv:1912.11370)
+BIT = replace(TORCH_V2, style="bit", stem_pool="zeros", preprocessing="tf")
 
+# The styles in which a plain network can be built, by version.
 LINEAGES = {
     (row.style, row.version): row
     for row in (
@@ -169,3 +180,5 @@ LINEAGES = {
         KERAS_2018,
     )
 }
+# Those of all networks.
+PUBLISHED = (*LINEAGES.values(), RESNEXT, BIT, SENET, SENET_1X1)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
-from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.architecture.variant import Stem, Variant
+from keras_resnet.architecture.lineages import BIT, LINEAGES, RESNEXT, SENET, SENET_1X1, TORCH_V1, TORCH_V2
+from keras_resnet.architecture.variant import Attention, Stem, Variant
 
 __all__ = [
     "NETWORKS",
@@ -40,12 +40,65 @@ __all__ = [
 ]
 
 
-Block = Literal["basic", "bottleneck"]
+Block = Literal["basic", "bottleneck", "senet"]
+_WIDTHS = (64, 128, 256, 512)
+# Units of each stage, by the number of layers that they make of bottlenecks; of basic blocks, 18 and 34 have those of
+# 26 and 50.
+_26, _50, _101, _152, _200 = (2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3), (3, 24, 36, 3)
+# By timm's letters: the stems of -C and -S, and with the averaging shortcut -D and -T (arXiv:1812.01187); ECA-light has
+# that shortcut alone.
+_C: dict[str, Any] = {"stem": Stem(3, (32, 32, 64))}
+_S: dict[str, Any] = {"stem": Stem(3, (64, 64, 128))}
+_D = _C | {"shortcut": "D"}
+_T: dict[str, Any] = {"stem": Stem(3, (24, 32, 64)), "shortcut": "D"}
+_SE: dict[str, Any] = {"attention": Attention("se")}
+_ECA: dict[str, Any] = {"attention": Attention("eca")}
+_RS: dict[str, Any] = {
+    "stem": Stem(3, (32, 32, 64), pool="conv"),
+    "shortcut": "D",
+    "attention": Attention("se", ratio=1 / 4),
+}
+_AA: dict[str, Any] = {"antialias": "avg"}
+_BLUR: dict[str, Any] = {"antialias": "blur"}
+_WIDE: dict[str, Any] = {"base_width": 128}
+_EXACT: dict[str, Any] = {"attention": Attention("se", divisor=1)}
+
+
+def _groups(groups: int, base_width: int) -> dict[str, Any]:
+    """What a ResNeXt has of its own (arXiv:1611.05431): 32x4d is of 32 groups of 4 channels."""
+    return {"groups": groups, "base_width": base_width}
+
+
+def _row(name: str, block: Block, units: tuple[int, ...], **fields: Any) -> Variant:
+    """A network as PyTorch's libraries have it, of v1 if nothing else is said."""
+    usual: dict[str, Any] = {"version": 1, "widths": _WIDTHS, "stem": Stem(), "lineage": TORCH_V1}
+    return Variant(name, block=block, units=units, **usual | fields)
+
+
+def _v2(name: str, block: Block, units: tuple[int, ...], **fields: Any) -> Variant:
+    """A pre-activation network as timm has it."""
+    return _row(name, block, units, **{"version": 2, "lineage": TORCH_V2} | fields)
+
+
+def _times(name: str, units: tuple[int, ...], factor: int, **fields: Any) -> Variant:
+    """A network with all widths multiplied, the stem's too."""
+    widths = tuple(factor * width for width in _WIDTHS)
+    return _row(name, "bottleneck", units, widths=widths, stem=Stem(width=factor * _WIDTHS[0]), **fields)
+
+
+def _bit(name: str, units: tuple[int, ...], factor: int) -> Variant:
+    """A network of BiT (arXiv:1912.11370)."""
+    return _times(name, units, factor, version=2, norm="group", lineage=BIT)
+
+
+def _senet(name: str, block: Block, units: tuple[int, ...], **fields: Any) -> Variant:
+    """A network of timm's `senet.py`, as SENet's authors have it (arXiv:1709.01507)."""
+    return _row(name, block, units, **{"lineage": SENET} | _EXACT | fields)
 
 
 def _imagenet(name: str, version: Literal[1, 2], block: Block, *units: int) -> Variant:
     """A row of arXiv:1512.03385 Table 1, in v1 or v2."""
-    return Variant(name, version, block, units, (64, 128, 256, 512), Stem(), LINEAGES["keras", version])
+    return Variant(name, version, block, units, _WIDTHS, Stem(), LINEAGES["keras", version])
 
 
 def _cifar(name: str, version: Literal[1, 2], block: Block, units: int, shortcut: Literal["A", "B"]) -> Variant:
@@ -86,6 +139,99 @@ NETWORKS: dict[str, Variant] = {
         _cifar("resnet110v2", 2, "basic", 18, "A"),
         _cifar("resnet164v2", 2, "bottleneck", 18, "B"),
         _cifar("resnet1001v2", 2, "bottleneck", 111, "B"),
+        # keras-applications, torchvision, timm, instagram (32x8d to 32x48d)
+        _row("resnext50_32x4d", "bottleneck", _50, lineage=RESNEXT, **_groups(32, 4)),
+        _row("resnext101_32x4d", "bottleneck", _101, lineage=RESNEXT, **_groups(32, 4)),
+        _row("resnext101_32x8d", "bottleneck", _101, **_groups(32, 8)),
+        _row("resnext101_32x16d", "bottleneck", _101, **_groups(32, 16)),
+        _row("resnext101_32x32d", "bottleneck", _101, **_groups(32, 32)),
+        _row("resnext101_32x48d", "bottleneck", _101, **_groups(32, 48)),
+        _row("resnext101_64x4d", "bottleneck", _101, **_groups(64, 4)),
+        _row("wide_resnet50_2", "bottleneck", _50, **_WIDE),  # arXiv:1605.07146
+        _row("wide_resnet101_2", "bottleneck", _101, **_WIDE),
+        # SwAV, VICReg
+        _times("resnet50w2", _50, 2),
+        _times("resnet50w4", _50, 4),
+        _times("resnet50w5", _50, 5),
+        _times("resnet50x2", _50, 2),
+        _times("resnet200x2", _200, 2),
+        # timm, `resnet.py`
+        _row("resnet10t", "basic", (1, 1, 1, 1), **_T),
+        _row("resnet14t", "bottleneck", (1, 1, 1, 1), **_T),
+        _row("resnet18d", "basic", _26, **_D),
+        _row("resnet26t", "bottleneck", _26, **_T),
+        _row("resnet26d", "bottleneck", _26, **_D),
+        _row("resnet34d", "basic", _50, **_D),
+        _row("resnet50c", "bottleneck", _50, **_C),
+        _row("resnet50d", "bottleneck", _50, **_D),
+        _row("resnet50s", "bottleneck", _50, **_S),
+        _row("resnet50_gn", "bottleneck", _50, norm="group"),
+        _row("resnet101c", "bottleneck", _101, **_C),
+        _row("resnet101d", "bottleneck", _101, **_D),
+        _row("resnet101s", "bottleneck", _101, **_S),
+        _row("resnet152c", "bottleneck", _152, **_C),
+        _row("resnet152d", "bottleneck", _152, **_D),
+        _row("resnet152s", "bottleneck", _152, **_S),
+        _row("resnet200d", "bottleneck", _200, **_D),
+        _row("resnext50d_32x4d", "bottleneck", _50, **_D, **_groups(32, 4)),
+        _row("resnetaa50", "bottleneck", _50, **_AA),
+        _row("resnetaa50d", "bottleneck", _50, **_D, **_AA),
+        _row("resnetaa101d", "bottleneck", _101, **_D, **_AA),
+        _row("resnetblur18", "basic", _26, **_BLUR),
+        _row("resnetblur50", "bottleneck", _50, **_BLUR),
+        _row("resnetblur50d", "bottleneck", _50, **_D, **_BLUR),
+        _row("resnetblur101d", "bottleneck", _101, **_D, **_BLUR),
+        _row("seresnet18", "basic", _26, **_SE),
+        _row("seresnet34", "basic", _50, **_SE),
+        _row("seresnet50", "bottleneck", _50, **_SE),
+        _row("seresnet101", "bottleneck", _101, **_SE),
+        _row("seresnet152", "bottleneck", _152, **_SE),
+        _row("seresnet152d", "bottleneck", _152, **_D, **_SE),
+        _row("seresnext26d_32x4d", "bottleneck", _26, **_D, **_groups(32, 4), **_SE),
+        _row("seresnext26t_32x4d", "bottleneck", _26, **_T, **_groups(32, 4), **_SE),
+        _row("seresnext50_32x4d", "bottleneck", _50, **_groups(32, 4), **_SE),
+        _row("seresnext101_32x4d", "bottleneck", _101, **_groups(32, 4), **_SE),
+        _row("seresnext101_32x8d", "bottleneck", _101, **_groups(32, 8), **_SE),
+        _row("seresnext101_64x4d", "bottleneck", _101, **_groups(64, 4), **_SE),
+        _row("seresnext101d_32x8d", "bottleneck", _101, **_D, **_groups(32, 8), **_SE),
+        _row("seresnextaa101d_32x8d", "bottleneck", _101, **_D, **_groups(32, 8), **_SE, **_AA),
+        _row("seresnextaa201d_32x8d", "bottleneck", (3, 24, 36, 4), shortcut="D", **_S, **_groups(32, 8), **_SE, **_AA),
+        _row("senet154", "senet", _152, **_S, **_groups(64, 4), **_SE),
+        _row("ecaresnet26t", "bottleneck", _26, **_T, **_ECA),
+        _row("ecaresnetlight", "bottleneck", (1, 1, 11, 3), shortcut="D", **_ECA),
+        _row("ecaresnet50d", "bottleneck", _50, **_D, **_ECA),
+        _row("ecaresnet50t", "bottleneck", _50, **_T, **_ECA),
+        _row("ecaresnet101d", "bottleneck", _101, **_D, **_ECA),
+        _row("ecaresnet269d", "bottleneck", (3, 30, 48, 8), **_D, **_ECA),
+        # ResNet-RS (arXiv:2103.07579)
+        _row("resnetrs50", "bottleneck", _50, **_RS),
+        _row("resnetrs101", "bottleneck", _101, **_RS),
+        _row("resnetrs152", "bottleneck", _152, **_RS),
+        _row("resnetrs200", "bottleneck", _200, **_RS),
+        _row("resnetrs270", "bottleneck", (4, 29, 53, 4), **_RS),
+        _row("resnetrs350", "bottleneck", (4, 36, 72, 4), **_RS),
+        _row("resnetrs420", "bottleneck", (4, 44, 87, 4), **_RS),
+        # timm, `resnetv2.py`
+        _v2("resnetv2_18d", "basic", _26, **_D),
+        _v2("resnetv2_34d", "basic", _50, **_D),
+        _v2("resnetv2_50d", "bottleneck", _50, **_D),
+        _v2("resnetv2_50d_gn", "bottleneck", _50, norm="group", **_D),
+        _bit("resnetv2_50x1_bit", _50, 1),
+        _bit("resnetv2_50x3_bit", _50, 3),
+        _bit("resnetv2_101x1_bit", _101, 1),
+        _bit("resnetv2_101x3_bit", _101, 3),
+        _bit("resnetv2_152x2_bit", _152, 2),
+        _bit("resnetv2_152x4_bit", _152, 4),
+        # timm, `senet.py`
+        _senet("legacy_seresnet18", "basic", _26, attention=Attention("se", divisor=1, relu=True)),
+        _senet("legacy_seresnet34", "basic", _50, attention=Attention("se", divisor=1, relu=True)),
+        _senet("legacy_seresnet50", "bottleneck", _50, lineage=SENET_1X1),
+        _senet("legacy_seresnet101", "bottleneck", _101, lineage=SENET_1X1),
+        _senet("legacy_seresnet152", "bottleneck", _152, lineage=SENET_1X1),
+        _senet("legacy_senet154", "senet", _152, **_S, **_groups(64, 4)),
+        _senet("legacy_seresnext26_32x4d", "bottleneck", _26, **_groups(32, 4)),
+        _senet("legacy_seresnext50_32x4d", "bottleneck", _50, **_groups(32, 4)),
+        _senet("legacy_seresnext101_32x4d", "bottleneck", _101, **_groups(32, 4)),
     )
 }
 
@@ -146,6 +292,10 @@ BUILDERS = {
     "resnet110v2": "ResNet110V2",
     "resnet164v2": "ResNet164V2",
     "resnet1001v2": "ResNet1001V2",
+    "resnext50_32x4d": "ResNeXt50",
+    "resnext101_32x4d": "ResNeXt101",
+    "wide_resnet50_2": "WideResNet50",
+    "wide_resnet101_2": "WideResNet101",
 }
 # timm's names of networks, where they are others than the rows'.
 TIMM_NAMES = {

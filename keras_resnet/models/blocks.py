@@ -1,5 +1,7 @@
 """Stem, residual units of v1 and v2, and the body of a network, as Keras layers on tensors."""
 
+from collections.abc import Sequence
+
 from keras_resnet.architecture.plans import Conv, Plan, Unit
 from keras_resnet.models.arguments import Tensor
 from keras_resnet.models.layers import Kit
@@ -12,8 +14,8 @@ def unit_v1(x: Tensor, unit: Unit, kit: Kit) -> Tensor:
         last = conv is unit.convs[-1]
         x = kit.norm(kit.conv(x, conv), conv.name, ends_residual=last)
         if not last:
-            x = kit.relu(x, f"{conv.name}_relu")
-    return kit.relu(kit.add(skip, x, unit, f"{unit.name}_add"), f"{unit.name}_out")
+            x = kit.antialias(kit.relu(x, f"{conv.name}_relu"), conv)
+    return kit.relu(kit.add(skip, kit.attend(x, unit), unit, f"{unit.name}_add"), f"{unit.name}_out")
 
 
 def unit_v2(x: Tensor, unit: Unit, kit: Kit) -> Tensor:
@@ -30,10 +32,13 @@ def unit_v2(x: Tensor, unit: Unit, kit: Kit) -> Tensor:
 UNITS = {1: unit_v1, 2: unit_v2}
 
 
-def stem(x: Tensor, conv: Conv, kit: Kit) -> Tensor:
-    """The stem without its pool; in v1 with norm and activation."""
-    x = kit.conv(x, conv)
-    return kit.relu(kit.norm(x, conv.name), f"{conv.name}_relu") if kit.lineage.version == 1 else x
+def stem(x: Tensor, convs: Sequence[Conv], kit: Kit) -> Tensor:
+    """The stem without its pool: convolutions with norm and activation; in most v2 networks the last has neither."""
+    for conv in convs:
+        x = kit.conv(x, conv)
+        if kit.lineage.version == 1 or kit.lineage.data_norm or conv is not convs[-1]:
+            x = kit.relu(kit.norm(x, conv.name), f"{conv.name}_relu")
+    return x
 
 
 def final_norm(x: Tensor, kit: Kit) -> Tensor:
@@ -43,10 +48,11 @@ def final_norm(x: Tensor, kit: Kit) -> Tensor:
 
 def body(x: Tensor, plan: Plan, kit: Kit) -> Tensor:
     """Stem, units and end."""
-    if plan.stem:
-        x = stem(x, plan.stem, kit)
+    if plan.data_norm:
+        x = kit.data_norm(x)
+    x = stem(x, plan.stem, kit)
     if plan.pool:
-        x = kit.stem_pool(x)
+        x = kit.stem_pool(x, plan.pool)
     for number, unit in enumerate(plan.units, 1):
         x = UNITS[plan.version](x, unit, kit.at_depth(number / len(plan.units)))
     return final_norm(x, kit)

@@ -1,13 +1,13 @@
 """`ResNet`: builds any variant as one functional Keras model, with weights."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import keras
 
-from keras_resnet.architecture.lineages import LINEAGES, TORCH_V1
+from keras_resnet.architecture.lineages import PUBLISHED, TORCH_V1
 from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.plans import check_side
 from keras_resnet.architecture.rows import find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.contents import NetworkInFile
@@ -58,7 +58,8 @@ def ResNet(
 
     Example:
 
-        model = keras_resnet.ResNet("resnet34", weights="imagenet")
+        model = keras_resnet.ResNet("seresnext50_32x4d", input_shape=(64, 64, 3), classes=10)
+        backbone = keras_resnet.ResNet("resnet34", include_top=False, weights="imagenet", pooling="avg")
         thin = dataclasses.replace(keras_resnet.variants.RESNET34, name="thin", widths=(16, 32, 64, 128))
         model = keras_resnet.ResNet(thin, input_shape=(64, 64, 3), classes=10)
 
@@ -67,9 +68,9 @@ def ResNet(
 
     Args:
         variant: the network: its name in `keras_resnet.NETWORKS`, or the name of its builder or of timm's network, in
-            upper or lower case, such as "resnet50" or "resnetv2_50"; or a `Variant`, such as `keras_resnet.RESNET50` or
-            one of your own. The defaults below are the same for every network: `ResNet20()` has ten classes, but
-            `ResNet("resnet20")` has 1000.
+            upper or lower case, such as "resnet50", "resnet50d" or "resnetv2_50"; or a `Variant`, such as
+            `keras_resnet.RESNET50` or one of your own. The defaults below are the same for every network: `ResNet20()`
+            has ten classes, but `ResNet("resnet20")` has 1000.
         include_top: whether the model ends in global average pooling and a classifier.
         weights: None (random), "imagenet", a key of `keras_resnet.list_weights()`, such as
             "timm/resnet18.a1_in1k", or the path of a weights file of the same network: a file of Keras (`.keras`,
@@ -80,8 +81,11 @@ def ResNet(
         input_tensor: a Keras tensor of rank 4 to use as the image. The layers that compute it become part of the model.
         input_shape: (height, width, channels), or (channels, height, width) with channels_first. Height and width may
             be None. With top, the default is 224x224x3 (32x32x3 if the stem does not pool, as in CIFAR nets); without
-            top, it is any size with 3 channels. The builders of ImageNet networks need at least 32x32. Weights for RGB
-            also load with 1 or N channels: the kernel of the stem is summed for 1, else repeated and scaled by 3 / N.
+            top, it is any size with 3 channels. The builders of ImageNet networks need at least 32x32. Networks that
+            are anti-aliased by means (`resnetaa50`) have no output for sizes at which a map that they halve is odd: the
+            error names the nearest ones. Networks with blurs (`resnetblur50`) need 17 pixels. Where the size is None,
+            they fail as they run, means below 51 pixels and blurs on JAX not even then. Weights for RGB also load with
+            1 or N channels: the kernel of the stem is summed for 1, else repeated and scaled by 3 / N.
         pooling: without top, None for the last feature map (N, H, W, C), "avg" or "max" for a vector (N, C).
         classes: the number of classes, with top.
         classifier_activation: activation of the classifier, with top; None returns logits. Under a mixed dtype policy
@@ -91,17 +95,22 @@ def ResNet(
             4; networks without stem 1, 2, 4 or 8); None is the network's own, 32 for ImageNet networks. Once it is
             reached, convolutions are dilated instead of strided, and every k-th pixel of the denser map equals the map
             of the network without it (as TF-Slim's `output_stride` and torchvision's `replace_stride_with_dilation`).
+            But gates (SE, ECA) and group norms take their means over the denser map, so that there it is another
+            function, as in timm. Networks that stride by means or blurs (-D, -T, ResNet-RS, anti-aliased)
+            have no dense map.
         global_pool: with top, False makes the network fully convolutional: the classifier is applied at each position
             of the last feature map.
         style: the library whose network to build: "keras" (keras.applications), "torch" (torchvision, timm,
             transformers), "slim" (TF-Slim), "torch_1x1" (v1 only: strides as in the paper, for the weights of Caffe and
             MSRA in PyTorch, transformers' `downsample_in_bottleneck`), "torch_cifar" (only with shortcuts of option A:
             the published CIFAR nets of PyTorch, with half of the zero channels in front), "keras_2016" or "keras_2018"
-            (v1 only: keras.applications until 2018 and until 2019, with epsilon 1e-3). Styles differ in where
-            strides, biases and padding are, in epsilon, momentum and initialisation. None: the style of the weights.
-            Without weights, or if their file does not tell (`.weights.h5`, `.h5`), the network's default: "torch" for
-            CIFAR nets, "keras" for the others. A note on standard error tells what had to be assumed about a file, see
-            `keras_resnet.LoadReport`.
+            (v1 only: keras.applications until 2018 and until 2019, with epsilon 1e-3). ResNeXts have "keras" and
+            "torch"; other networks have the one of their library: "torch", "senet" and "senet_1x1" (timm's `legacy_`
+            networks) or "bit" (BiT); `Variant.styles` tells. Styles differ in where strides, biases and padding
+            are, in epsilon, momentum and initialisation. None: the style of the weights.
+            Without weights, or if their file does not tell (`.weights.h5`, `.h5`), the network's default: "keras" for
+            plain ImageNet networks and the ResNeXts that have a function, for most others "torch". A note on standard
+            error tells what had to be assumed about a file, see `keras_resnet.LoadReport`.
         include_preprocessing: whether the model begins with layers that scale pixels as its weights or style need it,
             so that it takes raw RGB in [0, 255]. If False, preprocess images yourself, see `preprocessing_for`.
         data_format: "channels_last", (N, H, W, C), or "channels_first", (N, C, H, W), for images, `input_shape` and
@@ -111,8 +120,8 @@ def ResNet(
         dropout: with top, the dropout rate in front of the classifier.
         drop_path: stochastic depth (arXiv:1603.09382 section 3): the probability that training drops the residual of
             the last block; it grows linearly with depth.
-        zero_init_residual: whether each block starts as its shortcut: in v1 the gamma of its last batch norm starts at
-            zero (arXiv:1706.02677 section 5.1), in v2 the kernel of its last convolution.
+        zero_init_residual: whether each block starts as its shortcut: in v1 the gamma of its last norm starts at zero
+            (arXiv:1706.02677 section 5.1, and timm's default), in v2 the kernel of its last convolution.
         kernel_regularizer: regularizer of the kernels of all convolutions and of the classifier, such as "l2" or
             `keras.regularizers.L2(5e-5)`.
         scope: the name of the network in a weights file that holds several: the beginning of its tensors' names, such
@@ -132,7 +141,7 @@ def ResNet(
     if not isinstance(variant, Variant):
         variant = find_row(variant, "variant", " You can also pass a Variant of your own.")
     include_top = standardize_include_top(include_top)
-    asked = style is not None or LINEAGES.get((variant.lineage.style, variant.version)) != variant.lineage
+    asked = style is not None or variant.lineage not in PUBLISHED  # one of the caller's own
     if style is not None:
         check_choice("style", style, (None, *variant.styles))
     name = variant.name if name is None else name
@@ -151,10 +160,10 @@ def ResNet(
     if style is not None:
         if not asked and style not in variant.styles:
             raise ValueError(
-                f"`weights` must be of a v{variant.version} network for {variant.name}; those in {str(weights)!r} are "
-                f"of style {style!r}, which only v{3 - variant.version} networks have."
+                f"`weights` must be of a v{variant.version} network for {variant.name}, and of a style that it has: "
+                f"{', '.join(map(repr, variant.styles))}; those in {str(weights)!r} are of style {style!r}."
             )
-        variant = replace(variant, lineage=LINEAGES[style, variant.version])
+        variant = variant.in_style(style)
     check_choice("pooling", pooling, (None, "avg", "max"))
     check_bool("global_pool", global_pool)
     check_bool("include_preprocessing", include_preprocessing)
@@ -183,6 +192,7 @@ def ResNet(
         standardize_regularizer(kernel_regularizer),
         drop_path,
         zero_init_residual,
+        norms=variant.norm,
     )
     input_shape = standardize_shape(input_shape, data_format)
     if input_tensor is None:
@@ -194,6 +204,9 @@ def ResNet(
         image = input_tensor
     channels = image.shape[kit.channel_axis]
     layout = plan(variant, output_stride, channels)
+    for axis, side in enumerate(image.shape):
+        if axis not in (0, kit.channel_axis) and side is not None:
+            check_side("input_shape", variant.name, layout, side)
     x = image
     if include_preprocessing:
         own = found.preprocessing if found else None

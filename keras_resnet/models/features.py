@@ -124,7 +124,7 @@ def end_points(model: keras.Model, scope: str | None = None) -> dict[str, Tensor
     scope = scope or network.scope
     points: dict[str, Tensor] = {}
     if network.plan.stem:
-        points[f"{scope}/conv1"] = end_point(outputs, "conv1")
+        points[f"{scope}/conv1"] = end_point(outputs, network.plan.stem[0].name)
     for stage in network.plan.stages:
         for unit in stage:
             key = f"{scope}/{tf_slim.slim_unit(unit.name, network.plan.version)}"
@@ -173,7 +173,8 @@ def _maps(model: keras.Model) -> dict[str, Tensor]:
 
     preactivated = network.plan.version == 2
     maps: dict[str, Tensor] = {}
-    stem = layers.get("conv1_conv" if preactivated else "conv1_relu")
+    last = network.plan.stem[-1].name if network.plan.stem else "conv1"
+    stem = layers.get(f"{last}_relu", layers.get(f"{last}_conv"))
     if stem is not None:
         maps["C1"] = stem.output
     for level, name in enumerate(network.striding, 2):

@@ -85,6 +85,13 @@ def _plain_class() -> type[keras.Model]:
     return type(keras.Model(nothing, nothing))
 
 
+@cache
+def pad_operation() -> type[keras.Operation]:
+    """Returns the class of what `keras.ops.pad` puts into a graph; Keras exports no name for it."""
+    padded = keras.Model(image := keras.Input((1,)), keras.ops.pad(image, 1))
+    return type(padded.operations[-1])
+
+
 def read_graph(model: keras.Model) -> Graph:
     """Reads a model's graph from its config.
 

@@ -3,13 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from math import nan
+from typing import Any
 
 import keras
 
-from keras_resnet.architecture.detect import UNIT_CONV, UNIT_PAD, read_plan, stem_pool, striding_convs, styles_of
+from keras_resnet.architecture.detect import INPUTS, NORMS, ConfiguredNetwork, read_network, striding_convs
 from keras_resnet.architecture.planner import plan
-from keras_resnet.architecture.plans import Conv, Plan, Unit
+from keras_resnet.architecture.plans import SUFFIXES, Plan, Unit
 from keras_resnet.architecture.rows import SLIM_NETWORKS
 from keras_resnet.utils.errors import choice_error
 
@@ -20,8 +20,13 @@ class Network:
 
     scope: str  # its name among others: the prefix, else that of TF-Slim's network, else that of the model around it
     prefix: str  # of its layers' names, without the "__"
-    plan: Plan  # as far as it can be read: a shortcut without weights is "identity"
+    read: ConfiguredNetwork
     layers: dict[str, keras.Layer]  # by name without prefix
+
+    @property
+    def plan(self) -> Plan:
+        """Its plan, as far as it can be read: a shortcut without weights is "identity"."""
+        return self.read.plan
 
     @property
     def striding(self) -> list[str]:
@@ -32,7 +37,8 @@ class Network:
     def with_tail(self) -> Plan:
         """The plan, and the unit of which there is no more than a first norm, behind which a v2 network was cut."""
         known, stages = {unit.name for unit in self.plan.units}, list(self.plan.stages)
-        for name in (name.removesuffix("_preact_bn") for name in self.layers if name.endswith("_preact_bn")):
+        suffix = f"_preact_{SUFFIXES[self.plan.norm]}"
+        for name in (name.removesuffix(suffix) for name in self.layers if name.endswith(suffix)):
             if name not in known:
                 tail = Unit(name, (), "identity", False)
                 if tail.stage == self.plan.units[-1].stage:
@@ -44,13 +50,12 @@ class Network:
     @property
     def styles(self) -> tuple[str, ...]:
         """The styles in which it can have been built; in short networks some don't differ."""
-        return styles_of(self.plan, _stem_pool(self.layers), self.epsilon)
+        return self.read.styles
 
     @property
     def epsilon(self) -> float:
         """The epsilon of its norms; not a number if they were folded."""
-        norms = (layer for layer in self.layers.values() if isinstance(layer, keras.layers.BatchNormalization))
-        return next((float(norm.epsilon) for norm in norms), nan)
+        return self.read.epsilon
 
 
 def find_networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
@@ -64,20 +69,8 @@ def find_networks(model: keras.Model, *, nested: bool = True) -> list[Network]:
             prefix, _, name = layer.name.rpartition("__")
             scopes.setdefault(prefix, {})[name] = layer
         for prefix, layers in scopes.items():
-            convs = {
-                name: _conv(name, layers)
-                for name, layer in layers.items()
-                if (UNIT_CONV.fullmatch(name) or name == "conv1_conv")
-                and isinstance(layer, keras.layers.Conv2D)
-                and layer.built
-            }
-            pads = {
-                name: layer.padding[1]
-                for name, layer in layers.items()
-                if UNIT_PAD.fullmatch(name) and isinstance(layer, keras.layers.ZeroPadding2D)
-            }
-            if read := read_plan(layers, convs, pads, _stem_pool(layers)):
-                name = around.name if around is not model else slim_name(read) or model.name
+            if read := read_network({name: _described(layer) for name, layer in layers.items()}):
+                name = around.name if around is not model else slim_name(read.plan) or model.name
                 found.append(Network(prefix.replace("__", "/") or name, prefix, read, layers))
     return found
 
@@ -170,24 +163,28 @@ def slim_name(network: Plan) -> str | None:
     return None
 
 
-def _stem_pool(layers: dict[str, keras.Layer]) -> str | None:
-    """Returns what the stem's pool sees beyond the border."""
-    pool = layers.get("pool1_pool")
-    return stem_pool(layers, getattr(pool, "pool_size", None), getattr(pool, "padding", None))
+_CONV = ("kernel_size", "filters", "strides", "dilation_rate", "groups", "use_bias")
+_POOL = ("pool_size", "strides", "padding")
+# What is read of layers, by what they and their configs call it.
+_READ = {
+    keras.layers.Conv2D: _CONV,
+    keras.layers.Conv1D: _CONV,
+    keras.layers.MaxPooling2D: _POOL,
+    keras.layers.AveragePooling2D: _POOL,
+    keras.layers.ZeroPadding2D: ("padding",),
+    keras.layers.Activation: ("activation",),
+    **{getattr(keras.layers, kind): ("epsilon",) for kind in NORMS},
+}
 
 
-def _conv(layer: str, layers: dict[str, keras.Layer]) -> Conv:
-    """Reads a convolution of the plan from a layer."""
-    conv, name = layers[layer], layer.removesuffix("_conv")
-    pad = layers.get(f"{name}_pad")
-    return Conv(
-        name,
-        conv.kernel.shape[2] * conv.groups,
-        conv.filters,
-        conv.kernel_size[0],
-        conv.strides[0],
-        conv.dilation_rate[0],
-        conv.groups,
-        conv.use_bias,
-        pad.padding[0][0] if pad else 0,
-    )
+def _described(layer: keras.Layer) -> tuple[str, dict[str, Any]]:
+    """Describes a layer as configs do: its class, or the one of Keras that it is of, and the settings that are read."""
+    kind = next((each for each in _READ if isinstance(layer, each)), None)
+    if kind is None:
+        return type(layer).__name__, {}
+    settings = {name: getattr(layer, name) for name in _READ[kind]}
+    if _READ[kind] is _CONV:
+        if not layer.built:
+            return "", {}
+        settings[INPUTS] = layer.kernel.shape[-2] * layer.groups
+    return kind.__name__, settings

@@ -9,7 +9,9 @@ from keras import initializers, layers
 
 from keras_resnet.architecture.lineages import Lineage
 from keras_resnet.architecture.plans import Conv, Unit
+from keras_resnet.architecture.variant import NORM_GROUPS
 from keras_resnet.models.arguments import Tensor
+from keras_resnet.models.functional import pad_operation
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Kit:
     drop_path: float = 0.0
     zero_init_residual: bool = False
     training: bool | None = None  # True: norms use the batch's statistics; False: they are frozen; None: as called
+    norms: str = "batch"  # or "group"
     prefix: str = ""  # in front of every layer's name
     outputs: dict[str, Tensor] = field(default_factory=dict)  # of every layer so far, by name without prefix
 
@@ -43,12 +46,14 @@ class Kit:
         self.outputs[name] = layer(x) if training is None else layer(x, training=training)
         return self.outputs[name]
 
-    def pad(self, x: Tensor, zeros: int, name: str) -> Tensor:
-        """Puts zeros on each side of the map."""
+    def pad(self, x: Tensor, zeros: int | tuple[tuple[int, int], tuple[int, int]], name: str) -> Tensor:
+        """Puts zeros on each side of the map, or as many as there are given for the sides of each axis."""
         return self.put(layers.ZeroPadding2D, x, name, zeros, data_format=self.data_format)
 
     def conv(self, x: Tensor, conv: Conv, *, ends_residual: bool = False) -> Tensor:
-        """Convolves, after zeros from a layer of their own where the plan says so."""
+        """Convolves, after a mean that strides, and zeros from a layer of their own, where the plan says so."""
+        if conv.strides_by == "mean_before":
+            x = self.mean(x, conv.stride, conv.stride, f"{conv.name}_pool", "same")  # which leaves pads out
         if conv.pad:
             x = self.pad(x, conv.pad, f"{conv.name}_pad")
         initializer = self.lineage.initializer
@@ -59,7 +64,7 @@ class Kit:
             f"{conv.name}_conv",
             conv.filters,
             conv.kernel,
-            strides=conv.stride,
+            strides=conv.stride if conv.strides_by == "conv" else 1,
             padding="valid" if conv.pad or conv.kernel == 1 else "same",
             data_format=self.data_format,
             dilation_rate=conv.dilation,
@@ -70,18 +75,37 @@ class Kit:
         )
 
     def norm(self, x: Tensor, name: str, *, ends_residual: bool = False) -> Tensor:
-        """Normalises over the batch."""
+        """Normalises over the batch, or over groups of channels in each image."""
+        gamma = "zeros" if ends_residual and self.zero_init_residual else "ones"
+        if self.norms == "group":
+            return self.put(
+                layers.GroupNormalization,
+                x,
+                f"{name}_gn",
+                NORM_GROUPS,
+                axis=self.channel_axis,
+                epsilon=self.lineage.epsilon,
+                gamma_initializer=gamma,
+            )
+        return self._batch_norm(x, f"{name}_bn", gamma_initializer=gamma)
+
+    def _batch_norm(self, x: Tensor, name: str, **settings: Any) -> Tensor:
+        """Normalises over the batch, with the lineage's epsilon and momentum."""
         return self.put(
             layers.BatchNormalization,
             x,
-            f"{name}_bn",
+            name,
             training=self.training or None,
             axis=self.channel_axis,
             momentum=self.lineage.momentum,
             epsilon=self.lineage.epsilon,
-            gamma_initializer="zeros" if ends_residual and self.zero_init_residual else "ones",
             trainable=self.training is not False,  # fit's `training=True` would override a call's False
+            **settings,
         )
+
+    def data_norm(self, x: Tensor) -> Tensor:
+        """Normalises the image, without gamma."""
+        return self._batch_norm(x, "data_bn", scale=False)
 
     def relu(self, x: Tensor, name: str) -> Tensor:
         """Applies max(x, 0)."""
@@ -91,19 +115,78 @@ class Kit:
         """Takes the maximum of each window; size 1 subsamples."""
         return self.put(layers.MaxPooling2D, x, name, size, stride, padding, self.data_format)
 
-    def stem_pool(self, x: Tensor) -> Tensor:
-        """Takes the maximum of 3x3 windows around, or, on even sizes in style "slim", behind every second pixel.
+    def mean(self, x: Tensor, size: int, stride: int, name: str, padding: str = "valid") -> Tensor:
+        """Takes the mean of each window."""
+        return self.put(layers.AveragePooling2D, x, name, size, stride, padding, self.data_format)
 
-        In style "keras_2016", which pads nothing, windows lie behind it on all sizes.
+    def blur(self, x: Tensor, stride: int, name: str) -> Tensor:
+        """Filters a reflected map by [1, 2, 1] in both directions: two 2x2 means, the second with the stride."""
+        sides = [(0, 0), (1, 1), (1, 1)]
+        sides.insert(self.channel_axis, (0, 0))
+        # as `keras.ops.pad`, which gives its node no name but a number
+        x = pad_operation()(sides, "reflect", name=f"{self.prefix}{name}_pad")(x)
+        return self.mean(self.mean(x, 2, 1, f"{name}_mean"), 2, stride, name)
+
+    def antialias(self, x: Tensor, conv: Conv) -> Tensor:
+        """The mean or blur that strides for a convolution behind its ReLU, if one does."""
+        if conv.strides_by == "mean_after":
+            return self.mean(x, conv.stride, conv.stride, f"{conv.name}_mean")
+        return self.blur(x, conv.stride, f"{conv.name}_blur") if conv.strides_by == "blur" else x
+
+    def attend(self, x: Tensor, unit: Unit) -> Tensor:
+        """Multiplies channels with their gates, if the unit has gates: a sigmoid of what the channels' means tell."""
+        if not unit.attention:
+            return x
+        if unit.gate_relu:
+            x = self.relu(x, f"{unit.convs[-1].name}_relu")
+        name = unit.attention[0].name.removesuffix("_1")
+        gate = self._eca(x, *unit.attention) if len(unit.attention) == 1 else self._se(x, *unit.attention)
+        gate = self.put(layers.Activation, gate, f"{name}_sigmoid", "sigmoid")
+        return self.put(layers.Multiply, [x, gate], f"{name}_scale")
+
+    def _se(self, x: Tensor, first: Conv, second: Conv) -> Tensor:
+        """conv(relu(conv(mean)))."""
+        name = first.name.removesuffix("_1")
+        means = self.put(layers.GlobalAveragePooling2D, x, f"{name}_squeeze", self.data_format, True)
+        return self.conv(self.relu(self.conv(means, first), f"{first.name}_relu"), second)
+
+    def _eca(self, x: Tensor, conv: Conv) -> Tensor:
+        """A convolution over the channels, of which each has one number, its mean."""
+        channels = x.shape[self.channel_axis]
+        means = self.put(layers.GlobalAveragePooling2D, x, f"{conv.name}_squeeze", self.data_format)
+        gate = self.put(
+            layers.Conv1D,
+            self.put(layers.Reshape, means, f"{conv.name}_reshape", (channels, 1)),
+            f"{conv.name}_conv",
+            1,
+            conv.kernel,
+            padding="same",
+            data_format="channels_last",  # which would else follow the global setting
+            use_bias=False,
+            kernel_regularizer=self.kernel_regularizer,
+        )
+        shape = (1, 1, channels) if self.data_format == "channels_last" else (channels, 1, 1)
+        return self.put(layers.Reshape, gate, f"{conv.name}_expand", shape)
+
+    def stem_pool(self, x: Tensor, pool: str | Conv) -> Tensor:
+        """Halves the map: by a convolution with norm and ReLU, a mean, a blurred maximum, or a maximum.
+
+        That is of 3x3 windows around, or, on even sizes in style "slim", behind every second pixel. Where the lineage
+        pads nothing, or behind the map alone, windows lie behind it on all sizes.
         """
-        if self.lineage.stem_pool == "valid":
+        if isinstance(pool, Conv):
+            return self.relu(self.norm(self.conv(x, pool), pool.name), f"{pool.name}_relu")
+        if pool == "avg":
+            return self.mean(x, 2, 2, "pool1_pool")
+        sees = self.lineage.stem_pool
+        if pool == "max" and sees in ("valid", "same"):
+            return self.pool(x, 3, 2, "pool1_pool", sees)
+        if pool == "max" and sees in ("zeros", "ceil"):
+            x = self.pad(x, 1 if sees == "zeros" else ((0, 1), (0, 1)), "pool1_pad")
             return self.pool(x, 3, 2, "pool1_pool")
-        if self.lineage.stem_pool == "same":
-            return self.pool(x, 3, 2, "pool1_pool", "same")
-        if self.lineage.stem_pool == "zeros":
-            return self.pool(self.pad(x, 1, "pool1_pad"), 3, 2, "pool1_pool")
         # "same" pads a window of stride 1 by one pixel on each side, as far as a maximum is concerned with -inf.
-        return self.pool(self.pool(x, 3, 1, "pool1_max", "same"), 1, 2, "pool1_pool")
+        x = self.pool(x, 3, 1, "pool1_max", "same")
+        return self.pool(x, 1, 2, "pool1_pool") if pool == "max" else self.blur(x, 2, "pool1_blur")
 
     def shortcut(self, x: Tensor, unit: Unit) -> Tensor | None:
         """The branch beside the residual: projected, or subsampled and zero-padded as far as the unit needs it."""

@@ -8,13 +8,15 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import keras
 
 from keras_resnet.architecture import rows
-from keras_resnet.architecture.rows import BUILDERS, find_row
+from keras_resnet.architecture.rows import BUILDERS, NETWORKS, find_row
 from keras_resnet.architecture.variant import Stem, Variant
 from keras_resnet.models.arguments import standardize_data_format, standardize_include_top, standardize_shape
 from keras_resnet.models.builder import ResNet
 from keras_resnet.utils.errors import check_keywords
 
 __all__ = [
+    "ResNeXt50",
+    "ResNeXt101",
     "ResNet",
     "ResNet18",
     "ResNet18V2",
@@ -43,6 +45,8 @@ __all__ = [
     "ResNet200V2",
     "ResNet1001V2",
     "ResNet1202",
+    "WideResNet50",
+    "WideResNet101",
 ]
 
 P = ParamSpec("P")
@@ -50,10 +54,18 @@ T = TypeVar("T")
 
 
 def _bind(
-    build: Callable[Concatenate[Variant, P], T], variant: Variant, *, minimum: int = 1, **defaults: Any
+    build: Callable[Concatenate[Variant, P], T],
+    variant: Variant,
+    *,
+    minimum: int = 1,
+    source: str | None = None,
+    **defaults: Any,
 ) -> Callable[P, T]:
-    """Fixes the variant: a function with signature, defaults, docstring and pickle of its own."""
-    defaults["name"] = variant.name
+    """Fixes the variant: a function with signature, defaults, docstring and pickle of its own.
+
+    `source`: the paper, where it is not that of the version.
+    """
+    defaults = {"name": variant.name} | defaults
     generic = inspect.signature(build)
     signature = generic.replace(
         parameters=[
@@ -78,14 +90,14 @@ def _bind(
 
     builder.__name__ = builder.__qualname__ = BUILDERS[variant.name]
     builder.__annotations__ = {name: type_ for name, type_ in build.__annotations__.items() if name != "variant"}
-    builder.__doc__ = _document(variant, builder.__name__, build.__doc__ or "")
+    builder.__doc__ = _document(variant, builder.__name__, build.__doc__ or "", source)
     builder.__signature__ = signature  # type: ignore[attr-defined]
     return builder
 
 
-def _document(variant: Variant, name: str, generic: str) -> str:
+def _document(variant: Variant, name: str, generic: str, source: str | None) -> str:
     """The generic docstring from its second argument on, under a headline and an example of the network's own."""
-    source = "arXiv:1512.03385" if variant.version == 1 else "arXiv:1603.05027"
+    source = source or ("arXiv:1512.03385" if variant.version == 1 else "arXiv:1603.05027")
     kind = "" if variant.version == 1 else "pre-activation "
     units = ", ".join(map(str, variant.units))
     call = "weights=None, classes=10" if variant.stem == Stem() else ""
@@ -103,8 +115,8 @@ def _document(variant: Variant, name: str, generic: str) -> str:
         include_top:{generic.partition("        include_top:")[2]}"""
 
 
-def _imagenet(build: Callable[Concatenate[Variant, P], T], variant: Variant) -> Callable[P, T]:
-    return _bind(build, variant, minimum=32, weights="imagenet")
+def _imagenet(build: Callable[Concatenate[Variant, P], T], variant: Variant, **own: Any) -> Callable[P, T]:
+    return _bind(build, variant, minimum=32, weights="imagenet", **own)
 
 
 def _cifar(build: Callable[Concatenate[Variant, P], T], variant: Variant) -> Callable[P, T]:
@@ -124,6 +136,12 @@ ResNet50V2 = _imagenet(ResNet, rows.RESNET50V2)
 ResNet101V2 = _imagenet(ResNet, rows.RESNET101V2)
 ResNet152V2 = _imagenet(ResNet, rows.RESNET152V2)
 ResNet200V2 = _imagenet(ResNet, rows.RESNET200V2)
+
+# The models' names are those of keras-applications, and of torchvision
+ResNeXt50 = _imagenet(ResNet, NETWORKS["resnext50_32x4d"], name="resnext50", source="arXiv:1611.05431")
+ResNeXt101 = _imagenet(ResNet, NETWORKS["resnext101_32x4d"], name="resnext101", source="arXiv:1611.05431")
+WideResNet50 = _imagenet(ResNet, NETWORKS["wide_resnet50_2"], source="arXiv:1605.07146")
+WideResNet101 = _imagenet(ResNet, NETWORKS["wide_resnet101_2"], source="arXiv:1605.07146")
 
 ResNet20 = _cifar(ResNet, rows.RESNET20)
 ResNet32 = _cifar(ResNet, rows.RESNET32)

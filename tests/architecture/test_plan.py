@@ -1,7 +1,9 @@
 """Truth tables of the plan, in milliseconds and without a model."""
 
 import dataclasses
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from keras_resnet.architecture.lineages import (
     KERAS_V1,
     KERAS_V2,
     LINEAGES,
+    SENET_1X1,
     SLIM_V1,
     SLIM_V2,
     TORCH_1X1,
@@ -23,8 +26,17 @@ from keras_resnet.architecture.lineages import (
 )
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Conv
-from keras_resnet.architecture.rows import NETWORKS, RESNET20, RESNET34, RESNET50, RESNET50V2, RESNET110
-from keras_resnet.architecture.variant import Stem, Variant
+from keras_resnet.architecture.rows import (
+    NETWORKS,
+    RESNET20,
+    RESNET34,
+    RESNET50,
+    RESNET50V2,
+    RESNET110,
+    RESNET200,
+    find_row,
+)
+from keras_resnet.architecture.variant import Attention, Stem, Variant
 from tests.helpers.nets import thin, with_style
 
 pytestmark = pytest.mark.one_backend
@@ -47,10 +59,51 @@ TRAINABLE_CIFAR = {
     "resnet20v2": 269_722, "resnet32v2": 464_154, "resnet44v2": 658_586, "resnet56v2": 853_018,
     "resnet110v2": 1_727_962, "resnet164v2": 1_703_258, "resnet1001v2": 10_327_706,
 }  # fmt: skip
+# timm's architectures with published weights: parameters and, of its state dict, tensors.
+TIMM: dict[str, tuple[int, int]] = json.loads(
+    (Path(__file__).parents[1] / "goldens" / "timm_networks.json").read_text()
+)
+# Blocks of two kinds, widths of their own in each layer, and a norm that no layer of Keras is.
+OUT_OF_SCOPE = {"test_resnet", "ecaresnet50d_pruned", "ecaresnet101d_pruned", "resnetv2_50d_evos"}
+# The same of networks of timm without published weights, of torchvision's class, and of SwAV's and VICReg's backbones.
+OTHERS = {
+    "seresnet18": (11_779_624, 154), "seresnet34": (21_960_416, 282), "seresnet101": (49_326_872, 758),
+    "seresnet152": (66_821_848, 1132), "resnetblur18": (11_689_512, 122), "resnetblur50d": (25_576_264, 332),
+    "resnetblur101d": (44_568_392, 638), "resnext101_32x48d": (828_411_176, 626), "resnetv2_50d": (25_568_584, 312),
+}  # fmt: skip
+BACKBONES = {
+    "resnet50w2": 93_907_072,
+    "resnet50x2": 93_907_072,
+    "resnet50w4": None,
+    "resnet50w5": None,
+    "resnet200x2": None,
+}
 
 
 def test_every_published_row_has_its_line() -> None:
-    assert set(TRAINABLE_TORCH | TRAINABLE_CIFAR) == set(ROWS)
+    timm = {find_row(name).name for name in TIMM.keys() - OUT_OF_SCOPE}
+    assert set(TRAINABLE_TORCH | TRAINABLE_CIFAR | OTHERS | BACKBONES) | timm == set(ROWS)
+
+
+@pytest.mark.parametrize("name", sorted((TIMM.keys() - OUT_OF_SCOPE) | OTHERS.keys()))
+def test_parameters_and_tensors_are_those_of_timms_networks(name: str) -> None:
+    row = find_row(name)
+    layout = plan(row.in_style("torch") if "torch" in row.styles else row)
+    counters = sum(norm.kind == "batch" for norm in layout.norms())
+    tensors = sum(1 + conv.bias for conv in layout.convs()) + sum(len(norm.variables) for norm in layout.norms())
+    assert (layout.parameters(trainable=True), tensors + counters + 2) == tuple((TIMM | OTHERS)[name])
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbones_of_several_widths_multiply_all_of_them(name: str) -> None:
+    layout, factor = plan(ROWS[name]), int(name[-1])
+    plain = plan(with_style(RESNET200 if name.startswith("resnet200") else RESNET50, "torch"))
+    for conv, usual in zip(layout.convs(), plain.convs(), strict=True):
+        image = conv.name == "conv1"
+        assert conv == dataclasses.replace(
+            usual, inputs=usual.inputs if image else factor * usual.inputs, filters=factor * usual.filters
+        )
+    assert BACKBONES[name] in (None, layout.parameters(None, trainable=True))
 
 
 @pytest.mark.parametrize("name", TRAINABLE_TORCH)
@@ -89,7 +142,7 @@ def test_multiply_adds_are_those_of_the_paper(name: str, billions: float) -> Non
     assert plan(ROWS[name]).multiply_adds() / 1e9 == pytest.approx(billions, abs=0.1)
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", TRAINABLE_TORCH | TRAINABLE_CIFAR)
 def test_the_number_in_a_name_is_stem_and_unit_convolutions_and_classifier(name: str) -> None:
     depth = int(re.findall(r"\d+", name)[0])
     assert 1 + sum(len(unit.convs) for unit in plan(ROWS[name]).units) + 1 == depth
@@ -205,7 +258,23 @@ def test_multiply_adds_follow_the_size_of_the_image() -> None:
         ({"stem": 64}, "Variant.stem"),
         ({"lineage": "torch"}, "style="),
         ({"lineage": KERAS_V2}, "version, 1; received keras v2"),
-        ({"shortcut": "D"}, "Variant.shortcut"),
+        ({"shortcut": "E"}, "Variant.shortcut"),
+        ({"norm": "layer"}, "Variant.norm.*'batch', 'group'"),
+        ({"norm": "group", "widths": (16, 32, 64, 128)}, "multiples of 32"),
+        ({"norm": "group", "stem": Stem(3, (24, 32, 64))}, "multiples of 32"),
+        ({"norm": "group", "block": "senet", "widths": (32, 64, 64, 64)}, r"multiples of 32.*\[16, 32, 64"),
+        ({"block": "senet", "groups": 64, "base_width": 3}, "an even number of channels.*received 3, of 64, at width"),
+        ({"attention": "se"}, "Variant.attention.*an Attention, or None.*received 'se'"),
+        ({"attention": Attention(), "version": 2, "lineage": KERAS_V2}, "Variant.attention.*None in version 2"),
+        ({"antialias": "mean"}, "Variant.antialias"),
+        ({"antialias": "blur", "version": 2, "lineage": TORCH_V2}, "Variant.antialias.*None in version 2"),
+        ({"antialias": "avg", "lineage": SLIM_V1}, "Variant.antialias.*None in style 'slim'"),
+        ({"antialias": "blur"}, "Variant.antialias.*None in style 'keras', whose bottlenecks stride by a 1x1.*'blur'"),
+        ({"antialias": "avg", "block": "senet", "lineage": SENET_1X1}, "Variant.antialias.*None in style 'senet_1x1'"),
+        ({"antialias": "avg", "lineage": TORCH_V1, "stem": Stem(pool="conv")}, "Variant.antialias.*stem's pool"),
+        ({"first_stride": 3}, "Variant.first_stride"),
+        ({"first_stride": 2, "lineage": SLIM_V1}, "Variant.first_stride.*1 in style 'slim'"),
+        ({"block": "senet", "base_width": 1, "widths": (64, 64, 64, 64)}, "at least"),
         ({"groups": 0}, "Variant.groups"),
         ({"base_width": None}, "Variant.base_width"),
         ({"base_width": 0}, "Variant.base_width"),
@@ -222,11 +291,42 @@ def test_an_impossible_row_is_refused_with_the_reason(fields: dict[str, Any], me
 
 
 @pytest.mark.parametrize(
-    "fields", [{"kernel": 4}, {"kernel": 0}, {"width": 1.5}, {"stride": None}, {"pool": 1}], ids=str
+    "fields",
+    [
+        *({"kernel": 4}, {"kernel": 0}, {"width": 1.5}, {"stride": None}, {"pool": 1}, {"pool": "avg"}),
+        *({"widths": ()}, {"widths": (64, 0)}, {"widths": "64"}, {"widths": None}),
+    ],
+    ids=str,
 )
 def test_an_impossible_stem_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"Stem.{next(iter(fields))}"):
         Stem(**fields)
+
+
+@pytest.mark.parametrize("fields", [{"kind": "cbam"}, {"ratio": 0}, {"ratio": 2}, {"divisor": 0}, {"relu": 1}], ids=str)
+def test_an_impossible_attention_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"Attention.{next(iter(fields))}"):
+        Attention(**fields)
+
+
+def test_a_stem_of_one_convolution_may_be_written_as_before() -> None:
+    assert Stem(7, 64, 2, True) == Stem(width=64, pool=True) == Stem(widths=[64]) == Stem() == Stem(pool="max")
+    assert Stem(3, 16, 1, pool=False) == Stem(3, (16,), 1, None)
+    deep = Stem(3, (32, 32, 64))
+    assert (deep.width, Stem().width, Stem(width=8).widths) == (64, 64, (8,))
+    assert dataclasses.replace(deep, width=8) == Stem(3, 8)  # type: ignore[call-arg]
+    assert dataclasses.replace(Stem(), widths=(1, 2)) == Stem(7, (1, 2))
+    assert hash(deep) == hash(Stem(3, [32, 32, 64]))
+
+
+def test_widths_of_gates_are_those_of_their_libraries() -> None:
+    """timm rounds to a multiple of 8, up or down; the authors of SENet do not. ECA's kernels are its paper's."""
+    timm, authors, rs = Attention("se"), Attention("se", divisor=1), Attention("se", ratio=1 / 4)
+    assert [timm.squeezed(channels) for channels in (64, 128, 176, 192, 256, 2048)] == [8, 8, 8, 16, 16, 128]
+    assert [authors.squeezed(channels) for channels in (16, 64, 184, 2048)] == [1, 4, 11, 128]
+    assert [rs.squeezed(channels) for channels in (256, 2048)] == [64, 512]
+    kernels = [Attention("eca").kernel(channels) for channels in (8, 64, 128, 256, 512, 1024, 2048, 4096)]
+    assert kernels == [3, 3, 5, 5, 5, 5, 7, 7]
 
 
 @pytest.mark.parametrize(
@@ -240,6 +340,9 @@ def test_an_impossible_stem_is_refused(fields: dict[str, Any]) -> None:
         {"version": 3},
         {"style": 3},
         {"pad_always": "no"},
+        {"data_norm": 1},
+        {"project": "first"},
+        {"stem_pool": "floor"},
         {"initializer": "he"},
         {"initializer": (1, 2)},
         {"initializer": (2.0, "fan_out", "normal")},

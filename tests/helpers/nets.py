@@ -52,6 +52,27 @@ def run(model: keras.Model, x: Any, training: bool = False) -> np.ndarray[Any, A
     return np.asarray(keras.ops.convert_to_numpy(model(x, training=training)), "float32")
 
 
+def run_whole(model: keras.Model, x: Any) -> Any:
+    """Runs a network compiled as a whole, where one by one its layers are slow (JAX) or fail (TensorFlow).
+
+    The latter does with channels first. What comes back is laid out as the model's outputs are.
+    """
+
+    def forward(x: Any) -> Any:
+        return model(x, training=False)
+
+    match keras.backend.backend():
+        case "jax":
+            import jax
+
+            forward = jax.jit(forward)
+        case "tensorflow" if x.shape[1] == 3:
+            import tensorflow
+
+            forward = tensorflow.function(forward, jit_compile=True)
+    return keras.tree.map_structure(lambda y: np.asarray(keras.ops.convert_to_numpy(y), "float32"), forward(x))
+
+
 def assert_close(actual: Any, expected: Any, tolerance: float) -> None:
     """Equal up to a fraction of the largest expected value: absolute differences are blind on a softmax."""
     actual, expected = np.asarray(actual), np.asarray(expected)

@@ -1,6 +1,7 @@
 """The builder's own promises: every row, every option, unknown sizes, preprocessing, refusals."""
 
 import dataclasses
+import inspect
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,27 +14,35 @@ import pytest
 import keras_resnet
 from keras_resnet import models, variants
 from keras_resnet.architecture.planner import plan
-from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20V2, RESNET50, RESNET50V2
+from keras_resnet.architecture.rows import (
+    RESNET18,
+    RESNET18V2,
+    RESNET20V2,
+    RESNET50,
+    RESNET50V2,
+    builder_name,
+    find_row,
+)
 from keras_resnet.architecture.variant import Stem
+from tests.helpers.kinds import KINDS
 from tests.helpers.nets import SIZES, assert_close, data_format, dtype_policy, images, randomise, run, thin, with_style
 
 once = pytest.mark.one_backend
 CIFAR = [f"ResNet{depth}{version}" for depth in (20, 32, 44, 56, 110, 164) for version in ("", "V2")]
 DEEPEST = ["ResNet1202", "ResNet1001V2"]  # `test_papers` builds them
-IMAGENET = [name for name in models.__all__ if name not in ("ResNet", *CIFAR, *DEEPEST)]
-KINDS = (RESNET18, RESNET50, RESNET18V2, RESNET50V2)
+IMAGENET = [find_row(name) for name in models.__all__ if name not in ("ResNet", *CIFAR, *DEEPEST)]
+STYLES = [(builder_name(row.name), style) for row in IMAGENET for style in ("keras", "torch") if style in row.styles]
+PLAIN = (RESNET18, RESNET50, RESNET18V2, RESNET50V2)
 
 
 @once
-@pytest.mark.parametrize(
-    ("name", "style"), [(name, "torch") for name in CIFAR] + list(itertools.product(IMAGENET, ["keras", "torch"]))
-)
+@pytest.mark.parametrize(("name", "style"), [*itertools.product(CIFAR, ["torch"]), *STYLES])
 def test_a_named_network_has_the_parameters_of_its_plan(name: str, style: str) -> None:
     cifar = name in CIFAR
-    variant = with_style(getattr(variants, name.upper()), style)
-    model = getattr(models, name)(weights=None, style=style)
-    classes, network = 10 if cifar else 1000, plan(variant)
-    assert model.name == name.lower()
+    builder = getattr(models, name)
+    model = builder(weights=None, style=style)
+    classes, network = 10 if cifar else 1000, plan(find_row(name).in_style(style))
+    assert model.name == inspect.signature(builder).parameters["name"].default
     assert model.count_params() == network.parameters(classes)
     trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     assert trainable == network.parameters(classes, trainable=True)
@@ -62,7 +71,7 @@ def multiply_adds(model: keras.Model) -> int:
 @once
 @pytest.mark.parametrize(
     ("shortcut", "variant", "style"),
-    list(itertools.product(["A", "B", "C", None], KINDS, ["keras", "torch"])),
+    list(itertools.product(["A", "B", "C", None], PLAIN, ["keras", "torch"])),
     ids=lambda value: getattr(value, "name", str(value)),
 )
 def test_every_shortcut_builds_what_the_plan_says(shortcut: Any, variant: Any, style: str) -> None:
@@ -97,7 +106,7 @@ def test_option_a_appends_zero_channels_to_the_subsampled_input(variant: Any) ->
 
 @once
 def test_channels_first_is_the_same_function_for_every_kind_of_shortcut() -> None:
-    for variant, shortcut in itertools.product(KINDS, ("A", "B")):
+    for variant, shortcut in itertools.product(PLAIN, ("A", "B")):
         row = thin(with_style(variant, "torch"), shortcut=shortcut, stem=Stem(width=8))
         last = randomise(keras_resnet.ResNet(row, input_shape=(65, 65, 3), include_preprocessing=True))
         with data_format("channels_first"):
@@ -132,7 +141,7 @@ def test_the_first_unit_of_cifar_v2_takes_its_activation_before_the_branches_par
 
 
 @once
-@pytest.mark.parametrize("variant", KINDS, ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", PLAIN, ids=lambda v: v.name)
 def test_the_plain_net_has_no_shortcut(variant: Any) -> None:
     model = keras_resnet.ResNet(thin(variant, shortcut=None), input_shape=(64, 64, 3))
     assert not any(isinstance(layer, keras.layers.Add) for layer in model.layers)
@@ -186,16 +195,18 @@ EXPECTED = {
         (RESNET50V2, "torch", "torch"),
         (RESNET50, "slim", "rgb_means"),
         (RESNET50V2, "slim", "tf"),
+        (KINDS["groups"], "keras", "torch"),
+        (KINDS["legacy SE"], "senet_1x1", "torch"),
+        (KINDS["BiT"], "bit", "tf"),
     ],
 )
 def test_raw_rgb_is_turned_into_what_the_style_expects(variant: Any, style: str, mode: str, order: str) -> None:
     first = order == "channels_first"
+    row = variant if variant in KINDS.values() else thin(variant)
     with data_format(order):
         shape = (3, None, None) if first else (None, None, 3)
-        model = keras_resnet.ResNet(
-            thin(variant), include_top=False, style=style, input_shape=shape, include_preprocessing=True
-        )
-        plain = keras_resnet.ResNet(thin(variant), include_top=False, style=style, input_shape=shape)
+        model = keras_resnet.ResNet(row, include_top=False, style=style, input_shape=shape, include_preprocessing=True)
+        plain = keras_resnet.ResNet(row, include_top=False, style=style, input_shape=shape)
     assert [w.path for w in model.weights] == [w.path for w in plain.weights]
     last = [layer for layer in model.layers if layer.name.startswith("preprocess")][-1]
     raw = np.random.default_rng(0).integers(0, 256, (2, 7, 5, 3))
@@ -361,3 +372,65 @@ def settings_are_left_as_they_were() -> Iterator[None]:
     before = settings()
     yield
     assert settings() == before
+
+
+@once
+@pytest.mark.parametrize("kind", ["aa", "aa, D", "blur", "blur, D"])
+def test_an_anti_aliased_net_refuses_the_sizes_that_it_has_no_output_for_and_names_the_nearest(kind: str) -> None:
+    """As the same net of any size finds when it runs."""
+    row = dataclasses.replace(KINDS[kind], units=(1, 1, 1, 1))
+    free = keras_resnet.ResNet(row, include_top=False, input_shape=(None, None, 3))
+
+    def runs(side: int) -> bool:
+        try:
+            return bool(min(free(images(side, 64)).shape) > 0)
+        except (RuntimeError, ValueError):
+            return False
+
+    least = 63 if row.antialias == "avg" else 2  # below, maps of one pixel and of two add up
+    good = [side for side in range(least, 128) if runs(side)]
+    refused = [side for side in range(least, good[-1], 3) if side not in good]
+    assert len(refused) > 2
+    for side in refused:
+        near = [*[each for each in good if each < side][-1:], *[each for each in good if each > side][:1]]
+        if side > good[0]:
+            fit = rf"for images of {side} pixels.* nearest to that fit {' and '.join(map(str, near))}\."
+            for shape in ((side, good[0], 3), (good[0], side, 3)):
+                with pytest.raises(ValueError, match=fit):
+                    keras_resnet.ResNet(row, include_top=False, input_shape=shape)
+    for side in (good[0], good[-1]):
+        assert keras_resnet.ResNet(row, include_top=False, input_shape=(side, side, 3)).input_shape[1] == side
+
+
+@once
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_of_any_kind_trains_saves_and_loads(kind: str, tmp_path: Path) -> None:
+    """What a user does first: a body of vectors, two steps, a file, and the same outputs from it."""
+    body = keras_resnet.ResNet(KINDS[kind], include_top=False, weights=None, pooling="avg", input_shape=(64, 64, 3))
+    model = keras.Sequential([body, keras.layers.Dense(3)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
+    x, before = images(count=4), body.get_weights()
+    loss = model.fit(x, np.arange(4) % 3, batch_size=2, epochs=1, verbose=0).history["loss"][0]
+    assert np.isfinite(loss)
+    assert not np.array_equal(body.get_weights()[0], before[0])
+    own_style = KINDS[kind].lineage.style not in ("torch", "keras")
+    for suffix in (".keras", ".weights.h5") if own_style else (".keras",):
+        path = tmp_path / f"body{suffix}"
+        (body.save if suffix == ".keras" else body.save_weights)(path)
+        again = keras_resnet.ResNet(KINDS[kind], include_top=False, weights=path, pooling="avg")
+        assert_close(run(again, x), run(body, x), 1e-6)
+    assert_close(run(keras.models.load_model(tmp_path / "body.keras"), x), run(body, x), 1e-6)
+
+
+@once
+def test_a_files_style_replaces_that_of_a_published_row_but_no_lineage_of_ones_own(tmp_path: Path) -> None:
+    row = KINDS["groups"]
+    assert row.lineage.style == "keras"
+    theirs = randomise(keras_resnet.ResNet(row, style="torch", classes=5, input_shape=(64, 64, 3)))
+    keras_resnet.save_weights(theirs, tmp_path / "net.pth")
+    loaded = keras_resnet.ResNet(row, weights=tmp_path / "net.pth", classes=5, input_shape=(64, 64, 3))
+    assert loaded.get_layer("conv1_bn").epsilon == 1e-5
+    assert_close(run(loaded, images()), run(theirs, images()), 0)
+    own = dataclasses.replace(row, lineage=dataclasses.replace(row.in_style("torch").lineage, epsilon=3e-3))
+    kept = keras_resnet.ResNet(own, weights=tmp_path / "net.pth", classes=5)
+    assert kept.get_layer("conv1_bn").epsilon == 3e-3

@@ -13,6 +13,7 @@ from keras_resnet import feature_pyramid
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20, RESNET50, RESNET50V2
 from keras_resnet.architecture.variant import Variant
+from tests.helpers.kinds import KINDS
 from tests.helpers.nets import assert_close, images, randomise, run, thin, with_style
 
 once = pytest.mark.one_backend
@@ -57,6 +58,20 @@ def test_levels_are_the_same_layers_at_every_stride_and_from_a_file(
     dense = keras_resnet.ResNet(variant, input_shape=(64, 64, 3), output_stride=8)
     dense.save(tmp_path / "dense.keras")
     assert layer_names(keras.models.load_model(tmp_path / "dense.keras")) == expected
+
+
+@once
+@pytest.mark.parametrize("variant", KINDS.values(), ids=KINDS.keys())
+def test_levels_of_every_kind_of_network_are_what_its_striding_units_read(variant: Variant) -> None:
+    """Whatever strides in them, a convolution, a mean or a blur; C1 is what leaves the stem's convolutions."""
+    bare = variant.version == 2 and not variant.lineage.data_norm
+    stem = f"{plan(variant).stem[-1].name}_{'conv' if bare else 'relu'}"
+    expected = {"C1": stem} | expected_names(variant)
+    model = keras_resnet.ResNet(variant, input_shape=(128, 192, 3))
+    for each in (model, keras.Model.from_config(model.get_config())):
+        assert layer_names(each, list(expected)) == expected
+    maps = feature_pyramid(model, list(expected)).output
+    assert [map_.shape[1:3] for map_ in maps.values()] == [(128 >> i, 192 >> i) for i in range(1, len(expected) + 1)]
 
 
 @once

@@ -15,6 +15,7 @@ from keras_resnet import models
 pytestmark = pytest.mark.one_backend
 ROOT = Path(__file__).parents[2]
 NAMED = [name for name in models.__all__ if name != "ResNet"]
+TORCHVISIONS = {"WideResNet50": "wide_resnet50_2", "WideResNet101": "wide_resnet101_2"}  # models' names
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_mypy_accepts_what_works(errors: set[tuple[str, int]]) -> None:
 def test_mypy_rejects_every_wrong_call(errors: set[tuple[str, int]]) -> None:
     lines = (ROOT / "tests/models/typing/rejected.py").read_text().splitlines()
     wrong = {("rejected", number) for number, line in enumerate(lines, 1) if line.endswith(")")}
-    assert len(wrong) == 6
+    assert len(wrong) == 7
     assert errors == wrong
 
 
@@ -53,7 +54,7 @@ def test_help_shows_each_networks_own_defaults() -> None:
 def test_signature_docstring_and_pickle_are_its_own(name: str) -> None:
     builder = getattr(keras_resnet, name)
     signature = inspect.signature(builder)
-    assert signature.parameters["name"].default == name.lower()
+    assert signature.parameters["name"].default == TORCHVISIONS.get(name, name.lower())
     assert "variant" not in signature.parameters
     assert [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
     assert (builder.__name__, builder.__qualname__, builder.__module__) == (name, name, "keras_resnet.models.networks")

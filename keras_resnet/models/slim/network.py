@@ -103,7 +103,7 @@ def resnet(
         channels = x.shape[kit.channel_axis]
         check_positive("inputs: channels", channels)
         x = ends[f"{scope}/conv1"] = stem(x, stem_convs(kit.lineage, Stem(), channels), kit)
-        x = kit.stem_pool(x)
+        x = kit.stem_pool(x, "max")
     x = final_norm(stack(x, blocks, kit, ends, scope, rates, settings.store_non_strided_activations), kit)
     if settings.global_pool:
         x = ends["global_pool"] = kit.global_pool(x, "avg", keepdims=True)

@@ -4,19 +4,38 @@ import re
 from collections.abc import Collection, Iterator
 
 from keras_resnet.architecture.detect import striding_convs
+from keras_resnet.architecture.lineages import BIT
 from keras_resnet.architecture.plans import PADS, Conv, Plan
 from keras_resnet.architecture.rows import NETWORKS, find_row
-from keras_resnet.checkpoints.catalogue import list_weights
+from keras_resnet.architecture.variant import Variant
+from keras_resnet.checkpoints.catalogue import called
 from keras_resnet.checkpoints.classifiers import unknown_parts
 from keras_resnet.checkpoints.contents import NO_UNITS, NetworkInFile
+from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE, HUGGINGFACE_BODY
 from keras_resnet.checkpoints.families.keras_2016 import KERAS_2016
 from keras_resnet.checkpoints.families.tf_slim import SLIM
+from keras_resnet.checkpoints.families.timm import SENET, TIMM, TIMM_BIT, TIMM_V2
 from keras_resnet.checkpoints.families.torchvision import TORCHVISION
 from keras_resnet.checkpoints.names.renamed import original
-from keras_resnet.checkpoints.statements import CONVS, not_understood, states, tells_network
+from keras_resnet.checkpoints.statements import (
+    CONVS,
+    attention_of,
+    is_plain,
+    not_understood,
+    rows_in,
+    states,
+    strides_first,
+    tells_network,
+)
 from keras_resnet.models.inspection import Network
 
 _DEPTH = re.compile(r"resne(?:t|xt)(?:[-_]?v[12])?[-_]?(\d{1,9})")  # in a network's name
+# What takes strides, by `Variant.antialias`.
+_STRIDING = {
+    None: "there is no blur pooling (anti-aliasing)",
+    "avg": "means stride behind the 3x3 convolutions, and in the stem (anti-aliasing)",
+    "blur": "blur pooling strides behind the 3x3 convolutions, and in the stem (anti-aliasing)",
+}
 
 
 def assumptions(found: NetworkInFile, network: Network, *, asked: bool, loaded: Collection[str]) -> tuple[str, ...]:
@@ -32,7 +51,7 @@ def assumptions(found: NetworkInFile, network: Network, *, asked: bool, loaded: 
         loaded: the names of the tensors that the model takes.
     """
     top = _of_classifier(found, loaded)
-    if found.checkpoint or _is_published(found):
+    if found.checkpoint or (_is_published(found) and _is_told(found, network.plan)):
         return top
     return (
         *top,
@@ -50,13 +69,11 @@ def contradicts_names(found: NetworkInFile, network: Network) -> bool:
 
 
 def _is_published(found: NetworkInFile) -> bool:
-    """Whether a file is called as one of the catalogue, and one alone, and can be of its style.
+    """Whether a file is called as one of the catalogue alone is, and can be of its style.
 
     Files of keras.applications of before 2019 are called as those of today.
     """
-    name = found.source.path.name
-    styles = {row.url: row.style for row in list_weights().values() if row.url.rpartition("/")[2] == name}
-    return len(styles) == 1 and not set(found.styles).isdisjoint(styles.values())
+    return any(row.style in found.styles for row in called(found.source.path.name))
 
 
 def _of_classifier(found: NetworkInFile, loaded: Collection[str]) -> tuple[str, ...]:
@@ -79,12 +96,17 @@ def _of_scopes(found: NetworkInFile) -> Iterator[str]:
         yield f"the blocks in {second!r:.99} follow those in {found.scope!r:.99}, and stride as those of classifiers do"
 
 
+def _depth(row: Variant) -> int:
+    """How many layers a network has, with one of the stem and the classifier."""
+    return 2 + sum(row.units) * CONVS[row.block]
+
+
 def _is_told(found: NetworkInFile, plan: Plan) -> bool:
     """Whether what was read names the network, and none of another depth, which tells nothing."""
     named = [_DEPTH.search(str(each.value).lower()) for each in found.statements if each.rule == "name"]
-    depths = {int(match[1]) for match in named if match}
-    depth = 2 + sum(len(unit.convs) for unit in plan.units)  # with stem and classifier
-    known = {2 + sum(row.units) * CONVS[row.block] for row in map(find_row, NETWORKS)}
+    depths = {int(match[1]) for match in named if match} | set(map(_depth, rows_in(found.statements)))
+    depth = 2 + sum(len(unit.convs) for unit in plan.units)
+    known = set(map(_depth, map(find_row, NETWORKS)))
     return tells_network(found.statements) and not (depth in known and depths and depth not in depths)
 
 
@@ -95,11 +117,18 @@ def _of_style(found: NetworkInFile, network: Network) -> Iterator[str]:
         return
     if found.family is KERAS_2016:
         padded = "zeros on each side (style='keras_2016': nothing)"
-        if not plan.pool_pads:
+        if plan.pool_border == "valid":
             padded = "nothing (style='keras_2018': zeros on each side)"
         yield (
             f"the stem's pool is padded with {padded}, its convolution with 3 zeros on each side, and the epsilon of "
             f"the batch norms is {network.epsilon:g}"
+        )
+        return
+    if plan.norm == "group" and BIT.style in found.styles:
+        yield (
+            "its kernels are taken standardised, as BiT's (with TORCH_V2 as the lineage of the Variant: as they are)"
+            if BIT.style in network.styles
+            else "its kernels are taken as they are (with the lineage of NETWORKS['resnetv2_50x1_bit']: standardised)"
         )
         return
     pads = {unit.shortcut for unit in plan.units} & set(PADS.values())
@@ -110,14 +139,14 @@ def _of_style(found: NetworkInFile, network: Network) -> Iterator[str]:
         )
     elif pads == {"pad_both"} and found.styles[0] not in network.styles:
         yield "shortcuts add half of the zero channels in front and half behind (style='torch': all behind)"
-    elif pads == {"pad_after"}:
+    elif pads == {"pad_after"} and is_plain(plan):
         yield "shortcuts add all zero channels behind the others (style='torch_cifar': half in front)"
     strides = [conv.kernel for conv in striding_convs(plan).values()]
     if not found.family.transposed:
         if plan.version == 1 or any(conv.bias for conv in plan.convs()):  # of v2 without biases there is one style
             whose = f"style {network.styles[0]!r}" if network.styles else "the model"
             yield f"strides, padding and epsilon are those of {whose}"
-    elif strides and len(plan.units[0].convs) == 3 and not told:
+    elif strides and len(plan.units[0].convs) == 3 and not told and is_plain(plan):
         yield (
             "the stride of a stage is in its first 1x1 convolution (style='torch': in the first 3x3)"
             if strides[0] == 1
@@ -135,28 +164,40 @@ def _of_layers(found: NetworkInFile, network: Network, asked: bool) -> Iterator[
     yield from _of_shortcuts(found, network.plan)
     if not states(found.statements, "activation"):
         yield "the activation is ReLU"
+    if attention_of(network.plan) == "eca" and not states(found.statements, "gate"):
+        yield "the convolutions of the gates are padded with zeros (in timm's cECA with channels of the other end)"
     if not states(found.statements, "blur"):
-        yield "there is no blur pooling (anti-aliasing)"
+        others = _others(found, network)
+        yield f"{_STRIDING[network.plan.antialias]}{f', unlike in {others}' if others else ''}"
     if not (asked or states(found.statements, "epsilon")):
-        yield f"the epsilon of the batch norms is {network.epsilon:g}"
+        yield f"the epsilon of the {network.plan.norm} norms is {network.epsilon:g}"
 
 
 def _of_shortcuts(found: NetworkInFile, plan: Plan) -> Iterator[str]:
-    """What may stand in a projection whose parts are not counted, as those of a Sequential are."""
-    modules = found.modules(plan)
-    for unit in plan.units:
-        if found.family is TORCHVISION and isinstance(unit.shortcut, Conv):
-            kernel = found.family.tensor(modules[f"{unit.shortcut.name}_conv"], "kernel")
-            *_, part, _ = original(found.source, f"{found.scope}{kernel}").split(".")
-            if not part.isdigit():
-                yield "no pool stands in front of the convolutions of shortcuts"
-                return
+    """What may stand in a projection whose parts are not counted, as those of a Sequential are, or strides."""
+    told, family = found.statements, found.family
+    strided = any(isinstance(unit.shortcut, Conv) and unit.shortcut.stride > 1 for unit in plan.units)
+    open_to = plan.averages_shortcuts or family in (TIMM_V2, TIMM_BIT, TORCHVISION)
+    if strided and open_to and family not in (TIMM, SENET) and not states(told, "averages"):
+        yield f"{'means stride' if plan.averages_shortcuts else 'no means stand'} in front of shortcuts' convolutions"
+    first = isinstance(plan.units[0].shortcut, Conv)
+    if family in (HUGGINGFACE, HUGGINGFACE_BODY) and first and not states(told, "first stride"):
+        yield f"the first stage {'strides' if strides_first(plan) else 'does not stride'}"
+
+
+def _others(found: NetworkInFile, network: Network) -> str:
+    """The published networks that have the tensors of a file, too, and stride by other means."""
+    own = network.plan.antialias
+    fitting = dict.fromkeys(row.name for row in found.fitting() if row.antialias != own)
+    return " and ".join(fitting)
 
 
 def _of_stem(plan: Plan) -> Iterator[str]:
-    """What a stem does that is neither ImageNet's nor the CIFAR nets' of three stages."""
-    if plan.stem is None:
+    """What a stem does that is neither ImageNet's, of one convolution or three, nor the CIFAR nets' of three stages."""
+    if not plan.stem:
         return
-    layout = plan.stem.kernel, plan.stem.stride, plan.pool
-    if layout != (7, 2, True) and (layout != (3, 1, False) or len(plan.stages) > 3):
-        yield f"the stem strides by {plan.stem.stride} and {'pools' if plan.pool else 'does not pool'}"
+    first = plan.stem[0]
+    layout = first.kernel, first.stride, bool(plan.pool)
+    usual = (7 if len(plan.stem) == 1 else 3, 2, True)
+    if layout != usual and (layout != (3, 1, False) or len(plan.stages) > 3):
+        yield f"the stem strides by {first.stride} and {'pools' if plan.pool else 'does not pool'}"

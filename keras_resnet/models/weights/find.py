@@ -1,9 +1,8 @@
 """Finds what `weights=` names: a published file, not fetched yet, or the network in a file on disk."""
 
 import os
-from dataclasses import fields, replace
+from dataclasses import fields
 
-from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import builder_call
 from keras_resnet.architecture.variant import Variant
@@ -97,12 +96,11 @@ def imagenet(variant: Variant, style: str | None, include_top: bool) -> Checkpoi
     Raises:
         ValueError: if there is none.
     """
-    known = [style] if style else [variant.lineage.style, *(each for each, _ in LINEAGES)]
-    for each in known:
-        if (each, variant.version) in LINEAGES:
-            row = default_checkpoint(replace(variant, lineage=LINEAGES[each, variant.version]), include_top)
-            if row:
-                return row
+    own = variant.lineage.style
+    for each in [style] if style else sorted(variant.styles, key=lambda each: each != own):
+        row = default_checkpoint(variant.in_style(each), include_top)
+        if row:
+            return row
     raise ValueError(
         f"`weights='imagenet'`: there are no published weights for {variant.name}"
         f"{f' in style {style!r}' if style else ''}. Pass weights=None for random initialisation, a key of "

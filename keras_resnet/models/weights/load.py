@@ -9,13 +9,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.checkpoints.classifiers import classified
 from keras_resnet.checkpoints.contents import NetworkInFile, choose_network, read_networks
-from keras_resnet.checkpoints.mismatch import NOT_FINITE, Difference, explain
+from keras_resnet.checkpoints.mismatch import NOT_FINITE, Difference, advice, explain, remedy
 from keras_resnet.checkpoints.names.renamed import original
 from keras_resnet.checkpoints.open import download, open_named, open_source
-from keras_resnet.checkpoints.statements import BESIDE, agrees
+from keras_resnet.checkpoints.statements import agrees
 from keras_resnet.models.inspection import Network, find_network, find_networks, models
 from keras_resnet.models.weights.assumptions import assumptions, contradicts_names
 from keras_resnet.models.weights.compare import Wanted, compare, positions
@@ -23,6 +24,11 @@ from keras_resnet.utils.errors import check_bool, check_choice
 from keras_resnet.utils.progress import say
 
 __all__ = ["LoadReport", "load_weights"]
+
+_STANDARDIZED = (
+    "the kernels of all convolutions, which are standardised in the file's network at each step and once here, so that "
+    "fine-tuning trains plain convolutions"
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class LoadReport:
         unused: the names of the file's tensors that were not loaded: counters, an optimizer's variables, and parts that
             the model does not have.
         adapted: the loaded weights that were changed to fit, with the reason: the stem's kernel, for images of more or
-            fewer channels.
+            fewer channels; the kernels of BiT's networks, which were standardised.
         assumed: the facts about the network that had to be assumed, one sentence each, since neither the file, nor the
             config.json beside it, nor the caller told them.
     """
@@ -186,8 +192,10 @@ def load_network(
     modules = found.modules(network.with_tail) or positions(network)
     wanted, differences = compare(network, found, modules, allowed, whole)
 
+    style = next((each for each in found.styles if each in network.styles), None)
+
     def value(name: str, wanted: Wanted) -> Any:
-        array = found.read(name)
+        array = found.read(name, style)
         return adapt_channels(array, wanted.variable.shape[2]) if wanted.channels else array
 
     by_size = sorted(wanted.items(), key=lambda item: -prod(item[1].shape))  # so memory is used again
@@ -214,11 +222,14 @@ def load_network(
                 for name in found.source.shapes.keys() - {f"{found.scope}{name}" for name in wanted}
             )
         ),
-        tuple(
-            f"{paths[id(each.variable)]}, of {each.channels} channels in the file and {each.variable.shape[2]} in the "
-            "model"
-            for each in wanted.values()
-            if each.channels
+        (
+            *(
+                f"{paths[id(each.variable)]}, of {each.channels} channels in the file and {each.variable.shape[2]} in "
+                "the model"
+                for each in wanted.values()
+                if each.channels
+            ),
+            *((_STANDARDIZED,) if found.standardizes(style) else ()),
         ),
         assumptions(found, network, asked=asked, loaded=wanted),
     )
@@ -239,9 +250,10 @@ def _check_style(model: keras.Model, network: Network, found: NetworkInFile, arg
         )
     if told and network.styles and not set(told) & set(network.styles):
         theirs, ours = (" or ".join(map(repr, styles)) for styles in (told, network.styles))
+        fix = f"Build it with style={told[0]!r}." if (told[0], version) in LINEAGES else advice(found)
         raise ValueError(
             f"`{argument}`: {found.path!r} is a file of {found.family.origin}, of style {theirs}; {model.name!r} is "
-            f"built in style {ours}, with other strides or padding. Build it with style={told[0]!r}."
+            f"built in style {ours}, with other strides or padding. {fix}"
         )
 
 
@@ -251,14 +263,11 @@ def _check_statements(model: keras.Model, network: Network, found: NetworkInFile
         if agrees(statement, network.plan, network.epsilon):
             continue
         if statement.rule:
-            fix = "No builder makes such a network" if statement.foreign else "Build the network that it describes"
-            what = f"which is not true of {model.name!r}. {fix}"
+            what = f"which is not true of {model.name!r}. {remedy(found, statement)}"
         else:
-            what = "an unknown setting that may change the outputs of the network. Check what it means"
-        away = "move that config.json away" if statement.where == BESIDE else "save the tensors of the file alone"
-        raise ValueError(
-            f"`{argument}`: {found.path!r}: {statement}, {what}. If the setting does not matter here, {away}."
-        )
+            what = "an unknown setting that may change the outputs of the network. Check what it means."
+        away = f" If the setting does not matter here, {statement.away}." if statement.away else ""
+        raise ValueError(f"`{argument}`: {found.path!r}: {statement}, {what}{away}")
 
 
 def _paths(model: keras.Model) -> dict[int, str]:

@@ -7,15 +7,27 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.checkpoints.families.timm import TIMM_V2
+from keras_resnet.architecture.lineages import BIT, SENET, SENET_1X1, TORCH_CIFAR, TORCH_V1
+from keras_resnet.checkpoints.families import timm
+from keras_resnet.checkpoints.families.family import Family
+from keras_resnet.checkpoints.families.fit import tensors_of
+from keras_resnet.checkpoints.families.standardized import unstandardized
 from keras_resnet.checkpoints.families.torchvision import TORCHVISION
-from keras_resnet.models.inspection import find_network
+from keras_resnet.models.inspection import Network, find_network
 from keras_resnet.utils.errors import check_choice, import_optional
 from keras_resnet.utils.files import atomic_file
 
 __all__ = ["save_weights"]
 
 PYTORCH = (".safetensors", ".pth", ".pt", ".bin")
+# The styles of torchvision's and timm's networks, and whose names these have: the last, unless marks tell another.
+_FAMILIES = {
+    TORCH_V1.style: (timm.TIMM, TORCHVISION, timm.TIMM_V2),
+    TORCH_CIFAR.style: (TORCHVISION,),
+    SENET.style: (timm.SENET,),
+    SENET_1X1.style: (timm.SENET,),
+    BIT.style: (timm.TIMM_BIT,),
+}
 
 
 def save_weights(
@@ -31,10 +43,13 @@ def save_weights(
 
     Names and layout of the tensors are those of these libraries; all are float32. Batch norms get the counter
     `num_batches_tracked` with the value 0, which PyTorch uses only if their momentum is None. The classifier of a
-    network of style "torch_cifar" is named `linear`, as in the published CIFAR nets.
+    network of style "torch_cifar" is named `linear`, as in the published CIFAR nets. The kernels of a network of style
+    "bit" are saved as they are, standardised, and timm standardises them again at each step: the outputs are the same.
+    Behind a step of training they are not standardised any more, and no file of timm's would give the same outputs.
 
     Args:
-        model: a model that is, or contains, a network of style "torch" or "torch_cifar".
+        model: a model that is, or contains, a network of one of the styles "torch", "torch_cifar", "bit", "senet" and
+            "senet_1x1".
         path: a file that ends in `.safetensors` (needs safetensors), `.pth`, `.pt` or `.bin` (need PyTorch). Its folder
             must exist.
         format: "torchvision" (v1) or "timm" (v1 or v2); None: the one that has the network.
@@ -46,30 +61,16 @@ def save_weights(
         OSError: if the file cannot be written; an existing file does not change.
     """
     network, path = find_network(model, scope), Path(os.fsdecode(path))
-    version = network.plan.version
-    formats = ("torchvision", "timm") if version == 1 else ("timm",)
+    style = _style(model, network)
+    family = _family(network, style)
+    shared = family is TORCHVISION and not any(unit.averages for unit in network.plan.units)
+    formats = ("torchvision", "timm") if shared else ("timm",)
     if format is not None:
-        check_choice("format", format, formats, f" {model.name!r} is a v{version} network.")
-    told = {style: module for module, style in TORCHVISION.tells.items()}
-    style = next((each for each in network.styles if each == "torch" or each in told), None)
-    if style is None:
-        raise ValueError(
-            f"`model` must be of style 'torch' for a file of torchvision or timm; {model.name!r} is built in style "
-            f"{' or '.join(map(repr, network.styles)) or 'of its own'}, with other strides, biases or padding. Build "
-            "and train it with style='torch'."
-        )
+        kind = f"{model.name!r} is a v{network.plan.version} network"
+        check_choice("format", format, formats, f" {kind}{'' if shared else ', which torchvision does not have'}.")
     if path.suffix not in PYTORCH:
         raise ValueError(f"`path` must end in {', '.join(PYTORCH[:-1])} or {PYTORCH[-1]}; received {str(path)!r}.")
-    family = TORCHVISION if version == 1 else TIMM_V2
-    modules = dict(family.names(network.with_tail)) if family.names else {}
-    modules["predictions"] = told.get(style, modules["predictions"])
-    tensors: dict[str, Any] = {}
-    for ours, module in modules.items():
-        for variable in network.layers[ours].weights if ours in network.layers else ():
-            value = np.asarray(keras.ops.convert_to_numpy(variable), "float32")
-            tensors[family.tensor(module, variable.name)] = np.ascontiguousarray(family.theirs(value))
-            if variable.name == "moving_variance":
-                tensors[f"{module}.num_batches_tracked"] = np.zeros((), "int64")  # PyTorch's norms want one
+    tensors = _tensors(model, network, family, style)
     with atomic_file(path) as part:
         if path.suffix == ".safetensors":
             part.touch()
@@ -80,3 +81,50 @@ def save_weights(
             torch = import_optional("torch", "torch")
             with part.open("wb") as file:
                 torch.save({name: torch.from_numpy(value) for name, value in tensors.items()}, file)
+
+
+def _style(model: keras.Model, network: Network) -> str:
+    """The style of a network, in which torchvision or timm build it."""
+    plan = network.plan
+    style = next((each for each in network.styles if each in _FAMILIES), None)
+    if style is None:
+        raise ValueError(
+            f"`model` must be of style 'torch' for a file of torchvision or timm; {model.name!r} is built in style "
+            f"{' or '.join(map(repr, network.styles)) or 'of its own'}, with other strides, biases or padding. Build "
+            "and train it with style='torch'."
+        )
+    if plan.stem and plan.units[0].name in network.striding:
+        raise ValueError(
+            f"`model` must be a network of torchvision or timm; the first stage of {model.name!r} strides, as none of "
+            "theirs does. Save it as a file of Keras, with model.save_weights."
+        )
+    return style
+
+
+def _family(network: Network, style: str) -> Family:
+    """Whose names torchvision or timm give to a network of this style."""
+    families = [each for each in _FAMILIES[style] if each.version == network.plan.version]
+    return next((each for each in families if each.has_marks(tensors_of(each, network.plan))), families[-1])
+
+
+def _tensors(model: keras.Model, network: Network, family: Family, style: str) -> dict[str, Any]:
+    """A network's variables by their names in files of a family, as these have them."""
+    modules = dict(family.names(network.with_tail)) if family.names else {}
+    own_top = next((module for module, told in family.tells.items() if told == style), None)
+    modules["predictions"] = own_top or modules["predictions"]
+    tensors: dict[str, Any] = {}
+    for ours, module in modules.items():
+        for variable in network.layers[ours].weights if ours in network.layers else ():
+            value: Any = np.asarray(keras.ops.convert_to_numpy(variable), "float32")
+            if value.ndim == 4 and style == BIT.style:
+                value = unstandardized(value, family.standardized)
+                if value is None:
+                    raise ValueError(
+                        f"`model`: the kernel of {ours!r} in {model.name!r} is not standardised, as behind a step of "
+                        "training, and timm, which standardises all kernels of BiT's networks, would compute other "
+                        "outputs. Save it as a file of Keras, with model.save_weights."
+                    )
+            tensors[family.tensor(module, variable.name)] = np.ascontiguousarray(family.theirs(value))
+            if variable.name == "moving_variance":
+                tensors[f"{module}.num_batches_tracked"] = np.zeros((), "int64")  # PyTorch's norms want one
+    return tensors

@@ -18,7 +18,8 @@ import pytest
 import keras_resnet
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import RESNET18, RESNET50, RESNET50V2
-from tests.helpers.nets import assert_close, images, thin
+from tests.helpers.kinds import COVER, KINDS
+from tests.helpers.nets import assert_close, images, randomise, run, thin
 
 BACKEND = keras.backend.backend()
 once = pytest.mark.one_backend
@@ -165,6 +166,20 @@ def test_levels_have_the_strides_and_channels_of_the_plan(
     # In keras v2 and slim v1 and v2 a level before the last stands before the last unit of its stage: same channels.
     assert [map_.shape[1:] for map_ in maps.values()] == [(s, s, w) for s, w in zip(sides, widths, strict=True)]
     assert model.output is maps["P5"]
+
+
+@once
+@pytest.mark.parametrize("package", ["keras_cv", "keras_hub"])
+@pytest.mark.parametrize("kind", [*COVER, "first stride"])
+def test_every_kind_of_network_is_a_backbone_that_saves_and_loads(kind: str, package: str, tmp_path: Path) -> None:
+    imported(package)
+    net = randomise(keras_resnet.ResNet(KINDS[kind], include_top=False, input_shape=(128, 128, 3)))
+    model = keras_resnet.backbone(net, package)
+    levels = model.pyramid_level_inputs if package == "keras_cv" else model.pyramid_outputs
+    assert list(levels) == [f"P{level}" for level in range(2, 7 if kind == "first stride" else 6)]
+    model.save(tmp_path / "backbone.keras")
+    loaded = keras.models.load_model(tmp_path / "backbone.keras")
+    assert_close(run(loaded, images(128, 128)), run(net, images(128, 128)), 1e-6)
 
 
 @once

@@ -199,7 +199,7 @@ def test_a_strided_convolution_is_every_second_value_of_the_dense_one(
     image = keras.Input((side, side, 1))
     kit = Kit(SLIM_V1, "channels_last", "float32")
     for stride, expected in ((1, dense), (2, strided)):
-        model = keras.Model(image, kit.conv(image, stem_convs(SLIM_V1, Stem(3, 1, stride), 1)))
+        model = keras.Model(image, kit.conv(image, *stem_convs(SLIM_V1, Stem(3, 1, stride), 1)))
         model.set_weights([kernel])
         np.testing.assert_allclose(run(model, x)[0, ..., 0], expected)
     layer = keras.layers.Conv2D(1, 3, 2, "same", use_bias=False)

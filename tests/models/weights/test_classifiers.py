@@ -448,9 +448,7 @@ def test_a_scope_that_is_called_as_the_model_must_be_in_the_file(tmp_path: Path)
 def test_a_file_of_the_other_version_is_refused_by_its_own_style(tmp_path: Path) -> None:
     row = with_style(thin(RESNET50, **FIELDS), "keras_2016")
     build(row).save(tmp_path / "net.keras")
-    with pytest.raises(
-        ValueError, match=r"must be of a v2 network for .*; those in '.*' are of style 'keras_2016', which"
-    ):
+    with pytest.raises(ValueError, match=r"must be of a v2 network for .*; those in '.*' are of style 'keras_2016'"):
         build(thin(RESNET50V2, **FIELDS), weights=tmp_path / "net.keras")
 
 

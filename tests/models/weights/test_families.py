@@ -591,12 +591,12 @@ def test_a_builder_says_how_one_of_several_networks_is_taken(tmp_path: Path) -> 
         assert eval(f"keras_resnet.ResNet(row, classes=5, weights=path, {scope})", globals() | locals())
 
 
-FOREIGN = {
-    "timm__resnet18d": "The file has a stem of 3 convolutions, as ResNet-C, .* It fits no network of this package",
-    "timm__resnet50d": "The file has a stem of 3 convolutions, as ResNet-C, .* It fits no network of this package",
-    "timm__seresnet50": r"The file has channel attention \(SE, ECA\). It fits no network of this package",
-    "timm__resnext50_32x4d": r"It fits .*replace\(keras_resnet.NETWORKS\['resnet50'\], groups=32, base_width=4\)\)",
-    "torchvision__resnet101": r"\(3, 4, 23, 3\) blocks, as in ResNet101, .* It fits keras_resnet.ResNet101 in style",
+OTHERS = {
+    "timm__resnet18d": r"It fits keras_resnet.ResNet\('resnet18d'\) in style 'torch'",
+    "timm__resnet50d": r"ResNet\('resnet50d'\) in style 'torch', .*'resnetaa50d'.*'resnetblur50d'",
+    "timm__seresnet50": r"It fits keras_resnet.ResNet\('seresnet50'\) in style 'torch'",
+    "timm__resnext50_32x4d": "It fits keras_resnet.ResNeXt50 in style 'torch'",
+    "torchvision__resnet101": r"\(3, 4, 23, 3\) blocks, .* It fits keras_resnet.ResNet101 in style",
     "torchvision__resnet34": "It fits keras_resnet.ResNet34 in style 'torch'",
     "timm__resnetv2_50": "The file looks like a v2 network, .*It fits keras_resnet.ResNet50V2 in style 'torch'",
     "transformers__resnet-26": r"It fits keras_resnet.ResNet26 in style 'torch' or 'torch_1x1'",
@@ -604,7 +604,7 @@ FOREIGN = {
 
 
 @once
-@pytest.mark.parametrize(("net", "message"), FOREIGN.items(), ids=FOREIGN)
+@pytest.mark.parametrize(("net", "message"), OTHERS.items(), ids=OTHERS)
 def test_a_file_of_another_network_is_told_which_builder_it_fits(net: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     write(path, {name: np.zeros(shape, "f4") for name, shape in keys(net).items()})
@@ -813,7 +813,7 @@ def test_the_maps_name_every_layer_with_weights_once() -> None:
     """Also those of networks that the goldens don't have."""
     maps = {
         ("torch", 1): torchvision.modules,
-        ("torch", 2): timm.modules,
+        ("torch", 2): timm.modules_v2,
         ("slim", 1): tf_slim.modules,
         ("slim", 2): tf_slim.modules,
     }

@@ -362,7 +362,7 @@ def test_a_file_is_opened_and_recognised_once(
 
     for module in (open_module, load):
         count(module, "open_source", opened)
-    count(contents, "family_of", recognised)
+    count(contents, "families_of", recognised)
     if how == "weights":
         assert_same_weights(build(RESNET18, style=style, weights=path, input_shape=(32, 32, 3)), model, 0)
     elif how == "load_weights":

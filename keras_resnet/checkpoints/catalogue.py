@@ -1,8 +1,10 @@
 """The catalogue: which published weights exist, where they lie, what proves that a file is theirs, what they expect."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.rows import NETWORKS, SLIM_NETWORKS, builder_name, find_row
@@ -11,6 +13,10 @@ from keras_resnet.checkpoints import published
 from keras_resnet.utils.errors import check_choice
 
 __all__ = ["Checkpoint", "list_weights"]
+
+_LARGEST = 1 << 30  # bytes of a file that a digest is computed of
+# PyTorch's hub's, Keras', and those of self-supervised bodies; but "resnet50.pth" is anybody's.
+_DISTINCTIVE = re.compile(r"-[0-9a-f]{8}\.pth$|_tf_dim_ordering_tf_kernels(_notop)?\.h5$|_pretrain\.pth(\.tar)?$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +69,7 @@ class Checkpoint:
     @property
     def variant(self) -> Variant:
         """The network in the style of the weights, as a `Variant`."""
-        row = find_row(self.network)
-        return replace(row, lineage=LINEAGES[self.style, row.version])
+        return find_row(self.network).in_style(self.style)
 
     @property
     def name(self) -> str:
@@ -95,6 +100,22 @@ def list_weights(network: str | None = None, *, style: str | None = None) -> dic
     name = None if network is None else builder_name(find_row(network).name)
     check_choice("style", style, (None, *dict.fromkeys(known for known, _ in LINEAGES)))
     return {row.key: row for row in _ROWS if name in (None, row.network) and style in (None, row.style)}
+
+
+def called(name: str) -> list[Checkpoint]:
+    """Returns the published files that are called so, if anybody else's hardly is: by its hash, or in many words."""
+    if not _DISTINCTIVE.search(name):
+        return []
+    return [row for row in _ROWS if row.url.rpartition("/")[2] == name]
+
+
+def digested(path: Path) -> list[Checkpoint]:
+    """Returns the published files that have a file's SHA-256; none for one that is larger than any of them."""
+    if not path.is_file() or path.stat().st_size > _LARGEST:
+        return []
+    with path.open("rb") as file:
+        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return [row for row in _ROWS if row.digest and digest.startswith(row.digest)]
 
 
 def default_checkpoint(variant: Variant, include_top: bool) -> Checkpoint | None:
@@ -190,7 +211,7 @@ def _facebook() -> Iterator[Checkpoint]:
 
 
 def _timm() -> Iterator[Checkpoint]:
-    """Every recipe of the plain networks, also under timm's names for torchvision's, Facebook's and GluonCV's."""
+    """Recipes for plain networks, and a ResNeXt-101; also under timm's names for torchvision's and Facebook's files."""
     of_torchvision = {network for network, *_ in published.TORCHVISION}
     for architecture, tag, origin, file, image_size, crop, top1 in published.TIMM:
         base, interpolation, preprocessing, licence = published.TIMM_ORIGINS[origin]

@@ -1,40 +1,53 @@
 """Recognises an open weights file: whose it is, which networks it holds, of which styles, and their tensors."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from keras_resnet.architecture.detect import networks_of_config
+from keras_resnet.architecture.lineages import BIT
 from keras_resnet.architecture.plans import Plan
+from keras_resnet.architecture.rows import NETWORKS, find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import Checkpoint
 from keras_resnet.checkpoints.families import keras_2016, tf_slim
-from keras_resnet.checkpoints.families.family import LONGEST, Family, Shape
-from keras_resnet.checkpoints.families.fit import family_of, fitting, version_of
+from keras_resnet.checkpoints.families.family import LONGEST, MOST_NETWORKS, Family, Shape
+from keras_resnet.checkpoints.families.fit import families_of, fitting, version_of
+from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE, HUGGINGFACE_BODY
+from keras_resnet.checkpoints.families.standardized import standardized
+from keras_resnet.checkpoints.families.torchvision import TORCHVISION
 from keras_resnet.checkpoints.formats.tensors import Array
 from keras_resnet.checkpoints.names.foreign import whose
 from keras_resnet.checkpoints.names.plain_names import plain
-from keras_resnet.checkpoints.names.renamed import Renamed
+from keras_resnet.checkpoints.names.renamed import Renamed, original
 from keras_resnet.checkpoints.open import Source, neighbour
 from keras_resnet.checkpoints.statements import (
     CAFFE,
+    NAMED,
     Scaling,
     Statement,
+    of_catalogue,
     of_config,
+    of_digest,
+    of_plan,
     of_words,
+    rows_in,
     scaling_of,
     scaling_of_words,
+    tells_network,
 )
 from keras_resnet.utils.errors import choice_error, enumerate_some
 
-_MOST = 100  # networks in a file
 _SHOWN = 10  # of them in a message
+_SHARED = 1000  # more tensors no two published networks share
+_PROJECTION = ".downsample.0.weight"
 _SLOW = "encoder_k|momentum_encoder"  # MoCo's slow copy of the network that learns
 _COPY = re.compile(rf"({_SLOW})\.$")
 _ENCODER = re.compile(rf"(encoder_q|{_SLOW})\.$")  # MoCo's networks, which project instead of classify
-NO_UNITS = Plan(1, None, pool=False, stages=())  # nothing but a classifier
+NO_UNITS = Plan(1, (), None, ())  # nothing but a classifier
 SEPARATOR = r"[./]|__"  # of the parts of a scope
 # What training scripts call a moving average of all weights, and the network in it.
 _AVERAGES = {"ema", "model_ema", "ema_model", "state_dict_ema", "ema_state_dict", "averaged_model", "swa_model", "swa"}
@@ -123,9 +136,16 @@ class NetworkInFile:
                 modules[ours] = other
         return modules
 
-    def read(self, name: str) -> Array:
-        """Reads a tensor of the network, laid out as our variables are; returns a new array."""
-        return self.family.ours(self.read_plain(name))  # type: ignore[no-any-return]
+    def standardizes(self, style: str | None) -> bool:
+        """Whether a network of this style takes its kernels standardised."""
+        return self.family.standardized > 0 and style == BIT.style
+
+    def read(self, name: str, style: str | None = None) -> Array:
+        """Reads a tensor of the network, laid out as the variables of one of this style are; returns a new array."""
+        value = self.family.ours(self.read_plain(name))
+        if self.standardizes(style) and value.ndim == 4 and (self.family.place(name) or self.family.is_stem(name)):
+            value = standardized(value, self.family.standardized)
+        return value  # type: ignore[no-any-return]
 
     def read_plain(self, name: str) -> Array:
         """Reads a tensor of the network, laid out as its family has it; returns a new array."""
@@ -136,7 +156,12 @@ class NetworkInFile:
 
     def fitting(self) -> list[Variant]:
         """Returns the published networks that have exactly its convolutions, in each lineage that makes another."""
-        return fitting(self.family, self.tensors, self.styles)
+        rows = None
+        if any(each.rule == "first stride" and each.value for each in self.statements):  # which is no row's
+            plain = (row for row in map(find_row, NETWORKS) if row.version == 1)
+            styled = (row.in_style(style) for row in plain for style in self.styles if style in row.styles)
+            rows = [replace(row, first_stride=2) for row in styled]
+        return fitting(self.family, self.tensors, self.styles, rows)
 
 
 def read_networks(
@@ -157,29 +182,37 @@ def read_networks(
     shadows = tf_slim.averages(source.shapes) if averages else {}
     source = Renamed(source, shadows) if shadows else source
     source = keras_2016.plain(tf_slim.joined(tf_slim.only_averages(source)))
-    family = family_of(source.shapes)
-    if family is None:
+    families = families_of(source.shapes)
+    scopes = list(families)
+    if not scopes:
         some = ", ".join(f"{name!r:.99}" for name in list(source.shapes)[:3]) or "no tensor"
         raise ValueError(
             f"{str(source.path)!r} holds no ResNet with tensor names of Keras, TF-Slim, torchvision, timm, "
             f"transformers or detectron2; it holds {some}.{whose(source.shapes)}"
         )
-    scopes = family.scopes(source.shapes)
-    if len(scopes) > _MOST:
-        raise ValueError(f"{str(source.path)!r} holds {len(scopes)} networks; a weights file may hold {_MOST} at most.")
+    if len(scopes) > MOST_NETWORKS:
+        raise ValueError(
+            f"{str(source.path)!r} holds {len(scopes)} networks; a weights file may hold {MOST_NETWORKS} at most."
+        )
     config = getattr(source, "config", None)  # of Keras' files of whole models
     by_layer = getattr(source, "by_layer", False)
     configured = networks_of_config(config, by_layer=by_layer, translate=keras_2016.translate) if config else {}
     words = getattr(source, "words", {})
     beside = {} if configured or checkpoint else neighbour(source.path)
-    around = (*of_words(words), *of_config(beside))
+    around = (*of_catalogue(source.path, checkpoint), *of_words(words), *of_config(beside))
     scaling = scaling_of(beside) or scaling_of_words(words)
     networks = []
-    for scope in scopes:
+    for scope, family in families.items():
         tensors = _own_tensors(source, family, scope, scopes)
         own = configured.get(scope)
         settings = own.settings.items() if own else ()
-        statements = (*around, *(Statement(key, value, "its own config") for key, value in settings))
+        whole = of_plan(own.plan) if own else ()
+        statements = (
+            *around,
+            *_of_names(source, family, scope, tensors),
+            *whole,
+            *(Statement(key, value, "its own config") for key, value in settings),
+        )
         told = own.styles if own else (checkpoint.style,) if checkpoint else None
         styles = _styles(family, tensors, statements) if told is None else told
         networks.append(
@@ -195,6 +228,10 @@ def read_networks(
                 scaling,
             )
         )
+    if len(networks) == 1 and len(tensors) < _SHARED and not tells_network(networks[0].statements):
+        (network,) = networks
+        if len({row.name for row in network.fitting()}) > 1:  # a second for 400 MB, where it tells anything
+            networks = [replace(network, statements=(*network.statements, *of_digest(Path(network.path))))]
     if averages:
         networks = [each for each in networks if each.averaged or any(name.startswith(each.scope) for name in shadows)]
         if not networks:
@@ -275,6 +312,17 @@ def _own_tensors(source: Source, family: Family, scope: str, scopes: Sequence[st
     return {name: shape for name, shape in found.items() if name.rpartition(family.separator)[0] not in spare}
 
 
+def _of_names(source: Source, family: Family, scope: str, tensors: Iterable[str]) -> Iterator[Statement]:
+    """What is not in networks of a library, by whose names a file's tensors go, or by the number that they have."""
+    if family in (HUGGINGFACE, HUGGINGFACE_BODY):
+        yield Statement("antialias", None, NAMED)
+        yield Statement("avg_down", False, NAMED)
+    elif family is TORCHVISION:  # a mean in front would count
+        projections = (original(source, f"{scope}{name}") for name in tensors if name.endswith(_PROJECTION))
+        if any(name.endswith(".0.weight") for name in projections):
+            yield Statement("avg_down", False, NAMED)
+
+
 def _styles(family: Family, tensors: Mapping[str, Shape], statements: Sequence[Statement]) -> tuple[str, ...]:
     """The styles of a family, the likeliest first, or the one that is stated."""
     if "torch_1x1" in family.styles:
@@ -284,4 +332,8 @@ def _styles(family: Family, tensors: Mapping[str, Shape], statements: Sequence[S
                 early = statement.value == CAFFE if isinstance(statement.value, str) else bool(statement.value)
                 return ("torch_1x1" if early and not basic else "torch",)
     likely = [style for module, style in family.tells.items() if family.tensor(module, "kernel") in tensors]
-    return tuple(dict.fromkeys((*likely, *family.styles)))
+    styles = tuple(dict.fromkeys((*likely, *family.styles)))
+    if "torch_1x1" in styles:  # as any plain network can be of
+        return styles
+    named = {style for row in rows_in(statements) for style in row.styles}
+    return tuple(style for style in styles if style in named) or styles

@@ -1,26 +1,26 @@
 """Errors for weights files that do not fit a network: which tensors, the probable cause, and what fits."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from keras_resnet.architecture.planner import plan as plan_of
-from keras_resnet.architecture.plans import Plan
+from keras_resnet.architecture.plans import NORM_VARIABLES, Plan
 from keras_resnet.architecture.rows import NETWORKS, builder_call, builder_name
 from keras_resnet.architecture.variant import Stem, Variant
 from keras_resnet.checkpoints.classifiers import candidates, classified, unclassified
 from keras_resnet.checkpoints.contents import NO_UNITS, NetworkInFile
-from keras_resnet.checkpoints.families.family import Family, Shape
-from keras_resnet.checkpoints.families.fit import NORM
+from keras_resnet.checkpoints.families.family import Shape
 from keras_resnet.checkpoints.names.foreign import foreign
 from keras_resnet.checkpoints.names.renamed import original
 from keras_resnet.checkpoints.nearest import nearest
 from keras_resnet.checkpoints.open import Source
-from keras_resnet.checkpoints.statements import agrees
+from keras_resnet.checkpoints.statements import Statement, agrees
 
 NOT_FINITE = "not finite"
 _NONE = "It fits no network of this package."
 _SHOWN = 20  # lines of a list
+_NAMED = 2  # networks with as many blocks
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,8 @@ def advice(found: NetworkInFile) -> str:
     published = [(row.name, row) for row in found.fitting()]
     strange = None if published else _foreign(found) or _of_norms(found)
     for network, row in published or ([] if strange else _changed(found)):
-        layout = plan_of(row)
-        stated = all(agrees(each, layout, row.lineage.epsilon) for each in found.statements)
-        if row.lineage.style in found.styles and stated:
+        if is_as_told(found, row):
+            layout = plan_of(row)
             whole = classified(found, layout.channels)
             classes = _classes(whole, whole.modules(layout), layout.channels)
             usual = classes == 1000 and row.image_side != 32  # what most builders take
@@ -96,6 +95,21 @@ def advice(found: NetworkInFile) -> str:
     return f"It fits {', '.join(fits)}.{unknown}"
 
 
+def is_as_told(found: NetworkInFile, row: Variant) -> bool:
+    """Whether a network is as all says that was read of a file."""
+    layout = plan_of(row)
+    stated = (agrees(each, layout, row.lineage.epsilon) for each in found.statements)
+    return row.lineage.style in found.styles and all(stated)
+
+
+def remedy(found: NetworkInFile, statement: Statement) -> str:
+    """Says which network is as all says that was read of a file, where a model is not as a statement says."""
+    fits = advice(found)
+    if fits != _NONE:
+        return fits
+    return "No builder makes such a network." if statement.foreign else "Build the network that it describes."
+
+
 def _cause(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differing: Mapping[str, Difference]) -> str:
     """Why a file whose tensors differ in these, by name below its scope, from a network's probably doesn't fit it."""
     family = found.family
@@ -107,10 +121,11 @@ def _cause(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differi
             f"{advice(found)}"
         )
     top = f"{modules.get('predictions')}{family.separator}"
-    theirs = _units(family, found.tensors)
-    ours = _units(family, (f"{modules[f'{unit.convs[0].name}_conv']}{family.separator}" for unit in plan.units))
+    theirs = family.units(found.tensors)
+    ours = family.units(f"{modules[f'{unit.convs[0].name}_conv']}{family.separator}" for unit in plan.units)
     if theirs != ours and any(not (part.startswith(top) or family.is_stem(part)) for part in differing):
-        same = [row.name for row in NETWORKS.values() if (row.version, row.units) == (plan.version, theirs)]
+        alike = [row for row in NETWORKS.values() if (row.version, row.units) == (plan.version, theirs)]
+        same = list(dict.fromkeys(row.name for row in found.fitting() or alike))[:_NAMED]
         named = f", as in {' and '.join(map(builder_name, same))}" if same else ""
         return f"The stages of the file have {theirs} blocks{named}, those of the model {ours}. {advice(found)}"
     left_over = all(each.wanted is None for each in differing.values())
@@ -133,20 +148,21 @@ def _cause(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differi
 
 
 def _changed(found: NetworkInFile) -> list[tuple[str, Variant]]:
-    """A file's network in each style, and the code that makes it of a published one, if few fields differ."""
-    near = nearest(found.family, found.tensors, _units(found.family, found.tensors))
-    if near is None:
-        return []
-    row, changes, variants = near
-    fields = ", ".join(f"{name}={_code(value)}" for name, value in changes.items())
-    code = f"dataclasses.replace(keras_resnet.NETWORKS[{row.name!r}], {fields})"
-    return [(code, variant) for variant in variants]
+    """A file's network in each style, and the code that makes it of a published one."""
+    near = nearest(found.family, found.tensors, found.family.units(found.tensors), found.styles)
+    for row, changes, variants in near:
+        if any(is_as_told(found, variant) for variant in variants):
+            fields = ", ".join(f"{name}={_code(value)}" for name, value in changes.items())
+            code = f"dataclasses.replace(keras_resnet.NETWORKS[{row.name!r}], {fields})"
+            return [(code, variant) for variant in variants]
+    return []
 
 
 def _code(value: object) -> str:
     """A field's value as code."""
     if isinstance(value, Stem):
-        return f"keras_resnet.Stem({value.kernel}, {value.width}, {value.stride}, {value.pool})"
+        widths = value.width if len(value.widths) == 1 else value.widths
+        return f"keras_resnet.Stem({value.kernel}, {widths}, {value.stride}, {value.pool!r})"
     return repr(value)
 
 
@@ -173,15 +189,17 @@ def _of_norms(found: NetworkInFile) -> str | None:
         names = (name for name, shape in shapes.items() if len(shape) == 1 and not name.startswith(top))
         return {name.rpartition(family.separator)[2] for name in names if not family.is_bias(name)}
 
-    ends, known = vectors(held), {variable: family.variables[variable] for variable in NORM}
+    ends, known = vectors(held), {variable: family.variables[variable] for variable in NORM_VARIABLES["batch"]}
     if not ends and not vectors(found.source.shapes) & set(known.values()):
         folded = "but biases of convolutions, so the norms were probably folded: use the file from before the folding"
-        return f"The file has no batch norms, {folded if any(map(family.is_bias, held)) else 'which all builders have'}"
+        return f"The file has no norms, {folded if any(map(family.is_bias, held)) else 'which all builders have'}"
     if not ends <= set(known.values()):
         return None
     lacking = [variable for variable, end in known.items() if end not in ends]
-    if ends and lacking == ["moving_mean", "moving_variance"]:
-        return "The norms in the file have no running statistics, so they may be group norms, which no builder makes"
+    if ends and lacking == ["moving_mean", "moving_variance"]:  # which group norms have not
+        if found.fitting() or _changed(found):
+            return None
+        return "The norms in the file have no running statistics, as group norms, and other tensors than such networks"
     if ends and lacking:
         return f"The norms in the file have no {' and no '.join(lacking)}, unlike those of all builders"
     return None
@@ -213,9 +231,3 @@ def _classes(found: NetworkInFile, modules: Mapping[str, str], width: int) -> in
     kernel, bias = (family.tensor(modules.get("predictions", ""), each) for each in ("kernel", "bias"))
     classes = held.get(bias, ())
     return classes[0] if len(classes) == 1 and held.get(kernel) == family.shape((width, *classes)) else None
-
-
-def _units(family: Family, tensors: Iterable[str]) -> tuple[int, ...]:
-    """How many units each stage has that some of these are of."""
-    places = sorted({place for place in map(family.place, tensors) if place})
-    return tuple(len(list(units)) for _, units in groupby(places, lambda place: place[0]))

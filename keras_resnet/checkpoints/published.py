@@ -38,6 +38,15 @@ TORCHVISION = (
     ("resnet101", "v2", "cd907fc2", 232, 81.886, True),
     ("resnet152", "v1", "394f9c45", 256, 78.312, False),
     ("resnet152", "v2", "f82ba261", 232, 82.284, True),
+    ("resnext50_32x4d", "v1", "7cdf4587", 256, 77.618, False),
+    ("resnext50_32x4d", "v2", "1a0047aa", 232, 81.198, True),
+    ("resnext101_32x8d", "v1", "8ba56ff5", 256, 79.312, False),
+    ("resnext101_32x8d", "v2", "110c445d", 232, 82.834, True),
+    ("resnext101_64x4d", "v1", "173b62eb", 232, 83.246, True),
+    ("wide_resnet50_2", "v1", "95faca4d", 256, 78.468, False),  # float16
+    ("wide_resnet50_2", "v2", "9ba9bcbe", 232, 81.602, True),
+    ("wide_resnet101_2", "v1", "32ee1156", 256, 78.848, False),  # float16
+    ("wide_resnet101_2", "v2", "d733dc28", 232, 82.510, True),
 )
 
 # Semi-supervised and semi-weakly supervised (arXiv:1905.00546): architecture, recipe, file, top-1 (the README).
@@ -110,6 +119,7 @@ TIMM = (
     ("resnet152", "tv_in1k", "pt", "resnet152-394f9c45.pth", 224, 0.875, 78.33),
     ("resnet152", "tv2_in1k", "pt", "resnet152-f82ba261.pth", 176, 0.875, 80.222),
     ("resnet152", "gluon_in1k", "gluon", "v0.1/gluon_resnet152_v1b-c1edb0dd.pth", 224, 0.875, 79.712),
+    ("resnext101_32x4d", "gluon_in1k", "gluon", "v0.1/gluon_resnext101_32x4d-b253c8c4.pth", 224, 0.875, 80.336),
     ("resnetv2_18", "ra4_e3600_r224_in1k", "hub", "", 224, 0.9, 73.572),
     ("resnetv2_34", "ra4_e3600_r224_in1k", "hub", "", 224, 0.9, 77.626),
     ("resnetv2_50", "a1h_in1k", "hub", "", 224, 0.95, 80.41),

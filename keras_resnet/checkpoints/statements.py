@@ -7,23 +7,32 @@ weights; a key that is not known here, where a library writes nothing but its ne
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isclose, prod
+from pathlib import Path
 from typing import Any
 
 from keras_resnet.architecture.detect import striding_convs
-from keras_resnet.architecture.plans import Plan
-from keras_resnet.architecture.rows import find_row
+from keras_resnet.architecture.planner import plan as plan_of
+from keras_resnet.architecture.plans import Conv, Plan
+from keras_resnet.architecture.rows import RESNET50
+from keras_resnet.architecture.variant import Variant
+from keras_resnet.checkpoints.catalogue import Checkpoint, called, digested
 from keras_resnet.checkpoints.formats.torch.find import MMENGINE_CONFIG
+from keras_resnet.checkpoints.names.networks import Name, read_name
 
 BESIDE = "the config.json beside it"
-CONVS = {"basic": 2, "bottleneck": 3}  # in a unit
+CALLED = "its name, that of a published file,"
+KEYED = "the catalogue"
+HASHED = "its digest, that of a published file,"
+NAMED = "the name of its tensors"
+CONVS = {"basic": 2, "bottleneck": 3, "senet": 3}  # in a unit
 CAFFE = "caffe"  # MMEngine's name of strides in the first 1x1
 _MM_SCALING = re.compile(r"\bdata_preprocessor ?= ?dict\(([^()]{1,999})\)")
 _MM_NUMBERS = re.compile(r"\b(mean|std) ?= ?[\[(]([^\[\]()]*)[\])]")
 _MM_STYLE = re.compile(rf"\bstyle ?= ?['\"]({CAFFE}|pytorch)['\"]")
 _DEEPEST = 8  # of objects in an object
 _SHOWN = 99  # characters of a value in a message
-_LONGEST = 999  # of a name
 
 
 Scaling = tuple[Any, Any]  # means and deviations
@@ -54,8 +63,14 @@ class Statement:
     @property
     def foreign(self) -> bool:
         """Whether networks of all builders agree about the setting, so that another value is of none."""
-        named = self.rule == "name" and _read_name(self.value)[0] is False
-        return named or self.rule in ("activation", "norm", "blur", "pooling", "last stride")
+        named = self.rule == "name" and _named(self.value).ours is False
+        return named or self.rule in ("activation", "gate's activation", "pooling", "last stride")
+
+    @property
+    def away(self) -> str:
+        """What to do about it where it does not matter; "" if there is nothing."""
+        ways = {BESIDE: "move that config.json away", CALLED: "rename the file", KEYED: "", NAMED: "", HASHED: ""}
+        return ways.get(self.where, "save the tensors of the file alone")
 
     def __str__(self) -> str:
         return f"{self.where} states {self.setting}: {self.value!r:.{_SHOWN}}"
@@ -69,14 +84,18 @@ def agrees(statement: Statement, plan: Plan, epsilon: float) -> bool:
 
 def not_understood(statement: Statement) -> str:
     """Returns what of a network's name is not known to change a number, nor to change none; "" if there is nothing."""
-    return ", ".join(map(repr, _read_name(statement.value)[1])) if statement.rule == "name" else ""
+    return ", ".join(map(repr, _named(statement.value).rest)) if statement.rule == "name" else ""
+
+
+def rows_in(statements: Iterable[Statement]) -> list[Variant]:
+    """Returns the networks that are named."""
+    return [row for each in statements if each.rule == "name" and (row := _named(each.value).row)]
 
 
 def tells_network(statements: Iterable[Statement]) -> bool:
     """Whether what was read names a whole network, and so all of its settings."""
-    return any(
-        (each.rule == "name" and _read_name(each.value) == (True, [])) or each.rule == "library" for each in statements
-    )
+    names = [_named(each.value) for each in statements if each.rule == "name"]
+    return any(name.ours and not name.rest for name in names) or states(statements, "library")
 
 
 def states(statements: Iterable[Statement], rule: str) -> bool:
@@ -89,6 +108,30 @@ def of_config(config: Mapping[str, Any]) -> tuple[Statement, ...]:
     kind = config.get("model_type")
     own = kind is None or str(kind).lower() in _LIBRARIES
     return tuple(_settings(config, strict=own))
+
+
+def of_catalogue(path: Path, checkpoint: Checkpoint | None) -> tuple[Statement, ...]:
+    """Returns which network a published file is of: one of the catalogue, or one that is called as files there are."""
+    if checkpoint:
+        return (Statement("network", checkpoint.network, KEYED),)
+    return tuple(Statement("network", network, CALLED) for network in {row.network for row in called(path.name)})
+
+
+def of_digest(path: Path) -> tuple[Statement, ...]:
+    """Returns which network a file is of that has the digest of one of the catalogue."""
+    return tuple(Statement("network", network, HASHED) for network in {row.network for row in digested(path)})
+
+
+def of_plan(plan: Plan) -> tuple[Statement, ...]:
+    """Returns what a network that a file holds whole is, and its tensors don't show."""
+    facts = {
+        "antialias": plan.antialias,
+        "avg_down": plan.averages_shortcuts,
+        "downsample_in_first_stage": strides_first(plan),
+        "gate_relu": plan.units[0].gate_relu,
+        "stem_stride": plan.output_strides[0] if plan.stem else None,
+    }
+    return tuple(Statement(fact, value, "its own config") for fact, value in facts.items())
 
 
 def scaling_of(config: Mapping[str, Any]) -> Scaling | None:
@@ -116,7 +159,7 @@ def of_words(words: Mapping[str, Any]) -> tuple[Statement, ...]:
         statement = Statement(name, value, "the file")
         if statement.rule == "name":
             texts = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
-            if not texts or (key in _LOOSE and _read_name(value)[0] is None):
+            if not texts or (key in _LOOSE and _named(value).ours is None):
                 continue
         if statement.rule or (strict and key not in _IGNORED):
             found.append(statement)
@@ -165,30 +208,111 @@ def _is_off(value: Any) -> bool:
     return value in (None, False, 0, "", "none", "None", "null", "false", "False") or value in ([], {}, ())
 
 
-def _read_name(value: Any) -> tuple[bool | None, list[str]]:
-    """Reads a network's name: whether it is a plain ResNet's, None if it does not tell, and the words left over."""
+def _named(value: Any) -> Name:
+    """What a value says as a network's name."""
+    return Name(None) if _is_off(value) else read_name(value)
+
+
+def _agrees_with(value: Any, plan: Plan) -> bool:
+    """Whether a network of this name is of this kind."""
+    name = _named(value)
+    if name.ours:
+        theirs, ours = _kind_of(name.row or RESNET50), _kind(plan)
+        return all(ours[fact] == value for fact, value in theirs.items() if fact in ours)
+    return name.ours is None
+
+
+@lru_cache(maxsize=256)
+def _kind_of(row: Variant) -> Mapping[str, Any]:
+    """What the name of a row tells."""
+    return _kind(plan_of(row))
+
+
+def _kind(plan: Plan) -> dict[str, Any]:
+    """What a network's name tells besides depth and widths; without what a part that is cut off would tell."""
+    kind: dict[str, Any] = {
+        "norm": plan.norm,
+        "attention": attention_of(plan),
+        "antialias": plan.antialias,
+        "first stride": strides_first(plan),
+    }
+    if plan.stem:
+        kind["stem"] = len(plan.stem)
+    if plan.pool:
+        kind["pool"] = isinstance(plan.pool, Conv)
+    if any(isinstance(unit.shortcut, Conv) and unit.shortcut.stride > 1 for unit in plan.units):
+        kind["shortcut"] = plan.averages_shortcuts
+    return kind
+
+
+def is_plain(plan: Plan) -> bool:
+    """Whether a network is of the kind that all libraries have, and so all styles: widths and depth aside, ResNet50."""
+    plain = _kind_of(RESNET50)
+    same = all(plain[fact] == value for fact, value in _kind(plan).items() if fact in plain)
+    return same and _widths(plan)[0] == 1 and _has_base_width(64, plan)
+
+
+def strides_first(plan: Plan) -> bool:
+    """Whether every stage strides, also the first one."""
+    return prod(_strides(plan)) == 1 << len(plan.stages)
+
+
+def attention_of(plan: Plan) -> str | None:
+    """The kind of a network's gates, as `Attention.kind` has it."""
+    return {1: "eca", 2: "se"}.get(len(plan.units[-1].attention))
+
+
+def _widths(plan: Plan) -> tuple[int, int, int, int]:
+    """Groups, and the channels of the first unit: of its first convolution, of the next, and out of it."""
+    first, second = plan.units[0].convs[0], plan.units[0].convs[:2][-1]
+    return second.groups, first.filters, second.filters, plan.units[0].filters
+
+
+def _has_base_width(value: Any, plan: Plan) -> bool:
+    """Whether the inner width of the first unit is that of this many channels per group, as timm counts them."""
+    groups, _, inner, out = _widths(plan)
+    if len(plan.units[0].convs) == 2:
+        return bool(value == 64)
+    return isinstance(value, int) and value > 0 and out // 4 * value // 64 * groups == inner
+
+
+def _is_stem(value: Any, plan: Plan) -> bool:
+    """Whether timm's name of a stem's kind is that of a plan; those that tell the padding of a pool are not known."""
     if _is_off(value):
-        return None, []
-    text, shown = str(value)[:_LONGEST].lower(), [f"{value!s:.{_SHOWN}}"]
-    if isinstance(value, list | tuple | dict):
-        return False, shown
-    try:
-        find_row(text)
-        return True, []
-    except ValueError:
-        pass
-    parts = [part for part in re.split(r"[./\s:]+", text) if part]
-    name = next((part for part in parts if re.search(r"resne\D{0,20}\d", part)), parts[-1] if parts else "")
-    name = re.sub(r"-[0-9a-f]{8}$", "", name)  # of a file's hash, as PyTorch's hub appends it
-    plain = _PLAIN.search(name)
-    match = plain or _UNNUMBERED.search(name)
-    rest = name[: match.start()] + name[match.end() :] if match else name
-    words = re.findall(r"[a-z]+\d*", rest)
-    if any(re.match(_CHANGES, word) for word in words):
-        return False, words
-    if plain is None:
-        return (False if re.search(_FAMILIES, _UNNUMBERED.sub("", text)) else None), shown
-    return True, [word for word in words if word not in _WORDS.split()]
+        return len(plan.stem) < 2
+    widths = [conv.filters for conv in plan.stem]
+    tiered = len(widths) > 1 and widths[0] != widths[1]
+    return len(widths) == 3 and value in (("deep_tiered", "tiered") if tiered else ("deep",))
+
+
+def _is_gate(value: Any, plan: Plan) -> bool:
+    """Whether gates are as a config has them: their kind, or the arguments of blocks with nothing else in them."""
+    if isinstance(value, Mapping):
+        return set(value) <= {"attn_layer"} and _is_gate(value.get("attn_layer"), plan)
+    return (None if _is_off(value) else value) == attention_of(plan)
+
+
+def _is_antialias(value: Any, plan: Plan) -> bool:
+    """Whether what takes strides is of timm's name for it."""
+    way = plan.antialias
+    return way is None if _is_off(value) else way is not None and _plain(value) in _ANTIALIAS[way]
+
+
+def _is_norm(value: Any, plan: Plan) -> bool:
+    """Whether norms are of this name."""
+    if value is None or isinstance(value, int | float):  # the default, or of a gradient
+        return True
+    pattern = {
+        "batch": r"(frozen|sync)?(batch_?norm|bn|batch)(alization)?(act)?(2d)?",
+        "group": r"(gn|group_?norm)(alization)?(act)?",
+    }
+    return re.fullmatch(pattern[plan.norm], _plain(value)) is not None
+
+
+def _projections(plan: Plan) -> list[int]:
+    """The sizes of the kernels of projections behind the first stage."""
+    shortcuts = [unit.shortcut for stage in plan.stages[1:] for unit in stage]
+    return [shortcut.kernel for shortcut in shortcuts if isinstance(shortcut, Conv)]
 
 
 def _is_blocks(value: Any, plan: Plan) -> bool:
@@ -207,18 +331,30 @@ _RULES: dict[str, Callable[[Any, Plan, float], bool]] = {
     "activation": lambda value, plan, epsilon: (
         value is None or _plain(value) in ("relu", "reluinplace", "softmax", "logsoftmax")  # the last are a top's
     ),
-    "norm": lambda value, plan, epsilon: (
-        value is None
-        or isinstance(value, int | float)  # a gradient's norm
-        or re.fullmatch(r"(frozen|sync)?(batch_?norm|bn|batch)(alization)?(act)?(2d)?", _plain(value)) is not None
-    ),
+    "norm": lambda value, plan, epsilon: _is_norm(value, plan),
     "epsilon": lambda value, plan, epsilon: (
         value is None or (isinstance(value, int | float) and 0 < value < 1 and isclose(value, epsilon, rel_tol=0.01))
     ),
     "block": lambda value, plan, epsilon: value is None or _is_blocks(value, plan),
     "pre-activation": lambda value, plan, epsilon: bool(value) is (plan.version == 2),
     "off": lambda value, plan, epsilon: _is_off(value),
-    "blur": lambda value, plan, epsilon: _is_off(value),
+    "blur": lambda value, plan, epsilon: _is_antialias(value, plan),
+    "stem": lambda value, plan, epsilon: _is_stem(value, plan),
+    "deep stem": lambda value, plan, epsilon: _is_off(value) is (len(plan.stem) < 2),
+    "stem's pool": lambda value, plan, epsilon: _is_off(value) is not isinstance(plan.pool, Conv),
+    "averages": lambda value, plan, epsilon: _is_off(value) is not plan.averages_shortcuts,
+    "first stride": lambda value, plan, epsilon: _is_off(value) is not strides_first(plan),
+    "gate": lambda value, plan, epsilon: _is_gate(value, plan),
+    "SE": lambda value, plan, epsilon: _is_off(value) is (attention_of(plan) != "se"),
+    "gate's activation": lambda value, plan, epsilon: value is None or _plain(value) == "sigmoid",
+    "gate's ReLU": lambda value, plan, epsilon: value is plan.units[0].gate_relu,
+    "stem's stride": lambda value, plan, epsilon: value is None or not plan.stem or value == plan.output_strides[0],
+    "groups": lambda value, plan, epsilon: value in (None, _widths(plan)[0]),
+    "base width": lambda value, plan, epsilon: value is None or _has_base_width(value, plan),
+    "reduction": lambda value, plan, epsilon: (
+        value is None or (isinstance(value, int) and value > 0 and _widths(plan)[2] // value == _widths(plan)[1])
+    ),
+    "projection": lambda value, plan, epsilon: value is None or all(kernel == value for kernel in _projections(plan)),
     "dilation": lambda value, plan, epsilon: (
         _is_off(value) or str(value) in ("1", "[False, False, False]", "[1, 1, 1, 1]")
     ),
@@ -231,7 +367,7 @@ _RULES: dict[str, Callable[[Any, Plan, float], bool]] = {
     # Of which the style is read, which is compared.
     "first conv": lambda value, plan, epsilon: value in (None, True, False, CAFFE, "pytorch"),
     "library": lambda value, plan, epsilon: True,
-    "name": lambda value, plan, epsilon: _read_name(value)[0] is not False,
+    "name": lambda value, plan, epsilon: _agrees_with(value, plan),
 }
 _KEYS = {
     "activation": "hidden_act act_layer act act_fn act_func activation activation_fn activation_function act_type "
@@ -241,8 +377,21 @@ _KEYS = {
     "block": "layer_type block block_type",
     "pre-activation": "use_pre_activation preact pre_activation",
     "blur": "aa_layer antialias anti_alias antialiased blur blur_pool",
-    "off": "downsample_in_first_stage avg_down stem_type deep_stem attn_layer attn block_args attention se use_se cbam "
-    "replace_stem_pool conv_layer ibn replace_stride_with_dilation weight_standardization auto_map quantization_config",
+    "stem": "stem_type",
+    "deep stem": "deep_stem",
+    "stem's pool": "replace_stem_pool",
+    "averages": "avg_down",
+    "first stride": "downsample_in_first_stage",
+    "gate": "attn_layer attn block_args attention",
+    "SE": "se use_se",
+    "gate's activation": "gate_activation",
+    "gate's ReLU": "gate_relu",
+    "stem's stride": "stem_stride",
+    "groups": "cardinality groups",
+    "base width": "base_width width_per_group",
+    "reduction": "reduce_first block_reduce_first",
+    "projection": "down_kernel_size",
+    "off": "cbam conv_layer ibn replace_stride_with_dilation weight_standardization auto_map quantization_config",
     "dilation": "dilation dilations dilated",
     "strides": "stackwise_num_strides strides",
     "last stride": "last_stride",
@@ -252,12 +401,14 @@ _KEYS = {
     "library": "model_type",
     "name": "architecture arch model_arch model_name backbone backbone_name base_model encoder_name network net_type",
 }
+# timm's names of what takes strides, by `Variant.antialias`.
+_ANTIALIAS = {"avg": ("avg", "avgpool", "avgpool2d"), "blur": ("blur", "blurpool", "blurpool2d")}
 _RULE_OF = {key: rule for rule, keys in _KEYS.items() for key in keys.split()}
 _LIBRARIES = ("resnet", "timm_wrapper", "timm_backbone")  # transformers' kinds of models that are one of ours
 _NESTS = ("model_args", "model_kwargs", "backbone_config", "backbone_kwargs", "config")
 _OF_OURS = ("backbone", "dilation", "output_stride")  # of the settings of a network around ours
 # Beside tensors these may be of anything.
-_AMBIGUOUS = ("model_type", "style", "eps", "epsilon", "block", "strides", "pooling")
+_AMBIGUOUS = ("model_type", "style", "eps", "epsilon", "block", "strides", "pooling", "groups")
 _LOOSE = ("model", "name", "type")  # keys whose values are networks' only where these are known
 _OTHERS = ("optim", "lr_sched", "sched", "scaler", "amp", "loop", "callback", "transform", "augment", "metric")
 # The other keys of a config that change no number of a network, by what they are about.
@@ -270,7 +421,7 @@ _HARMLESS = {
     "classes": "num_classes classes class_names num_labels id2label label2id labels label_names label_descriptions "
     "problem_type finetuning_task dataset dataset_name data data_dir",
     "what tensors show": "num_channels in_chans in_channels embedding_size hidden_sizes depths layers channels widths "
-    "num_features cardinality base_width stem_width width_per_group groups num_blocks stackwise_num_filters "
+    "num_features stem_width num_blocks stackwise_num_filters "
     "stackwise_num_blocks input_conv_filters input_conv_kernel_sizes",
     "images": "input_size fixed_input_size test_input_size image_size img_size image_shape input_shape crop_pct "
     "test_crop_pct crop_mode interpolation mean std image_mean image_std pool_size first_conv classifier data_format "
@@ -292,26 +443,3 @@ _HARMLESS = {
     "best_acc1 best_prec1 accuracy loss metric val_acc val_loss",
 }
 _IGNORED = frozenset(key for keys in _HARMLESS.values() for key in keys.split())
-# A plain network's name: its depth, widths and groups are shown by its tensors.
-_PLAIN = re.compile(
-    r"(?<![a-z0-9])(?:(?:tv|gluon|ssl|swsl|ig|cifar|cifar10|cifar100|imagenet|wide|pre_?act(?:ivation)?|moco|byol|simclr"
-    r"|simsiam|swav|dino|vicreg|barlow_?twins|sup|supcon|linear|custom|my|torchvision|timm|microsoft)[-_]?){0,6}"
-    r"(?:wide_?)?(?:pre_?act_?)?resne(?:t|xt)[-_]?(?:v[12](?:[-_]?\d*)?[-_])?\d+(?:v[12])?"
-    r"(?:[-_]\d+(?:x\d+d)?|[-_]?[wx]\d)?"
-)
-_UNNUMBERED = re.compile(r"(?<![a-z0-9])resne(?:t|xt)(?=$|[^a-z0-9]|for|model|net|backbone|encoder|classifier)")
-_WORDS = (
-    "cifar cifar10 cifar100 imagenet imagenet1k in1k v1 v2 tv torchvision timm moco simclr byol swav dino pretrained "
-    "model weights finetuned ft best final baseline basic bottleneck backbone encoder classifier gluon b"
-)
-# What a word beside a plain name may mean that changes numbers.
-_CHANGES = re.compile(
-    r"(aa|elu|gn|ln|ibn|frn|se|eca|sk|ge|gc|bot|ws|std|nf|os|bat|bit|lpf|dc|fcn)\d*$|(vd|ts|[cdqst])$"
-    r"|blur|anti|silu|gelu|swish|mish|relu\d|leaky|selu|prelu|hardsw|tanh|groupnorm|layernorm|instance|evonorm|cbam|bam"
-    r"|attn|attention|halo|lambda|csp|dcn|deform|dilat|atrous|fixup|rezero|maxblur|octave|deeplab|psp"
-)
-# Names of networks that are none of ours.
-_FAMILIES = re.compile(
-    r"resne|res2ne|resnest|dense|vgg|inception|xception|mobile|efficient|regnet|botnet|halo|lambda|darknet|dla\d|drn|hrnet"
-    r"|nfnet|csp|senet|ecanet|sknet|shuffle|squeeze|google|alexnet|convnext|vit|deit|swin|dpn|vovnet|ghost|rexnet"
-)

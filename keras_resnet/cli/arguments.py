@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from math import inf
 from typing import Any, NoReturn
 
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.plans import check_side
 from keras_resnet.architecture.rows import find_row
 
 _WIDEST = 100  # columns; longer lines read badly
@@ -115,9 +117,11 @@ class _Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaults
 
 
 def check_image_size(network: str, side: int) -> None:
-    """Refuses images that are too small for an ImageNet network."""
-    if side < _LEAST < find_row(network).image_side:
+    """Refuses images that are too small for an ImageNet network, or of a size that an anti-aliased one can't take."""
+    row = find_row(network)
+    if side < _LEAST < row.image_side:
         raise ValueError(f"`--image-size` must be {_LEAST} or more for {network}; received {side}.")
+    check_side("--image-size", row.name, plan(row), side)
 
 
 def positive(text: str) -> int:

@@ -16,11 +16,14 @@ def run(args: argparse.Namespace) -> None:
     if args.target.exists() and not args.overwrite:
         raise ValueError(f"{str(args.target)!r} exists: pass --overwrite to replace it, or choose another name.")
     check_target(args.target, args.to, args.include_preprocessing)
-    found = recognize(args.source, args.style, args.scope, args.head, args.averages)
+    found = recognize(args.source, args.style, args.scope, args.head, args.averages, args.network)
     variant = found.variant
     print(f"source: {found.network.path}, a file of {found.network.family.origin}")
     top = f"{found.classes} classes" if found.classes else "no classifier"
     print(f"network: {variant.name}, style {variant.lineage.style}, {top}, {found.channels} channels")
+    if found.others and not args.network:
+        same = " or ".join(found.others)
+        say(f"note: {args.source} has the tensors of {same}, too; --network chooses. It is taken for {variant.name}")
     if not found.classes and (lacks := found.lacks):
         print(f"classifier: {args.parser.in_options(lacks)}")
     with waiting("converting"):

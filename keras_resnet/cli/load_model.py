@@ -65,16 +65,18 @@ def load_classifier(args: argparse.Namespace) -> Classifier:
     if not row and not os.path.lexists(model) and not exists(model):
         raise _no_model(model)
     if not row and not _holds_model(Path(model)):
-        return _load_weights(model, image_size, recognize(model, args.style, args.scope, args.head, args.averages))
-    if args.style or args.scope or args.head or args.averages:
+        found = recognize(model, args.style, args.scope, args.head, args.averages, args.network)
+        return _load_weights(model, image_size, found)
+    if args.style or args.scope or args.head or args.averages or args.network:
         raise ValueError(
-            f"--style, --scope, --head and --averages are for files of weights alone; leave them out with {model!r}."
+            "--style, --scope, --head, --averages and --network are for files of weights alone; leave them out with "
+            f"{model!r}."
         )
-    found = _load_published(row) if row else _load_file(Path(model))
-    if found.image_size and image_size:
-        height, width = found.image_size
+    known = _load_published(row) if row else _load_file(Path(model))
+    if known.image_size and image_size:
+        height, width = known.image_size
         raise ValueError(f"{model!r} takes images of {height}x{width} alone; leave --image-size out.")
-    return found._replace(image_size=(image_size, image_size)) if image_size else found
+    return known._replace(image_size=(image_size, image_size)) if image_size else known
 
 
 def load_model(model: str) -> keras.Model:

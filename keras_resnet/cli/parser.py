@@ -401,6 +401,12 @@ def _add_network(parser: argparse.ArgumentParser, file: str) -> None:
         "the only one that fits)",
     )
     group.add_argument(
+        "--network",
+        metavar="NAME",
+        help="name of the network, such as resnetblur50, for a weights file with the tensors of several networks "
+        "(default: the plainest of them)",
+    )
+    group.add_argument(
         "--averages",
         action="store_true",
         help="use the moving averages of the weights that the weights file holds, instead of the weights themselves",

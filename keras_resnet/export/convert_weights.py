@@ -11,13 +11,14 @@ import numpy as np
 from keras_resnet.architecture.detect import models_of_config
 from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.rows import find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.checkpoints.classifiers import candidates, classified, unclassified
 from keras_resnet.checkpoints.contents import NetworkInFile, choose_network, read_networks
 from keras_resnet.checkpoints.families.fit import alike
 from keras_resnet.checkpoints.families.keras import KERAS
-from keras_resnet.checkpoints.mismatch import advice
+from keras_resnet.checkpoints.mismatch import advice, is_as_told
 from keras_resnet.checkpoints.open import Source, files_of, open_named
 from keras_resnet.export.peers import logits, peer
 from keras_resnet.models.builder import ResNet
@@ -35,13 +36,23 @@ _CLOSE = 1e-4  # of the largest logit
 
 @dataclass(frozen=True)
 class Recognized:
-    """A published network in a file, as what it can be built; `asked`: the caller said of which style."""
+    """A published network in a file, as what it can be built.
+
+    Attributes:
+        network: in the file.
+        variant: the network, in the style that it is taken for.
+        classes: of its classifier; None: it has none.
+        channels: of images.
+        asked: whether the caller said of which style it is.
+        others: the networks that have its tensors, too.
+    """
 
     network: NetworkInFile
     variant: Variant
     classes: int | None
     channels: int
     asked: bool = False
+    others: tuple[str, ...] = ()
 
     @property
     def lacks(self) -> str:
@@ -75,6 +86,7 @@ def recognize(
     scope: str | None = None,
     head: str | None = None,
     averages: bool = False,
+    network: str | None = None,
 ) -> Recognized:
     """Tells which published network a file holds.
 
@@ -85,6 +97,8 @@ def recognize(
         scope: which network, where the file holds several.
         head: the name of the classifier, where the file doesn't tell which it is; without the network's scope, or with.
         averages: whether to take the moving averages of the weights.
+        network: the name of the network, where the file has the tensors of several and doesn't tell which it is; None:
+            the plainest.
 
     Raises:
         ValueError: if it is none that is published, or of several styles.
@@ -93,13 +107,18 @@ def recognize(
     row = list_weights().get(os.fsdecode(source))
     found = choose_network(read_networks(open_named(source), row, averages=averages), scope)
     family = found.family
-    fits = {each.lineage.style: each for each in found.fitting()}
-    fits = {each: fits[each] for each in found.styles if each in fits}
-    if not fits:
+    fitting = found.fitting()
+    if not fitting:
         raise ValueError(
             f"`source`: {found.path!r}, with tensor names of {family.origin}, holds no published network. Another one "
             f"must be built and saved in Python. {advice(found)}"
         )
+    told = [each for each in fitting if is_as_told(found, each)] or fitting
+    names = tuple(dict.fromkeys(each.name for each in told))
+    name = names[0] if network is None else find_row(network).name
+    check_choice("network", name, names, f" {found.path!r} can be of no other network.")
+    fits = {each.lineage.style: each for each in reversed(told) if each.name == name}
+    fits = {each: fits[each] for each in found.styles if each in fits}
     if style in found.styles and style not in fits:  # which lays some networks out as another one does
         for each in list(fits.values()):
             same = replace(each, lineage=LINEAGES.get((style, each.version), each.lineage))
@@ -109,12 +128,20 @@ def recognize(
         told_not = " can be of these, and does not tell which." if style is None else " can be of no other."
         check_choice("style", style, tuple(fits), f" {found.path!r}{told_not}")
     variant = fits[style] if style else next(iter(fits.values()))
-    found = classified(found, plan(variant).channels, head)
-    modules, held = found.modules(plan(variant)), found.tensors
+    layout = plan(variant)
+    found = classified(found, layout.channels, head)
+    modules, held = found.modules(layout), found.tensors
     top = held.get(family.tensor(modules.get("predictions", ""), "bias"))
-    stem = held.get(family.tensor(modules["conv1_conv"], "kernel"), (1, 3, 3, 1))
+    stem = held.get(family.tensor(modules[f"{layout.stem[0].name}_conv"], "kernel"), (1, 3, 3, 1))
     channels = stem[1 if family.transposed else 2]
-    return Recognized(found, variant, top[0] if top else None, channels, style is not None)
+    return Recognized(
+        found,
+        variant,
+        top[0] if top else None,
+        channels,
+        style is not None,
+        tuple(each for each in names if each != name),
+    )
 
 
 def check_target(target: str | os.PathLike[str], to: str | None = None, include_preprocessing: bool = False) -> None:
@@ -191,7 +218,7 @@ def verify(recognized: Recognized, target: str | os.PathLike[str]) -> list[str]:
         ValueError: if outputs differ by more than 1e-4 of the largest.
     """
     images = np.random.default_rng(0).normal(0, 1, (2, 65, 65, recognized.channels)).astype("float32")
-    again = recognize(target, recognized.variant.lineage.style)
+    again = recognize(target, recognized.variant.lineage.style, network=recognized.variant.name)
     expected, lines = _run(recognized, images), []
     lines.append(_compare("the target, loaded here", _run(again, images), expected))
     for name, side in (("source", recognized), ("target", again)):

@@ -8,21 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.architecture.rows import TIMM_NAMES, builder_name
+from keras_resnet.architecture.rows import NETWORKS, TIMM_NAMES, builder_name
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.families.family import Family
 from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE
 from keras_resnet.checkpoints.families.keras import KERAS
-from keras_resnet.checkpoints.families.timm import TIMM_V2
+from keras_resnet.checkpoints.families.timm import TIMM
 from keras_resnet.checkpoints.families.torchvision import TORCHVISION
 
 _V1 = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-_V2 = ("resnet18v2", "resnet34v2", "resnet50v2", "resnet101v2", "resnet152v2")
-# The networks that each library of PyTorch's makes, by the family of the files that it reads.
-_NETWORKS: dict[str, dict[Family, tuple[str, ...]]] = {
-    "torchvision": {TORCHVISION: _V1},
-    "timm": {TORCHVISION: (*_V1, "resnet26", "resnet200"), TIMM_V2: _V2},
-    "transformers": {HUGGINGFACE: (*_V1, "resnet26", "resnet200")},
+_RESNEXT = ("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d")
+_WIDE = ("wide_resnet50_2", "wide_resnet101_2")
+_NOT_IN_TIMM = {
+    "resnet200v2",
+    "resnext101_32x48d",
+    "resnet50w2",
+    "resnet50w4",
+    "resnet50w5",
+    "resnet50x2",
+    "resnet200x2",
+}
+_TIMM = tuple(name for name, row in NETWORKS.items() if row.image_side == 224 and name not in _NOT_IN_TIMM)
+# Whose files each library of PyTorch's reads, and the networks that it makes.
+_NETWORKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "torchvision": ((TORCHVISION.origin,), (*_V1, *_RESNEXT, *_WIDE)),
+    "timm": ((TORCHVISION.origin, TIMM.origin), _TIMM),
+    "transformers": ((HUGGINGFACE.origin,), (*_V1, "resnet26", "resnet200")),
 }
 
 
@@ -31,7 +42,9 @@ def peer(family: Family, variant: Variant) -> tuple[str | None, tuple[str, ...]]
     if family is KERAS:
         could = variant.lineage.style == "keras" and keras_builder(variant) is not None
         return ("keras.applications", ("keras.applications",)) if could else (None, ())
-    libraries = tuple(name for name, networks in _NETWORKS.items() if variant.name in networks.get(family, ()))
+    libraries = tuple(
+        name for name, (origins, networks) in _NETWORKS.items() if family.origin in origins and variant.name in networks
+    )
     return next((name for name in libraries if find_spec(name) and find_spec("torch")), None), libraries
 
 

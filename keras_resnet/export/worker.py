@@ -35,9 +35,27 @@ def main(folder: Path) -> None:
         verbose=False,
         input_signature=[signature],
     )
+    if request["format"] == "openvino":
+        _drop_dead_ends(request["path"], len(keras.tree.flatten(model.output)))
     run = _RUNTIMES[request["format"]](request["path"], model)
     for index, batch in enumerate(batches):
         np.savez(folder / f"outputs{index}.npz", *run(batch))
+
+
+def _drop_dead_ends(path: str, count: int) -> None:
+    """Takes from a file of OpenVINO the outputs that the model has not.
+
+    They are numbers that TensorFlow's graph computes and nothing reads, such as the lengths of axes in Keras' group
+    norm; what a graph returns is called Identity.
+    """
+    core = import_module("openvino").Core()
+    core.set_property({"ENABLE_MMAP": "NO"})  # for it is written over
+    network = core.read_model(path)
+    dead = [each for each in network.outputs if not any(name.startswith("Identity") for name in each.names)]
+    if 0 < len(dead) == len(network.outputs) - count:
+        for each in dead:
+            network.remove_result(each.get_node())
+        import_module("openvino").serialize(network, path)
 
 
 def _onnx(path: str, model: keras.Model) -> Run:

@@ -5,7 +5,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,12 @@ from keras_resnet import variants
 from keras_resnet.architecture.lineages import LINEAGES, TORCH_V1
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Plan
-from keras_resnet.architecture.rows import BUILDERS, NETWORKS
+from keras_resnet.architecture.rows import NETWORKS, builder_name, find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints import catalogue
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.checkpoints.families import huggingface, tf_slim, timm, torchvision
+from keras_resnet.models.weights.find import find_weights, imagenet
 from tests.helpers.nets import SIX, with_style
 
 pytestmark = pytest.mark.one_backend
@@ -40,9 +40,9 @@ def test_every_family_has_its_number_of_rows() -> None:
     assert Counter(map(family, ROWS.values())) == {
         "keras": 12,  # 50, 101, 152 of v1 and v2, each with and without top
         "slim": 6,  # 50, 101, 152 of v1 and v2
-        "torchvision": 8,  # five of the first recipe, three of the second
+        "torchvision": 17,  # ten of the first recipe, seven of the second
         "facebook": 4,  # ssl and swsl, 18 and 50
-        "timm": 52,
+        "timm": 53,
         "microsoft": 6,  # 18, 26, 34, 50, 101, 152
         "moco": 3,  # v1, v2 of 200 and of 800 epochs
         "mocov3": 6,  # 100, 300, 1000 epochs, each with and without a linear classifier
@@ -55,7 +55,7 @@ def test_every_family_has_its_number_of_rows() -> None:
         "ResNet50": 19,  # a1 a1h a2 a3 b1k b2k c1 c2 d, ram am ra bt, tv tv2, bamboo, ssl, swsl, gluon
         "ResNet101": 7,  # a1h a1 a2 a3, tv tv2, gluon
         "ResNet152": 7,  # the same
-        **dict.fromkeys(("ResNet18V2", "ResNet34V2", "ResNet50V2", "ResNet101V2"), 1),
+        **dict.fromkeys(("ResNet18V2", "ResNet34V2", "ResNet50V2", "ResNet101V2", "ResNeXt101"), 1),
     }
 
 
@@ -97,8 +97,8 @@ def test_a_hash_is_the_one_published() -> None:
             assert name.endswith("-" + row.digest.removeprefix("sha256:")), row
         else:
             assert not re.search(r"-[0-9a-f]{8}$", name), row
-    # sha256: torchvision 8, Facebook 4, timm 46; md5: Keras 12, MoCo 3; none: Slim 6, timm 6, Microsoft 6, others 10
-    assert kinds == {"sha256": 58, "md5": 15, "": 28}
+    # sha256: torchvision 17, Facebook 4, timm 47; md5: Keras 12, MoCo 3; none: Slim 6, timm 6, Microsoft 6, others 10
+    assert kinds == {"sha256": 68, "md5": 15, "": 28}
     assert ROWS["torchvision/resnet50.v1"].digest == "sha256:0676ba61"
     assert ROWS["moco/resnet50.v1_200ep"].digest == "md5:b251726a"
 
@@ -156,6 +156,12 @@ PARAMETERS = {
     "ResNet34V2": 21795880,
     "ResNet50V2": 25549352,
     "ResNet101V2": 44541480,
+    "ResNeXt50": 25028904,
+    "ResNeXt101": 44177704,
+    "resnext101_32x8d": 88791336,
+    "resnext101_64x4d": 83455272,
+    "WideResNet50": 68883240,
+    "WideResNet101": 126886696,
 }
 
 
@@ -182,21 +188,13 @@ def tensors(variant: Variant, modules: Callable[[Plan], dict[str, str]], style: 
             yield f"{conv.name}_conv", "kernel", list(conv.kernel_shape)
             if conv.bias:
                 yield f"{conv.name}_conv", "bias", [conv.filters]
-        for name, channels in zip(norms(laid_out), laid_out.norms(), strict=True):
-            for variable in ("gamma", "beta", "moving_mean", "moving_variance"):
-                yield f"{name}_bn", variable, [channels]
+        for norm in laid_out.norms():
+            for variable in norm.variables:
+                yield norm.name, variable, [norm.channels]
         yield "predictions", "kernel", [laid_out.channels, 1000]
         yield "predictions", "bias", [1000]
 
     return {f"{theirs[layer]}{separator}{style[variable]}": shape for layer, variable, shape in ours()}
-
-
-def norms(laid_out: Plan) -> list[str]:
-    """The names of the batch norms, in the plan's order."""
-    if laid_out.version == 1:
-        return [conv.name for conv in laid_out.convs()]
-    inner = ((f"{unit.name}_preact", *(conv.name for conv in unit.convs[:-1])) for unit in laid_out.units)
-    return [*chain.from_iterable(inner), "post"]
 
 
 # Without num_batches_tracked. TF-Slim's: those of its tf_slim 1.1.0.
@@ -211,8 +209,8 @@ KEYS = {
 def test_every_rows_map_gives_the_number_of_keys_that_its_library_has() -> None:
     seen = set()
     for row in [*list_weights(style="torch").values(), *list_weights(style="slim").values()]:
-        version, depth = row.variant.version, int(re.findall(r"\d+", row.network)[0])
-        modules = {("torch", 1): torchvision.modules, ("torch", 2): timm.modules}.get(
+        version, depth = row.variant.version, 2 + sum(row.variant.units) * (2 if row.variant.block == "basic" else 3)
+        modules = {("torch", 1): torchvision.modules, ("torch", 2): timm.modules_v2}.get(
             (row.style, version), tf_slim.modules
         )
         if row.key.startswith("microsoft/"):
@@ -223,7 +221,7 @@ def test_every_rows_map_gives_the_number_of_keys_that_its_library_has() -> None:
     assert seen == {(*lineage, depth) for lineage, depths in KEYS.items() for depth in depths}
 
 
-TORCHVISION, TIMM_V2, HUGGINGFACE = torchvision.modules, timm.modules, huggingface.modules
+TORCHVISION, TIMM_V2, HUGGINGFACE = torchvision.modules, timm.modules_v2, huggingface.modules
 
 
 @pytest.mark.parametrize(
@@ -235,6 +233,7 @@ TORCHVISION, TIMM_V2, HUGGINGFACE = torchvision.modules, timm.modules, huggingfa
         ("torchvision__resnet101", "torchvision/resnet101.v2", TORCHVISION),
         ("torchvision__resnet152", "torchvision/resnet152.v2", TORCHVISION),
         ("timm__resnet26", "timm/resnet26.bt_in1k", TORCHVISION),
+        ("timm__resnext50_32x4d", "torchvision/resnext50_32x4d.v2", TORCHVISION),
         ("timm__resnetv2_18", "timm/resnetv2_18.ra4_e3600_r224_in1k", TIMM_V2),
         ("timm__resnetv2_34", "timm/resnetv2_34.ra4_e3600_r224_in1k", TIMM_V2),
         ("timm__resnetv2_50", "timm/resnetv2_50.a1h_in1k", TIMM_V2),
@@ -262,7 +261,7 @@ def test_what_a_row_says_of_its_images_is_consistent() -> None:
         assert row.interpolation in ("bilinear", "bicubic"), row
         assert row.preprocessing in ("caffe", "tf", "torch", "rgb_means", "swav"), row
         assert row.classes in (None, 1000, 1001), row
-        assert row.top1 is None or (row.classes is not None and 60 < row.top1 < 83), row
+        assert row.top1 is None or (row.classes is not None and 60 < row.top1 < 84), row
         assert row.licence or family(row) in ("keras", "slim", "torchvision") or row.key == "timm/resnet50.bamboo", row
     assert {row.key for row in ROWS.values() if row.classes == 1001} == {f"slim/resnet_v2_{n}" for n in (50, 101, 152)}
     bodies = {row.key for row in ROWS.values() if row.classes is None and row.style != "keras"}
@@ -290,6 +289,9 @@ EVALUATIONS = {
     "timm/resnet50.tv2_in1k": (176, 201, False, "bilinear", "torch", 79.434),
     "timm/resnet50.gluon_in1k": (224, 256, False, "bicubic", "torch", 77.58),
     "timm/resnet50.bamboo": (224, 224, False, "bicubic", "torch", None),
+    "torchvision/resnext101_64x4d.v1": (224, 232, False, "bilinear", "torch", 83.246),
+    "torchvision/wide_resnet50_2.v1": (224, 256, False, "bilinear", "torch", 78.468),
+    "timm/resnext101_32x4d.gluon_in1k": (224, 256, False, "bicubic", "torch", 80.336),
     "timm/resnet34.ra4_e3600_r224_in1k": (224, 248, False, "bicubic", "tf", 77.492),
     "timm/resnetv2_50.a1h_in1k": (224, 235, False, "bicubic", "tf", 80.41),
     "microsoft/resnet-50": (224, 256, False, "bicubic", "torch", None),
@@ -318,6 +320,12 @@ DEFAULTS = {
     ("ResNet34V2", "torch"): "timm/resnetv2_34.ra4_e3600_r224_in1k",
     ("ResNet50V2", "torch"): "timm/resnetv2_50.a1h_in1k",
     ("ResNet101V2", "torch"): "timm/resnetv2_101.a1h_in1k",
+    ("ResNeXt50", "torch"): "torchvision/resnext50_32x4d.v2",
+    ("ResNeXt101", "torch"): "timm/resnext101_32x4d.gluon_in1k",
+    ("resnext101_32x8d", "torch"): "torchvision/resnext101_32x8d.v2",
+    ("resnext101_64x4d", "torch"): "torchvision/resnext101_64x4d.v1",
+    ("WideResNet50", "torch"): "torchvision/wide_resnet50_2.v2",
+    ("WideResNet101", "torch"): "torchvision/wide_resnet101_2.v2",
     **{(f"ResNet{depth}", "slim"): f"slim/resnet_v1_{depth}" for depth in (50, 101, 152)},
     **{(f"ResNet{depth}V2", "slim"): f"slim/resnet_v2_{depth}" for depth in (50, 101, 152)},
     **{(name, "keras"): f"keras/{name.lower()}" for name in SIX},
@@ -331,15 +339,35 @@ def test_each_network_with_weights_in_a_style_has_one_default() -> None:
     assert {key for key, row in ROWS.items() if row.default} == {*DEFAULTS.values(), *notop}
 
 
-@pytest.mark.parametrize("style", ["keras", "torch", "slim"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_imagenet_means_the_default_of_a_networks_lineage(name: str, style: str) -> None:
-    variant = with_style(NETWORKS[name], style)
-    key = DEFAULTS.get((BUILDERS[name], style))
-    for include_top in (True, False):
-        found = catalogue.default_checkpoint(variant, include_top)
-        suffix = ".notop" if style == "keras" and not include_top else ""
-        assert found == (ROWS[key + suffix] if key else None)
+def test_imagenet_means_the_default_of_a_networks_lineage(name: str) -> None:
+    for style in NETWORKS[name].styles:
+        variant = NETWORKS[name].in_style(style)
+        key = DEFAULTS.get((builder_name(name), style))
+        for include_top in (True, False):
+            found = catalogue.default_checkpoint(variant, include_top)
+            suffix = ".notop" if style == "keras" and not include_top else ""
+            assert found == (ROWS[key + suffix] if key else None)
+
+
+@pytest.mark.parametrize("name", ["ResNeXt50", "ResNeXt101", "WideResNet50", "WideResNet101", "ResNet50", "ResNet18V2"])
+def test_imagenet_without_style_means_the_networks_own_and_else_any(name: str) -> None:
+    row = find_row(name)
+    keys = [DEFAULTS[name, style] for style in ("keras", "torch") if (name, style) in DEFAULTS]
+    assert imagenet(row, None, True).key == keys[0]
+    assert imagenet(row, "torch", True).key == DEFAULTS[name, "torch"]
+    if (name, "keras") not in DEFAULTS:
+        with pytest.raises(ValueError, match="there are no published weights for .* in style 'keras'"):
+            imagenet(row if "keras" in row.styles else variants.RESNET18, "keras", True)
+
+
+@pytest.mark.parametrize("recipe", ["32x8d.v1", "32x8d.v2", "64x4d.v1"])
+def test_what_is_of_another_resnext_names_its_row(recipe: str) -> None:
+    key, network = f"torchvision/resnext101_{recipe}", f"resnext101_{recipe.partition('.')[0]}"
+    assert ROWS[key].network == network
+    fix = rf"keras_resnet.ResNet\('{network}', weights='{key}'\)"
+    with pytest.raises(ValueError, match=f"must be of the network resnext101_32x4d.*Build {fix}"):
+        find_weights(key, find_row("ResNeXt101"), None, True, 1000, "resnext101")
 
 
 def test_imagenet_means_nothing_for_a_network_that_is_no_published_one() -> None:

@@ -18,7 +18,6 @@ from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import find_row
 from keras_resnet.checkpoints.contents import choose_network, read_networks
 from keras_resnet.checkpoints.families.family import Family, Shape
-from keras_resnet.checkpoints.families.fit import NORM, norms
 from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE
 from keras_resnet.checkpoints.families.keras import KERAS
 from keras_resnet.checkpoints.families.keras_hub import KERAS_HUB
@@ -54,8 +53,8 @@ def tensors(family: Family, network: str, style: str, classes: int | None) -> Sh
         found[family.tensor(names[f"{conv.name}_conv"], "kernel")] = family.shape(conv.kernel_shape)
         if conv.bias:
             found[family.tensor(names[f"{conv.name}_conv"], "bias")] = (conv.filters,)
-    for norm, width in norms(layout).items():
-        found |= {family.tensor(names[norm], variable): (width,) for variable in NORM}
+    for norm in layout.norms():
+        found |= {family.tensor(names[norm.name], variable): (norm.channels,) for variable in norm.variables}
     if classes:
         found[family.tensor(names["predictions"], "kernel")] = family.shape((layout.channels, classes))
         found[family.tensor(names["predictions"], "bias")] = (classes,)
@@ -186,7 +185,7 @@ def check(said: str, shapes: Shapes, family: Family, name: str, style: str) -> N
         places = {place for place in map(family.place, shapes) if place}
         counts = Counter(stage for stage, _ in sorted(places))
         assert [int(each) for each in re.findall(r"\d+", units)] == list(counts.values()), said
-    if "no running statistics" in said or "The file has no batch norms" in said:
+    if "no running statistics" in said or "The file has no norms" in said:
         assert not ends & statistics, said
     for variable in re.findall(r"no (moving_mean|moving_variance|gamma|beta)\b", said):
         vectors = {name for name, shape in shapes.items() if len(shape) == 1 and not family.is_bias(name)}
@@ -217,12 +216,12 @@ def test_causes_are_told_by_what_is_there() -> None:
     for shapes, message in (
         (
             without(norm) | biases,
-            "The file has no batch norms, but biases of convolutions, so the norms were probably folded",
+            "The file has no norms, but biases of convolutions, so the norms were probably folded",
         ),
-        (without(norm), "The file has no batch norms, which all builders have"),
+        (without(norm), "The file has no norms, which all builders have"),
         (
             without(stats),
-            "The norms in the file have no running statistics, so they may be group norms, which no builder makes",
+            "The norms in the file have no running statistics, as group norms, and other tensors than such networks",
         ),
         (without(norm - stats), "The norms in the file have no gamma and no beta, unlike those of all builders"),
         (without(head), "The file has no classifier. Pass include_top=False"),

@@ -13,7 +13,6 @@ from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import SLIM_NETWORKS
 from keras_resnet.checkpoints.contents import read_networks
 from keras_resnet.checkpoints.families import tf_slim
-from keras_resnet.checkpoints.families.fit import norms
 from keras_resnet.checkpoints.names.renamed import Renamed, original
 from keras_resnet.checkpoints.open import open_source
 from tests.helpers.bounds import bounded
@@ -30,7 +29,7 @@ def network(layout: Plan = plan(SLIM_NETWORKS["resnet_v1_50"])) -> Arrays:  # no
     """A network's tensors below its scope, of one number each, and all another."""
     names = tf_slim.modules(layout)
     found = [f"{names[f'{conv.name}_conv']}/weights" for conv in layout.convs()]
-    found += [f"{names[norm]}/{each}" for norm in norms(layout) for each in ("gamma", "beta", "moving_mean")]
+    found += [f"{names[norm.name]}/{each}" for norm in layout.norms() for each in ("gamma", "beta", "moving_mean")]
     return {name: np.full((1, 1, 1, 1) if "weights" in name else (1,), i, "f4") for i, name in enumerate(found)}
 
 

@@ -187,6 +187,21 @@ def test_multiply_adds_are_those_of_the_contenders_own_layout() -> None:
     }
 
 
+def test_networks_that_one_library_alone_lays_out_have_multiply_adds_too() -> None:
+    for name, style in (("resnetv2_50x1_bit", "bit"), ("legacy_seresnet50", "senet_1x1"), ("seresnet50", "torch")):
+        setting = replace(TINY, network=name, style=None)
+        for contender in (*contenders.OURS, "timm, channels_last", "keras_hub"):
+            assert contenders.variant_of(contender, setting).lineage.style == style
+
+
+@pytest.mark.parametrize(
+    "name", ["seresnet50", "resnet50d", "resnetaa50", "wide_resnet50_2", "resnext50_32x4d", "resnet50_gn"]
+)
+def test_what_keras_hub_has_not_is_left_out_and_no_other_network_timed(name: str) -> None:
+    with pytest.raises(contenders.LeftOutError, match=f"has no {name}"):
+        contenders._keras_hub(Setting(name, None, 1, 32, train=False, dtype="float32"))
+
+
 def test_ratios_are_of_the_same_round() -> None:
     assert compare([1.0, 10.0, 4.0], [1.0, 2.0, 8.0]) == (1, (0.75, 3)), "of 1, 5, 0.5"
     assert np.allclose(compare([3.0], [2.0])[1], 1.5)

@@ -15,7 +15,9 @@ import keras_resnet
 from keras_resnet import cli
 from keras_resnet.export import runtimes
 from keras_resnet.export.runtimes import export
+from keras_resnet.models.functional import copy_layer
 from keras_resnet.utils.files import atomic_files
+from tests.helpers.kinds import KINDS
 from tests.helpers.nets import assert_close, randomise, run, thin
 
 one_backend = pytest.mark.one_backend
@@ -117,6 +119,34 @@ def test_a_file_gives_the_models_outputs_for_any_number_of_images(
         assert len(found) == len(expected)
         for one, other in zip(found, expected, strict=True):
             assert_close(one, keras.ops.convert_to_numpy(other), 1e-4)
+
+
+@one_backend
+@pytest.mark.parametrize("format", SUFFIXES)
+def test_every_kind_of_network_runs_in_every_runtime(format: str, tmp_path: Path) -> None:
+    """One file of all that has layers or nodes which plain networks lack."""
+    need(format)
+    image = layers.Input((64, 64, 3), name="image")
+    logits = []
+    for index, kind in enumerate(("blur, D", "ECA, D", "GN, D, v2", "legacy SE, basic")):
+        net = keras_resnet.ResNet(KINDS[kind], input_shape=(64, 64, 3), classes=5, classifier_activation=None)
+
+        def renamed(layer: Any, index: int = index) -> Any:
+            return copy_layer(layer, name=f"net{index}_{layer.name}")
+
+        logits.append(keras.models.clone_model(net, input_tensors=image, clone_function=renamed).output)
+    done = export(randomise(keras.Model(image, logits)), tmp_path / f"net{runtimes.FORMATS[format].suffix}", format)
+    assert done.deviation <= 5e-5
+
+
+@one_backend
+def test_what_cannot_run_on_odd_maps_is_compared_on_others() -> None:
+    model = randomise(keras_resnet.ResNet(KINDS["aa, D"], input_shape=(None, None, 3), classes=5))
+    images, expected = runtimes._examples(tuple(model.inputs[0].shape), model)
+    assert [len(each) for each in images] == [1, 2]
+    assert [each[0].shape for each in expected] == [(1, 5), (2, 5)]
+    with pytest.raises(ValueError, match="must take images of the shape"):
+        runtimes._examples((None, 40, 40, 3), model)
 
 
 def test_a_model_of_any_backend_is_exported_by_the_one_that_can(tmp_path: Path) -> None:
@@ -334,7 +364,7 @@ def test_images_are_of_the_range_and_type_that_the_model_takes() -> None:
     integers = keras.Sequential([layers.Input((32, 32, 3), dtype="uint8"), layers.Conv2D(4, 3)])
     for model, low, high in ((scaled, 0, 250), (nested, 0, 250), (integers, 0, 250), (plain(), -1, 3)):
         shape = tuple(model.inputs[0].shape)
-        one, two = runtimes._images(shape, model)
+        one, two = runtimes._images(shape, model, runtimes._SIDES[0])
         assert (len(one), len(two)) == (1, 2)
         assert one.shape[1:3] == ((64, 64) if shape[1] is None else (32, 32))
         assert two.shape[1:3] == ((97, 80) if shape[1] is None else (32, 32))

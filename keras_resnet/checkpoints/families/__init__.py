@@ -6,12 +6,15 @@ from keras_resnet.checkpoints.families.keras import KERAS, POSITIONS
 from keras_resnet.checkpoints.families.keras_2016 import KERAS_2016
 from keras_resnet.checkpoints.families.keras_hub import KERAS_HUB
 from keras_resnet.checkpoints.families.tf_slim import SLIM
-from keras_resnet.checkpoints.families.timm import TIMM_V2
+from keras_resnet.checkpoints.families.timm import SENET, TIMM, TIMM_BIT, TIMM_V2
 from keras_resnet.checkpoints.families.torchvision import TORCHVISION
 
 FAMILIES = (
     SLIM,
+    SENET,
+    TIMM,
     TORCHVISION,
+    TIMM_BIT,
     TIMM_V2,
     HUGGINGFACE,
     HUGGINGFACE_BODY,

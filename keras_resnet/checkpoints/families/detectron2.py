@@ -1,6 +1,6 @@
 """detectron2's checkpoints, in which a norm is a part of its convolution."""
 
-from keras_resnet.architecture.plans import Conv, Plan
+from keras_resnet.architecture.plans import SUFFIXES, Conv, Plan
 from keras_resnet.checkpoints.families.family import NO_COUNTERS, Family
 from keras_resnet.checkpoints.families.torchvision import TORCH
 
@@ -17,7 +17,7 @@ def modules(plan: Plan) -> dict[str, str]:
             if isinstance(unit.shortcut, Conv):
                 convs[unit.shortcut.name] = f"{theirs}.shortcut"
     for ours, theirs in convs.items():
-        names |= {f"{ours}_conv": theirs, f"{ours}_bn": f"{theirs}.norm"}
+        names |= {f"{ours}_conv": theirs, f"{ours}_{SUFFIXES[plan.norm]}": f"{theirs}.norm"}
     return names
 
 

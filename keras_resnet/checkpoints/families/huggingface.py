@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from keras_resnet.architecture.plans import Conv, Plan
+from keras_resnet.architecture.plans import SUFFIXES, Conv, Plan
 from keras_resnet.checkpoints.families.family import NO_COUNTERS, Family
 from keras_resnet.checkpoints.families.torchvision import TORCH
 
@@ -19,7 +19,10 @@ def modules(plan: Plan) -> dict[str, str]:
             if isinstance(unit.shortcut, Conv):
                 convs[unit.shortcut.name] = f"{theirs}.shortcut"
     for ours, theirs in convs.items():
-        names |= {f"{ours}_conv": f"resnet.{theirs}.convolution", f"{ours}_bn": f"resnet.{theirs}.normalization"}
+        names |= {
+            f"{ours}_conv": f"resnet.{theirs}.convolution",
+            f"{ours}_{SUFFIXES[plan.norm]}": f"resnet.{theirs}.normalization",
+        }
     return names
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from keras_resnet.architecture.lineages import PUBLISHED
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.checkpoints.families.family import Family
 from keras_resnet.checkpoints.families.torchvision import TORCH_VARIABLES
@@ -19,9 +20,7 @@ LAYERS: dict[str, Any] = {
 
 def modules(plan: Plan) -> dict[str, str]:
     """The layers that have weights, each under its own name."""
-    names = [f"{conv.name}_{kind}" for conv in plan.convs() for kind in ("conv", "bn")]
-    if plan.version == 2:
-        names += [*(f"{unit.name}_preact_bn" for unit in plan.units), "post_bn"]
+    names = (*(f"{conv.name}_conv" for conv in plan.convs()), *(norm.name for norm in plan.norms()))
     return {name: name for name in (*names, "predictions")}
 
 
@@ -30,13 +29,17 @@ KERAS = Family(
     None,
     modules,
     unit=r"(?P<stage>[^/]{1,60}?)_block(?P<unit>\d+)",
-    own=r"([^/]+_block\d+_[^/]+|conv1_(conv|bn)|post_bn|predictions|probs)/[^/]+",
-    styles=("keras", "torch", "torch_1x1", "torch_cifar", "slim", "keras_2016", "keras_2018"),
-    v2="_preact_bn/",
+    own=r"([^/]+_block\d+_[^/]+|(conv1(_\d)?|pool1)_(conv|[bg]n)|data_bn|post_[bg]n|predictions|probs)/[^/]+",
+    styles=tuple(dict.fromkeys(row.style for row in PUBLISHED)),
+    v2="_preact_",
     others={"predictions": "probs"},  # keras.applications' own files
     **LAYERS,
 )
 # Files of Keras that don't hold the names of layers: those of before 3.8, in the order that layers have.
 POSITIONS = replace(
-    KERAS, names=None, unit=r"conv2d(_\d+)?", first="/kernel", own=r"(conv2d|batch_normalization|dense)(_\d+)?/[^/]+"
+    KERAS,
+    names=None,
+    unit=r"conv2d(_\d+)?",
+    first="/kernel",
+    own=r"(conv[12]d|(batch|group)_normalization|dense)(_\d+)?/[^/]+",
 )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_resnet.architecture.plans import Conv, Plan
+from keras_resnet.architecture.plans import SUFFIXES, Conv, Plan
 from keras_resnet.checkpoints.families.family import NO_COUNTERS, Family
 
 # What all files of PyTorch share.
@@ -24,17 +24,18 @@ TORCH: dict[str, Any] = {
 
 def modules(plan: Plan) -> dict[str, str]:
     """torchvision's modules, and those of timm's plain v1 nets: `layer3.5.conv2` is `conv4_block6_2_conv`."""
+    norm = SUFFIXES[plan.norm]
     names = {"predictions": "fc"}
     if plan.stem:
-        names |= {"conv1_conv": "conv1", "conv1_bn": "bn1"}
+        names |= {"conv1_conv": "conv1", f"conv1_{norm}": "bn1"}
     for stage, units in enumerate(plan.stages, 1):
         for index, unit in enumerate(units):
             theirs = f"layer{stage}.{index}"
             for i, conv in enumerate(unit.convs, 1):
-                names |= {f"{conv.name}_conv": f"{theirs}.conv{i}", f"{conv.name}_bn": f"{theirs}.bn{i}"}
+                names |= {f"{conv.name}_conv": f"{theirs}.conv{i}", f"{conv.name}_{norm}": f"{theirs}.bn{i}"}
             if isinstance(unit.shortcut, Conv):
                 ours = unit.shortcut.name
-                names |= {f"{ours}_conv": f"{theirs}.downsample.0", f"{ours}_bn": f"{theirs}.downsample.1"}
+                names |= {f"{ours}_conv": f"{theirs}.downsample.0", f"{ours}_{norm}": f"{theirs}.downsample.1"}
     return names
 
 

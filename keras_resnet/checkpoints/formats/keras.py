@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.architecture.detect import models_of_config, scopes_of_models
+from keras_resnet.architecture.plans import NORM_VARIABLES
 from keras_resnet.checkpoints.formats.hdf5 import AGAIN, SIGNATURE, Hdf5, Parts
 from keras_resnet.checkpoints.formats.tensors import Array, TensorSpec
 from keras_resnet.checkpoints.formats.zips import Record, find_records, read_directory
@@ -21,7 +22,6 @@ _ZIP = b"PK"
 _SMALLEST_BLOCK = 512  # bytes that a user may put before an HDF5 file; others are this times a power of two
 _MODEL, _OPTIMIZER = "model_weights", "optimizer_weights"  # groups of an older file that holds a whole model
 _CHILDREN = {"layers", "_layer_checkpoint_dependencies"}  # groups of a model's layers; the second until Keras 2.13
-_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
 class KerasFile:
@@ -217,8 +217,9 @@ def _by_layer(file: Hdf5, scopes: Mapping[str, str]) -> dict[Parts, str]:
 def _variables(held: dict[str, TensorSpec]) -> dict[str, str]:
     """Names a layer's variables, as far as their ranks tell them."""
     ranks = {number: len(tensor.shape) for number, tensor in held.items()}
-    if ranks == dict.fromkeys("0123", 1):
-        return dict(zip("0123", _NORM, strict=True))
+    for names in NORM_VARIABLES.values():
+        if ranks == {str(number): 1 for number in range(len(names))}:
+            return {str(number): name for number, name in enumerate(names)}
     if ranks.get("0", 0) > 1 and ranks in ({"0": ranks["0"]}, {"0": ranks["0"], "1": 1}):
         return {"0": "kernel", "1": "bias"}
     return {}

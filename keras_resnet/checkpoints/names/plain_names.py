@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 import numpy as np
 
 from keras_resnet.checkpoints.families.family import LONGEST_WRAPPED, Family
-from keras_resnet.checkpoints.families.fit import family_of
+from keras_resnet.checkpoints.families.fit import families_of
 from keras_resnet.checkpoints.families.torchvision import TORCHVISION
 from keras_resnet.checkpoints.formats.tensors import Array
 from keras_resnet.checkpoints.names.module_tree import Parts, plain_networks
@@ -39,18 +39,19 @@ def plain(source: Source) -> Source:
     split = {name: parts for name, parts in split.items() if 1 < len(parts) <= _DEEPEST}
     bare = {name: _unwrapped(parts) for name, parts in split.items()}
     bare = {name: bare[name] for name in _alone(bare)}
-    family = family_of([".".join(parts) for parts in bare.values()])
-    if family is not None and family.separator != ".":
+    families = families_of([".".join(parts) for parts in bare.values()])
+    if any(family.separator != "." for family in families.values()):
         return source
     new = dict(bare)
-    if family in (None, TORCHVISION):
-        known = [_parts(scope) for scope in family.scopes(map(".".join, bare.values()))] if family else None
+    known = [_parts(scope) for scope, family in families.items() if family is TORCHVISION]
+    if known or not families:
         for network in plain_networks({bare[name]: source.shapes[name] for name in bare}):
-            if known is None or network.scope in known:
+            if network.scope in known or not families:
                 new |= {name: network.names[parts] for name, parts in bare.items() if parts in network.names}
+    if all(split[name] == parts for name, parts in new.items()):
+        return source
     joined = {name: ".".join(parts) for name, parts in new.items()}
-    family = family_of(joined.values())
-    names = dict(_scoped(family, split, joined)) if family else {}
+    names = dict(_scoped(families_of(joined.values()), split, joined))
     names = {theirs: ours for theirs, ours in names.items() if theirs != ours}
     kept = source.shapes.keys() - names.keys()
     names = {theirs: names[theirs] for theirs in _alone(names) if names[theirs] not in kept}
@@ -75,19 +76,20 @@ def _alone(names: Mapping[str, object]) -> Iterator[str]:
     yield from filter(None, seen.values())
 
 
-def _scoped(family: Family, split: Mapping[str, Parts], new: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _scoped(
+    families: Mapping[str, Family], split: Mapping[str, Parts], new: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
     """Yields each tensor of a network and its name: wrappers in front of all of a network are its scope, as ever."""
     inside: dict[str, list[str]] = {}
-    scopes = sorted(family.scopes(new.values()), key=len, reverse=True)
-    by_length = {len(_parts(scope)) for scope in scopes}
-    known = {_parts(scope): scope for scope in scopes}
+    known = {_parts(scope): scope for scope in families}
+    by_length = {len(parts) for parts in known}
     for theirs, ours in new.items():
         parts = tuple(ours.split("."))
         places = (parts[:length] for length in sorted(by_length, reverse=True))
         if (place := next((each for each in places if each in known), None)) is not None:
             inside.setdefault(known[place], []).append(theirs)
     for scope, tensors in inside.items():
-        own = [theirs for theirs in tensors if re.fullmatch(family.own, new[theirs][len(scope) :])]
+        own = [theirs for theirs in tensors if re.fullmatch(families[scope].own, new[theirs][len(scope) :])]
         leads = {theirs: _lead(split[theirs], len(_parts(scope))) for theirs in tensors}
         lead = leads[own[0]] if own else None
         lead = lead if all(leads[theirs] == lead for theirs in own) else None

@@ -4,14 +4,13 @@ Keras and PyTorch are imported only where they are used, so that each contender'
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.rows import builder_name, find_row
 from keras_resnet.architecture.variant import Stem, Variant
 from keras_resnet.export.peers import keras_builder, torch_builder
@@ -57,10 +56,9 @@ class Setting:
 def variant_of(name: str, setting: Setting) -> Variant:
     """Returns the network of a contender as data: in the layout of its library, ours in that of the style."""
     variant = find_row(setting.network)
-    style = setting.style or variant.lineage.style
-    if name not in OURS:
-        style = "keras" if name == "keras.applications" else "torch"
-    return replace(variant, lineage=LINEAGES[style, variant.version])
+    theirs = "keras" if name == "keras.applications" else "torch"
+    style = setting.style if name in OURS else theirs
+    return variant.in_style(style) if style in variant.styles else variant
 
 
 def library(name: str) -> str:
@@ -140,11 +138,12 @@ def _keras_applications(setting: Setting) -> Callable[[], Any]:
 
 
 def _keras_hub(setting: Setting) -> Callable[[], Any]:
-    """KerasHub's ResNet, whose stem always pools."""
-    variant = variant_of("keras_hub", setting)
-    if variant.stem != Stem():
+    """KerasHub's ResNet, of which these arguments tell everything."""
+    variant, stem = variant_of("keras_hub", setting), Stem()
+    told = Variant(variant.name, variant.version, variant.block, variant.units, variant.widths, stem, variant.lineage)
+    if variant != told:
         raise LeftOutError(f"has no {setting.network}")
-    keras_hub, stem = _import("keras_hub"), Stem()
+    keras_hub = _import("keras_hub")
 
     def create() -> Any:
         backbone = keras_hub.models.ResNetBackbone(

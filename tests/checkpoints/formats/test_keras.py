@@ -214,7 +214,7 @@ def test_variables_of_other_layers_stay_numbers(tmp_path: Path) -> None:
     x = layers.BatchNormalization(scale=False, name="bn")(x)
     x = layers.LSTM(2, name="recurrent")(layers.Reshape((36, 6))(x))
     keras.Model(start, layers.Dense(3, use_bias=False, name="top")(x)).save_weights(tmp_path / "net.weights.h5")
-    shapes = {"bn/0": (6,), "bn/1": (6,), "bn/2": (6,), "top/kernel": (2, 3)}
+    shapes = {"bn/beta": (6,), "bn/moving_mean": (6,), "bn/moving_variance": (6,), "top/kernel": (2, 3)}
     shapes |= {"lstm/lstm_cell/0": (6, 8), "lstm/lstm_cell/1": (2, 8), "lstm/lstm_cell/2": (8,)}
     shapes |= {"separable/0": (3, 3, 4, 1), "separable/1": (1, 1, 4, 6), "separable/2": (6,)}
     assert KerasFile.open(tmp_path / "net.weights.h5").shapes == shapes

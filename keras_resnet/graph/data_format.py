@@ -1,16 +1,19 @@
 """Rebuilds a model with feature maps in the other data format."""
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import keras
 from keras import layers
 
-from keras_resnet.models.functional import Rewriter, copy_layer, read_graph
+from keras_resnet.models.functional import Rewriter, copy_layer, pad_operation, read_graph
 
 _SPATIAL = (
     *(layers.Conv2D, layers.DepthwiseConv2D, layers.ZeroPadding2D, layers.Cropping2D),
     *(layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D),
 )
+_NORMS = (layers.BatchNormalization, layers.GroupNormalization)
 _POINTWISE = (
     *(layers.Activation, layers.ReLU, layers.Identity, layers.Dropout),
     *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum),
@@ -26,7 +29,8 @@ def to_data_format(model: keras.Model, data_format: str) -> keras.Model:
 
     PyTorch computes channels_first, and does it best on memory that is laid out channels_last, which `Permute` gives
     for nothing: as a view. TensorFlow on a CPU wants channels_last. Layers that work on one axis of their own keep it,
-    between two `Permute`s. Convolutions take over the ReLUs that follow them. Outputs keep their names.
+    between two `Permute`s. `keras.ops.pad` moves its widths with the axes of a map. Convolutions take over the ReLUs
+    that follow them. Outputs keep their names.
 
     Args:
         model: with a graph.
@@ -45,7 +49,7 @@ class _ToDataFormat(Rewriter):
         pairs = [(relu, conv) for relu, conv in graph.followers() if id(relu) not in ends and _joins(relu, conv)]
         self.data_format = data_format
         self.relus, self.convs = {id(relu) for relu, _ in pairs}, {id(conv) for _, conv in pairs}
-        may_turn = [layer for layer in ends.values() if _turns(layer, data_format) or type(layer) in _POINTWISE]
+        may_turn = [layer for layer in ends.values() if _turns(layer, data_format) or _may_flow(layer)]
         self.names: dict[int, str | None] = {id(layer): layer.name for layer in may_turn}  # for what comes after them
         self.taken = {call.layer.name for call in graph.calls}
         self.maps: dict[int, tuple[Any, Any]] = {}  # each in the other format and in this, by the id of the former
@@ -64,10 +68,13 @@ class _ToDataFormat(Rewriter):
         if id(old) in self.relus:
             return args[0]
         parts = args[0] if args and isinstance(args[0], (list, tuple)) else args[:1]
-        flows = type(old) in _POINTWISE and _elementwise(old) and parts and all(id(part) in self.maps for part in parts)
+        flows = _may_flow(old) and parts and all(id(part) in self.maps for part in parts)
         if not (_turns(old, self.data_format) or flows):
             return self._named(new(*args, **options), old)
-        inputs = [self._in_format(part) for part in parts]
+        if type(old) is pad_operation():
+            new = copy_layer(new, pad_width=_in_order(new.pad_width, self.data_format))
+        # a vector that becomes a map of one pixel is in no format yet
+        inputs = parts if type(old) is layers.Reshape else [self._in_format(part) for part in parts]
         y = new(inputs if isinstance(args[0], (list, tuple)) else inputs[0], *args[1:], **options)
         if len(y.shape) != 4:
             return self._named(y, old)
@@ -96,9 +103,19 @@ class _ToDataFormat(Rewriter):
 
 def _turns(layer: Any, data_format: str) -> bool:
     """Whether a layer is one over maps of the other data format, and could be of this."""
-    if type(layer) is layers.BatchNormalization:
-        return bool(layer.input_spec.ndim == 4 and layer.axis % 4 == _AXES[_OTHER[data_format]])
+    channels = _AXES[_OTHER[data_format]]
+    if type(layer) in _NORMS:
+        return bool(layer.input_spec.ndim == 4 and layer.axis % 4 == channels)
+    if type(layer) is layers.Reshape:
+        return len(layer.target_shape) == 3 and prod(layer.target_shape) == layer.target_shape[channels - 1] > 1
     return type(layer) in _SPATIAL and layer.data_format == _OTHER[data_format] and _elementwise(layer)
+
+
+def _may_flow(layer: Any) -> bool:
+    """Whether what a layer makes of maps in one data format, it makes of them in the other."""
+    return (type(layer) in _POINTWISE and _elementwise(layer)) or (
+        type(layer) is pad_operation() and len(layer.pad_width) == 4
+    )
 
 
 def _elementwise(layer: Any) -> bool:
@@ -116,8 +133,14 @@ def _joins(relu: Any, conv: Any) -> bool:
 
 def _turned(layer: Any, data_format: str) -> dict[str, Any]:
     """Returns what of a layer's config says that maps are of a data format."""
-    norm = type(layer) is layers.BatchNormalization
-    return {"axis": _AXES[data_format]} if norm else {"data_format": data_format}
+    if type(layer) is layers.Reshape:
+        return {"target_shape": _in_order((None, *layer.target_shape), data_format)[1:]}
+    return {"axis": _AXES[data_format]} if type(layer) in _NORMS else {"data_format": data_format}
+
+
+def _in_order(sides: Sequence[Any], data_format: str) -> list[Any]:
+    """Puts what belongs to the four axes of a map of the other data format in the order of this."""
+    return [sides[axis] for axis in (0, *_PERMUTATIONS[data_format])]
 
 
 def _permuted(x: Any, axes: tuple[int, ...], name: str | None = None) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_resnet.architecture.plans import Unit
+from keras_resnet.architecture.plans import SUFFIXES, Unit
 from keras_resnet.models.functional import Rewriter
 from keras_resnet.models.inspection import Network, find_network
 from keras_resnet.utils.errors import check_choice
@@ -113,9 +113,10 @@ def _plain(network: Network, unit: Unit) -> tuple[Any, Any]:
     layers, first, last = network.layers, unit.convs[0].name, f"{unit.convs[-1].name}_conv"
     if network.plan.version == 1:
         return layers.get(f"{first}_pad", layers[f"{first}_conv"]), layers[f"{unit.name}_out"]
-    if f"{unit.name}_preact_bn" not in layers:
+    norm = f"{unit.name}_preact_{SUFFIXES[network.plan.norm]}"
+    if norm not in layers:
         raise ValueError(
             f"`units`: the block {unit.name!r} cannot be removed, since a batch norm of the next block was folded into "
             "it. Delete blocks first, then fold."
         )
-    return layers[f"{unit.name}_preact_bn"], layers[last]
+    return layers[norm], layers[last]

@@ -9,12 +9,13 @@ import numpy as np
 from keras import layers, ops
 
 from keras_resnet.graph.replace_calls import has_methods, replace_method
-from keras_resnet.models.functional import Graph, read_graph
+from keras_resnet.models.functional import Graph, pad_operation, read_graph
 
 # Whose `call`, in inference, on float32, is all that their calls do; and the signature of that.
 _KNOWN = dict.fromkeys(
     (
-        *(layers.Conv2D, layers.DepthwiseConv2D, layers.Permute, layers.Flatten, layers.Add, layers.Multiply),
+        *(layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D, layers.GroupNormalization),
+        *(layers.Permute, layers.Reshape, layers.Flatten, layers.Add, layers.Multiply),
         *(layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D),
         *(layers.ZeroPadding2D, layers.Cropping2D, layers.Activation, layers.ReLU, layers.Identity, layers.Rescaling),
     ),
@@ -25,6 +26,7 @@ _KNOWN = dict.fromkeys(
     layers.BatchNormalization: "(self, inputs, training=None, mask=None)",
 }
 _MERGING = {layers.Add, layers.Multiply}  # which take lists of maps
+_PAD = {"call": "(self, x, constant_values=None)"}
 _MODEL = {"call": "(self, inputs, training=None, mask=None, **kwargs)"}
 
 
@@ -65,13 +67,24 @@ def _all_known(graph: Graph) -> bool:
     """Whether each layer is called once, with maps alone, and does nothing beside its `call`."""
     once = len({id(call.layer) for call in graph.calls}) == len(graph.calls)
     return once and all(
-        (call.plain or type(call.layer) in _MERGING)
-        and type(call.layer) in _KNOWN
-        and has_methods(call.layer, {"call": _KNOWN[type(call.layer)]})
-        and call.layer.compute_dtype == "float32"
-        and call.layer.quantization_mode is None
+        (call.plain or type(call.layer) in _MERGING) and (_is_known_layer(call.layer) or _is_pad(call.layer))
         for call in graph.calls
     )
+
+
+def _is_known_layer(layer: Any) -> bool:
+    """Whether a layer does nothing beside its `call`, on float32."""
+    return (
+        type(layer) in _KNOWN
+        and has_methods(layer, {"call": _KNOWN[type(layer)]})
+        and layer.compute_dtype == "float32"
+        and layer.quantization_mode is None
+    )
+
+
+def _is_pad(operation: Any) -> bool:
+    """Whether an operation is `keras.ops.pad`, whose `call` is all that it does."""
+    return type(operation) is pad_operation() and has_methods(operation, _PAD)
 
 
 def _call(

@@ -83,7 +83,7 @@ def _symmetric(layer: Any) -> bool:
 
 def _is_norm(layer: Any) -> bool:
     """Whether a layer is a norm over the channels of a map."""
-    if layer.synchronized or getattr(layer, "renorm", False):
+    if getattr(layer, "synchronized", False) or getattr(layer, "renorm", False):
         return False
     return layer.scale and layer.center and layer.input_spec.ndim == 4 and layer.axis % 4 in (1, 3)
 
@@ -169,6 +169,21 @@ def _torch_norm(layer: Any, inputs: Any, training: bool | None = None, mask: Any
     return y.movedim(1, axis)
 
 
+def _torch_group_norm(layer: Any, inputs: Any) -> Any:
+    """Returns the norm of groups of channels, of one operation, in float32 as Keras computes it.
+
+    Where a gradient may follow, Keras' own norm: PyTorch's (2.13) crashes the process on maps in channels_last memory.
+    """
+    import torch
+
+    if torch.is_grad_enabled():
+        return type(layer).call(layer, inputs)
+    x, axis = inputs.to(torch.promote_types(inputs.dtype, torch.float32)), layer.axis % 4
+    gamma, beta = (ops.convert_to_tensor(weight).to(x.dtype) for weight in (layer.gamma, layer.beta))
+    y = torch.group_norm(x.movedim(axis, 1), layer.groups, gamma, beta, layer.epsilon)
+    return ops.cast(y.movedim(1, axis), layer.compute_dtype)
+
+
 def _tensorflow_norm(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
     """Returns in training the norm of one operation, which gives the batch's statistics, too; else Keras' norm."""
     if mask is not None or not (training and layer.trainable) or layer.compute_dtype == "float64":
@@ -214,6 +229,7 @@ KERNELS = {
     ("torch", layers.Conv2D): Kernel(_torch_conv, _symmetric, _CONV, packs=True),
     ("torch", layers.MaxPooling2D): Kernel(_torch_max_pool, _symmetric, {"call": "(self, inputs)"}),
     ("torch", layers.BatchNormalization): Kernel(_torch_norm, _is_norm, _NORM),
+    ("torch", layers.GroupNormalization): Kernel(_torch_group_norm, _is_norm, {"call": "(self, inputs)"}),
     ("tensorflow", layers.BatchNormalization): Kernel(_tensorflow_norm, _is_last_norm, _NORM),
     ("jax", layers.Conv2D): Kernel(_matrix_product, _is_matrix_product, _CONV, method="convolution_op"),
 }

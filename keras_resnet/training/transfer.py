@@ -14,8 +14,8 @@ from keras_resnet.models.builder import ResNet, check_top, with_classifier
 from keras_resnet.models.inspection import walk_layers
 from keras_resnet.utils.errors import choice_error
 
-_STAGE = re.compile(r"conv(\d+)_(?:block\d+_|(?:pad|conv|bn|relu)$)")
-_BODY = re.compile(rf"{_STAGE.pattern}|pool\d+_(?:conv|bn)$|post_bn$")  # of what has weights
+_STAGE = re.compile(r"(?:conv|pool)(\d+)_(?:block\d+_|(?:\d+_)?(?:pad|conv|bn|gn|relu)$)")
+_BODY = re.compile(rf"{_STAGE.pattern}|data_bn$|post_[bg]n$")  # of what has weights
 
 
 def classifier(
@@ -90,8 +90,9 @@ def freeze(model: keras.Model, before: str | None = None) -> None:
         keras_resnet.transfer.freeze(model, before="conv5")  # the classifier and the last stage learn
 
     It sets `trainable` of every layer. All batch norms of the backbone are frozen, and use their moving statistics as
-    in inference. Layers that do not belong to the backbone learn, such as a classifier of your own with its batch
-    norms. The backbone may lie at any depth: inside another model, a wrapper or a layer of your own class.
+    in inference; group norms, which have none, learn with their stage. Layers that do not belong to the backbone learn,
+    such as a classifier of your own with its batch norms. The backbone may lie at any depth: inside another model, a
+    wrapper or a layer of your own class.
 
     Args:
         model: a network with a classifier, its own or any other, built here or loaded from a file.
@@ -104,12 +105,18 @@ def freeze(model: keras.Model, before: str | None = None) -> None:
     learning = learning_stages(model, before)
     found = list(walk_layers(model).values())
     norm = keras.layers.BatchNormalization
-    stays = [x for x in found if _is_of_body(x) and (isinstance(x, norm) or f"conv{_stage(x)}" not in learning)]
+    stays = [x for x in found if _is_of_body(x) and (isinstance(x, norm) or not _learns(x, learning))]
     for layer in (model, *found):
         if not layer.trainable:  # else what lies in it does not learn; setting it would undo what LoRA froze
             layer.trainable = True
     for layer in stays:
         layer.trainable = False
+
+
+def _learns(layer: keras.Layer, learning: tuple[str, ...]) -> bool:
+    """Whether a layer of the body is of a stage that learns, or behind all stages while one does."""
+    stage = _stage(layer)
+    return f"conv{stage}" in learning if stage else bool(learning)
 
 
 def _is_of_body(layer: keras.Layer) -> bool:

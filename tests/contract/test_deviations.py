@@ -22,7 +22,7 @@ from keras.src.utils import file_utils
 import keras_resnet
 from keras_resnet.architecture.rows import RESNET50
 from keras_resnet.checkpoints.download import resume
-from tests.contract.test_drop_in import no_download, save, thin_ours, thin_peer
+from tests.contract.test_drop_in import no_download, resnext_keys, save, thin_ours, thin_peer
 from tests.helpers import stand_ins
 from tests.helpers.nets import assert_same_weights, dtype_policy, images, randomise, run, thin
 from tests.helpers.web import DATA, NAME, SHA256, Handler, Web, file, files, get, refused, send, status
@@ -363,6 +363,33 @@ def decoded_ties(place: Place) -> None:
     assert [name for _, name, _ in ours(scores)[0]] == [f"class_{i}" for i in range(5)]
 
 
+def resnext_groups(place: Place) -> None:
+    """keras-applications' own code is no part of Keras 3: its side is the list of its variables."""
+    shape = resnext_keys()["conv2_block1_2_conv/depthwise_kernel"]
+    layer = keras_resnet.ResNeXt50(False, None).get_layer("conv2_block1_2_conv")
+    assert (shape, type(layer), layer.groups) == ([3, 3, 128, 4], keras.layers.Conv2D, 32)
+    assert tuple(layer.kernel.shape) == (3, 3, 4, 128)
+
+
+def resnext_classifier(place: Place) -> None:
+    assert list(resnext_keys())[-2:] == ["probs/kernel", "probs/bias"]
+    ours = keras_resnet.ResNeXt50(weights=None)
+    assert [weight.path for weight in ours.weights[-2:]] == ["predictions/kernel", "predictions/bias"]
+
+
+def resnext_weights(place: Place) -> None:
+    rows = [keras_resnet.list_weights(name) for name in ("ResNeXt50", "ResNeXt101")]
+    default = [next(key for key, row in each.items() if row.default) for each in rows]
+    assert default == ["torchvision/resnext50_32x4d.v2", "timm/resnext101_32x4d.gluon_in1k"]
+    assert {row.preprocessing for each in rows for row in each.values()} == {"torch"}  # keras-applications', too
+
+
+def resnext_modules(place: Place) -> None:
+    for name in ("backend", "layers", "models", "utils"):
+        with pytest.raises(TypeError, match=f"ResNeXt50.. got .*'{name}'"):
+            keras_resnet.ResNeXt50(weights=None, **{name: keras})
+
+
 CHECKS: dict[str, Callable[[Place], None]] = {
     "With the top, input_shape needs a known height and width, and with ImageNet weights 224x224": unknown_sizes,
     'pooling="AVG", or any other unknown text, counts as no pooling': unknown_pooling,
@@ -387,6 +414,10 @@ CHECKS: dict[str, Callable[[Place], None]] = {
     "decode_predictions takes predictions of shape (N, 1000) only": decoded_shapes,
     "decode_predictions(top=0) returns all classes": decoded_top,
     "decode_predictions returns classes of equal scores in no stated order": decoded_ties,
+    "A block of keras-applications' ResNeXt has a DepthwiseConv2D and three layers that sum groups": resnext_groups,
+    "The classifier of keras-applications' ResNeXt is called probs": resnext_classifier,
+    'weights="imagenet" of keras-applications\' ResNeXt means weights of its own': resnext_weights,
+    "keras-applications' ResNeXt takes backend, layers, models and utils": resnext_modules,
 }
 
 

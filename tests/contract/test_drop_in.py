@@ -1,6 +1,8 @@
 """keras.applications, in process: the same graph, the same numbers, the same refusals."""
 
+import hashlib
 import inspect
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from tests.helpers.nets import (
     thin,
 )
 
+GOLDEN = Path(__file__).parents[1] / "goldens" / "keras_applications" / "resnext50"
 FILES = (".keras", ".weights.h5", ".h5")
 once = pytest.mark.one_backend
 DEFAULTS: dict[str, Any] = {"classes": 7, "classifier_activation": None}  # a softmax hides differences
@@ -187,6 +190,88 @@ def test_ours_opens_in_keras_applications_too(tmp_path: Path) -> None:
         save(ours, tmp_path / f"ours{suffix}")
         theirs = thin_peer(1, weights=str(tmp_path / f"ours{suffix}"))
         assert_same_weights(theirs, ours, 0)
+
+
+def resnext_keys() -> dict[str, list[int]]:
+    """Names and shapes of the variables of keras-applications' ResNeXt50, in its order."""
+    found: dict[str, list[int]] = json.loads(GOLDEN.with_suffix(".keys.json").read_text())
+    return found
+
+
+def resnext_value(name: str, shape: list[int]) -> Any:
+    """The weight with which the golden was made: a function of name and shape."""
+    rng = np.random.RandomState(int.from_bytes(hashlib.sha256(f"0:{name}".encode()).digest()[:4], "little"))
+    kind = name.rpartition("/")[2]
+    if kind in ("gamma", "moving_variance"):
+        return rng.uniform(*((0.2, 0.6) if kind == "gamma" else (0.5, 1.5)), shape)
+    if kind in ("kernel", "depthwise_kernel"):  # a group has as many inputs as the multiplier says
+        inputs = (*shape[:2], shape[3]) if kind == "depthwise_kernel" else shape[:-1]
+        return rng.standard_normal(shape) * np.sqrt(2 / np.prod(inputs))
+    return 0.1 * rng.standard_normal(shape)
+
+
+def grouped(depthwise: Any) -> Any:
+    """The kernel of one grouped convolution that is keras-applications' depthwise one, of whose outputs groups sum."""
+    multiplier = depthwise.shape[3]
+    outputs = np.arange(depthwise.shape[2])
+    inputs = outputs[None] // multiplier * multiplier + np.arange(multiplier)[:, None]
+    return depthwise[:, :, inputs, outputs[None] % multiplier]
+
+
+@once
+def test_resnext_has_the_weights_of_keras_applications_in_its_order_and_gives_its_numbers() -> None:
+    keys = resnext_keys()
+    ours = keras_resnet.ResNeXt50(weights=None, input_shape=(None, None, 3), classifier_activation=None)
+    assert ours.name == "resnext50"
+    names = [name.replace("depthwise_kernel", "kernel").replace("probs/", "predictions/") for name in keys]
+    assert [weight.path for weight in ours.weights] == names
+    values = [resnext_value(name, shape) for name, shape in keys.items()]
+    ours.set_weights([grouped(value) if "depthwise" in key else value for key, value in zip(keys, values, strict=True)])
+    features = keras.Model(ours.input, ours.get_layer("avg_pool").output)
+    with np.load(GOLDEN.with_suffix(".npz")) as golden:
+        for height, width in ((64, 64), (65, 65), (97, 70)):
+            x = np.random.RandomState(1).uniform(-1, 1, (2, 3, height, width)).astype("f4")
+            x = np.moveaxis(x, 1, -1)
+            assert_close(run(ours, x), golden[f"logits_{height}x{width}"], 1e-5)
+            assert_close(run(features, x), golden[f"features_mean_{height}x{width}"], 1e-5)
+
+
+@once
+@pytest.mark.parametrize(("name", "units"), [("ResNeXt50", (3, 4, 6, 3)), ("ResNeXt101", (3, 4, 23, 3))])
+def test_resnext_has_the_layers_and_arguments_of_keras_applications(name: str, units: tuple[int, ...]) -> None:
+    """As its code has them: `block3` of `resnet_common`, but for the three layers that sum groups."""
+    theirs = ["conv1_pad", "conv1_conv", "conv1_bn", "conv1_relu", "pool1_pad", "pool1_pool"]
+    for stage, count in enumerate(units):
+        for index in range(count):
+            first = index == 0
+            ends = ["1_conv", "1_bn", "1_relu", "2_pad", "2_conv", "2_bn", "2_relu"]
+            ends += ["0_conv"] * first + ["3_conv"] + ["0_bn"] * first + ["3_bn", "add", "out"]
+            theirs += [f"conv{stage + 2}_block{index + 1}_{end}" for end in ends]
+    build = getattr(keras_resnet, name)
+    body = build(False, None)
+    assert [layer.name for layer in body.layers[1:]] == theirs
+    assert [layer.strides for layer in body.layers if layer.name.endswith("_block1_2_conv")] == [(1, 1), *[(2, 2)] * 3]
+    assert {layer.epsilon for layer in body.layers if layer.name.endswith("_bn")} == {1.001e-5}
+    assert not any(layer.use_bias for layer in body.layers if layer.name.endswith("_conv"))
+    assert [layer.name for layer in build(False, None, None, (64, 64, 3), "max").layers[-1:]] == ["max_pool"]
+    arguments = [(key, each.default) for key, each in inspect.signature(build).parameters.items()]
+    expected = {"include_top": True, "weights": "imagenet", "input_tensor": None, "input_shape": None, "pooling": None}
+    assert arguments[:6] == [*expected.items(), ("classes", 1000)]
+    assert build(True, None, None, None, None, 7).name == name.lower()
+
+
+@once
+def test_the_module_of_resnext_scales_as_torch() -> None:
+    from keras_resnet.resnext import ResNeXt50, ResNeXt101, decode_predictions, preprocess_input
+
+    assert (ResNeXt50, ResNeXt101) == (keras_resnet.ResNeXt50, keras_resnet.ResNeXt101)
+    assert decode_predictions is keras_resnet.resnet.decode_predictions
+    x = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3)).astype("float32")
+    theirs = keras.src.applications.imagenet_utils.preprocess_input
+    np.testing.assert_allclose(preprocess_input(x), theirs(x.copy(), mode="torch"), atol=1e-5)
+    first = np.moveaxis(x, -1, 1)
+    scaled = theirs(first.copy(), data_format="channels_first", mode="torch")
+    np.testing.assert_allclose(preprocess_input(first, "channels_first"), scaled, atol=1e-5)
 
 
 @once

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,17 +10,22 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet import variants
 from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.planner import plan
-from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20, RESNET20V2, RESNET50, RESNET50V2
-from keras_resnet.architecture.variant import Stem, Variant
+from keras_resnet.architecture.rows import RESNET18, RESNET18V2, RESNET20, RESNET20V2, RESNET50, RESNET50V2, find_row
+from keras_resnet.architecture.variant import Attention, Stem, Variant
+from tests.helpers.kinds import KINDS as OTHERS
 from tests.helpers.nets import SIZES, assert_close, images, randomise, run, thin, with_style
+from tests.helpers.torch_nets import GOLDENS, image, state_dict, write
 
 once = pytest.mark.one_backend
 TORCH = keras.backend.backend() == "torch"
 KINDS = (RESNET18, RESNET50, RESNET18V2, RESNET50V2)
 STYLES = ("keras", "torch", "slim")
+# Of the other kinds those that stride by means; those whose gates or norms take means of maps; and the rest.
+AVERAGING = [kind for kind in OTHERS.values() if kind.antialias or kind.shortcut == "D"]
+INEXACT = [kind for kind in OTHERS.values() if kind not in AVERAGING and (kind.attention or kind.norm == "group")]
+EXACT = [kind for kind in OTHERS.values() if kind not in (*AVERAGING, *INEXACT)]
 EVERY = [
     with_style(thin(kind, units=units), style)
     for kind, style, units in itertools.product(KINDS, STYLES, ((2, 2, 2, 2), (1, 1, 1, 1)))
@@ -68,10 +74,12 @@ def test_every_level_of_a_dense_net_subsampled_is_that_of_the_nominal_net(varian
         thin(dataclasses.replace(RESNET20V2, lineage=LINEAGES["slim", 2]), shortcut="C"),
         thin(RESNET50V2, shortcut=None),
         thin(with_style(RESNET50, "torch"), groups=4, base_width=16, stem=Stem(3, 8, 1)),
+        *EXACT,
+        dataclasses.replace(OTHERS["senet"], attention=None),  # 3x3 projections
     ],
     ids=name,
 )
-def test_rootless_cifar_plain_and_grouped_nets_have_dense_forms(variant: Variant) -> None:
+def test_every_kind_of_convolution_has_a_dense_form(variant: Variant) -> None:
     channels = 3 if variant.stem else 8
     reachable = plan(variant, channels=channels).output_strides
     nominal = randomise(body(variant, None, input_shape=(None, None, channels)))
@@ -95,7 +103,73 @@ def test_a_stem_whose_pool_pads_nothing_has_dense_forms(units: tuple[int, ...]) 
         assert_close(run(dense, x)[:, ::k, ::k], run(nominal, x), 1e-5)
 
 
+@once
+@pytest.mark.parametrize("variant", AVERAGING, ids=name)
+def test_a_mean_or_a_blur_does_not_give_up_its_stride(variant: Variant) -> None:
+    reachable = plan(variant).output_strides
+    for stride in (1, *reachable[:-1], 48):
+        with pytest.raises(ValueError, match=rf"`output_stride` .*None, 32; received {stride}\. .*(means|blurs)"):
+            body(variant, stride)
+    same, usual = (body(variant, stride).layers[1:] for stride in (reachable[-1], None))
+    assert [layer.get_config() for layer in same] == [layer.get_config() for layer in usual]
+
+
+@once
+def test_what_strides_behind_the_last_mean_has_a_dense_form() -> None:
+    """In a style whose last blocks stride, a projection and its mean are in stages of one block alone."""
+    variant = thin(with_style(RESNET50, "slim"), units=(2, 1, 2, 2), shortcut="D")
+    nominal, dense = randomise(body(variant, None)), body(variant, 16)
+    dense.set_weights(nominal.get_weights())
+    x = images(64, 96)
+    assert_close(run(dense, x)[:, ::2, ::2], run(nominal, x), 1e-5)
+    with pytest.raises(ValueError, match=r"one of None, 16, 32; received 8\. .*means in its shortcuts"):
+        body(variant, 8)
+
+
+@once
+@pytest.mark.parametrize("variant", INEXACT, ids=name)
+def test_where_gates_or_norms_take_means_of_the_dense_map_it_is_another_function(variant: Variant) -> None:
+    """As timm's is, to whose goldens it is equal below; that is said where users read what `output_stride` does."""
+    said = " ".join(str(keras_resnet.ResNet.__doc__).split())
+    assert "gates (SE, ECA) and group norms take their means over the denser map" in said
+    nominal, dense = randomise(body(variant, None)), body(variant, 8)
+    dense.set_weights(nominal.get_weights())
+    x = images(64, 64)
+    found, expected = run(dense, x)[:, ::4, ::4], run(nominal, x)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() > 1e-3 * np.abs(expected).max()
+
+
+@once
+@pytest.mark.parametrize("stride", [8, 16])
+@pytest.mark.parametrize(
+    ("golden", "fields"),
+    [
+        ("groups", {"groups": 4, "base_width": 16}),
+        ("wide", {"base_width": 128}),
+        ("c", {"stem": Stem(3, (4, 4, 8))}),
+        ("se", {"widths": (8, 44, 48, 8), "attention": Attention("se")}),
+    ],
+)
+def test_dense_maps_are_those_of_timm(golden: str, fields: dict[str, Any], stride: int, tmp_path: Path) -> None:
+    usual: dict[str, Any] = {"units": (1, 2, 1, 2), "widths": (8, 16, 32, 8), "stem": Stem()}
+    variant = thin(with_style(RESNET50, "torch"), **usual | fields)
+    net = f"timm__thin_{golden}"
+    write(tmp_path / "net.safetensors", state_dict(net))
+    whole = body(variant, stride, include_top=True, classes=7, classifier_activation=None)
+    keras_resnet.load_weights(whole, tmp_path / "net.safetensors")
+    both = keras.Model(whole.input, [whole.get_layer("conv5_block2_out").output, whole.output])
+    expected = np.load(GOLDENS / f"{net}_os{stride}.npz")
+    for size in ((64, 64), (65, 65), (97, 70)):
+        maps, logits = (keras.ops.convert_to_numpy(each) for each in both(image(*size), training=False))
+        key = f"{size[0]}x{size[1]}"
+        assert_close(logits, expected[f"logits_{key}"], 1e-5)
+        if f"features_{key}" in expected:
+            assert_close(np.moveaxis(maps[0], -1, 0), expected[f"features_{key}"], 1e-5)
+
+
 def test_which_output_strides_a_net_can_reach() -> None:
+    assert plan(OTHERS["first stride"]).output_strides == (4, 8, 16, 32, 64)
     assert plan(RESNET50).output_strides == (4, 8, 16, 32)
     assert plan(RESNET20).output_strides == (1, 2, 4)
     assert plan(thin(RESNET50, stem=None), channels=8).output_strides == (1, 2, 4, 8)
@@ -173,7 +247,7 @@ def test_other_nets_have_other_choices() -> None:
 @pytest.mark.parametrize("builder", [b for b in keras_resnet.models.__all__ if b not in ("ResNet", "ResNet1202")])
 def test_every_builder_takes_an_output_stride_and_gives_its_pyramid(builder: str) -> None:
     """ResNet1202's pyramid is in `test_papers`."""
-    variant = getattr(variants, builder.upper())
+    variant = find_row(builder)
     stride = plan(variant).output_strides[0]
     dense = getattr(keras_resnet, builder)(False, None, input_shape=(32, 32, 3), output_stride=stride)
     assert dense.count_params() == plan(variant).parameters(None)

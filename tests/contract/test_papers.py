@@ -38,9 +38,11 @@ def stage(variant: Variant, units: int) -> keras.Model:
 
 def silence(model: keras.Model, unit: str) -> None:
     """Puts gamma and beta of a unit's last norm to zero and, where a convolution follows it, that one's bias."""
-    last = "2" if f"{unit}_3_conv" in {layer.name for layer in model.layers} else "1"
-    v2 = f"{unit}_preact_bn" in {layer.name for layer in model.layers}
-    norm = model.get_layer(f"{unit}_{last if v2 else int(last) + 1}_bn")
+    names = {layer.name for layer in model.layers}
+    last = "2" if f"{unit}_3_conv" in names else "1"
+    v2 = not names.isdisjoint((f"{unit}_preact_bn", f"{unit}_preact_gn"))
+    place = f"{unit}_{last if v2 else int(last) + 1}"
+    norm = model.get_layer(f"{place}_bn" if f"{place}_bn" in names else f"{place}_gn")
     norm.gamma.assign(np.zeros(norm.gamma.shape))
     norm.beta.assign(np.zeros(norm.beta.shape))
     conv = model.get_layer(f"{unit}_{int(last) + 1}_conv")

@@ -24,7 +24,7 @@ from keras.src.applications.resnet import stack_residual_blocks_v1, stack_residu
 import keras_resnet
 from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.rows import RESNET50, RESNET50V2
-from keras_resnet.architecture.variant import Stem, Variant
+from keras_resnet.architecture.variant import Attention, Stem, Variant
 from tests.helpers.nets import randomise
 
 pytestmark = pytest.mark.one_backend
@@ -48,6 +48,11 @@ GOOD: dict[str, list[Any]] = {
     "base_width": [64, 32],
     "shortcut": ["B", "A", "C", None],
     "first_activation": ["unit", "split"],
+    "attention": [None, Attention("se"), Attention("eca")],
+    # Of more than these, `tests/models/test_kinds.py` has networks: they allow few sizes, widths or strides.
+    "norm": ["batch"],
+    "antialias": [None],
+    "first_stride": [1],
     "sides": [(16, 17), (1, 1), (7, 6), (33, 32), (None, None), (None, 20)],
     "channels": [3, 3, 1, 5],
     "tensor": [False, True],  # whether the shape comes as input_tensor
@@ -73,6 +78,7 @@ GOOD: dict[str, list[Any]] = {
 TOP = {"include_top": True}
 BAD: dict[str, list[Draw]] = {
     "first_activation": [{"first_activation": "split", "version": 1}],
+    "attention": [{"attention": Attention("se"), "version": 2}],
     "groups": [{"block": "basic", "groups": 2}, {"groups": 0}],
     "base_width": [{"block": "basic", "base_width": 32}, {"block": "bottleneck", "base_width": 1}],
     "input_shape": [
@@ -85,7 +91,10 @@ BAD: dict[str, list[Draw]] = {
     "output_stride": [{"output_stride": value} for value in (0, -8, 3, 6, 7, 64, 1.5, True, "8", 1, 2, 32)],
     "global_pool": [{"global_pool": value} for value in (None, 1, "avg")]
     + [{"global_pool": False, "include_top": False}],
-    "style": [{"style": value} for value in ("Keras", "tf", 1)],
+    "style": [
+        *({"style": value} for value in ("Keras", "tf", 1)),
+        {"style": "slim", "own_style": "torch", "groups": 2},
+    ],
     "include_preprocessing": [
         {"include_preprocessing": 0},
         {"include_preprocessing": "yes"},
@@ -135,6 +144,15 @@ def style(draw: Draw) -> str:
     return str(draw["style"] or draw["own_style"])
 
 
+def styles(draw: Draw) -> set[str | None]:
+    """All for plain networks; for others their own and PyTorch's, and for ResNeXts that of keras-applications."""
+    grouped, gated = draw["groups"] != 1, draw["attention"] is not None
+    if not (grouped or gated or draw["base_width"] != 64):
+        return {None, "keras", "torch", "slim"}
+    resnext = {"keras"} if grouped and not gated and draw["version"] == 1 else set()
+    return {None, "torch", draw["own_style"]} | resnext
+
+
 def shrinks(draw: Draw) -> bool:
     """Whether the first unit would have to drop channels under option A; later ones widen."""
     out = 4 * WIDTHS[0] if draw["block"] == "bottleneck" else WIDTHS[0]
@@ -149,6 +167,7 @@ def takes_means(draw: Draw) -> bool:
 # Argument: is this draw refused on its account?
 RULES: dict[str, Callable[[Draw], bool]] = {
     "first_activation": lambda d: d["first_activation"] == "split" and d["version"] == 1,
+    "attention": lambda d: d["attention"] is not None and d["version"] == 2,
     "groups": lambda d: d["groups"] < 1 or (d["block"] == "basic" and d["groups"] != 1),
     "base_width": lambda d: d["base_width"] == 1 or (d["block"] == "basic" and d["base_width"] != 64),
     "input_shape": lambda d: (
@@ -167,7 +186,7 @@ RULES: dict[str, Callable[[Draw], bool]] = {
         and (type(d["output_stride"]) is not int or d["output_stride"] not in reachable(d))
     ),
     "global_pool": lambda d: type(d["global_pool"]) is not bool or not (d["global_pool"] or d["include_top"]),
-    "style": lambda d: d["style"] not in (None, "keras", "torch", "slim"),
+    "style": lambda d: d["style"] not in styles(d),
     "include_preprocessing": lambda d: (
         type(d["include_preprocessing"]) is not bool
         or (d["include_preprocessing"] and takes_means(d) and d["channels"] != 3)
@@ -201,6 +220,10 @@ def build(draw: Draw) -> keras.Model:
         base_width=d.pop("base_width"),
         shortcut=d.pop("shortcut"),
         first_activation=d.pop("first_activation"),
+        attention=d.pop("attention"),
+        norm=d.pop("norm"),
+        antialias=d.pop("antialias"),
+        first_stride=d.pop("first_stride"),
     )
     sides, channels = d.pop("sides"), d.pop("channels")
     shape = (channels, *sides) if d["data_format"] == "channels_first" else (*sides, channels)

@@ -1,5 +1,6 @@
 """Units are deleted, and nothing else."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import keras_resnet
 from keras_resnet.architecture.rows import find_row
 from keras_resnet.architecture.variant import Variant
 from tests.contract.test_papers import silence
+from tests.helpers.kinds import KINDS
 from tests.helpers.nets import assert_close, images, randomise, run, thin, with_style
 
 once = pytest.mark.one_backend
@@ -55,6 +57,34 @@ def test_what_is_left_of_a_deleted_unit_is_its_shortcut(network: str, style: str
     assert [layer.name for layer in model.layers if layer.name in names] == [layer.name for layer in lesioned.layers]
     lesioned.save(tmp_path / "lesioned.keras")
     np.testing.assert_array_equal(run(keras.models.load_model(tmp_path / "lesioned.keras"), x), run(lesioned, x))
+
+
+@once
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_every_kind_of_network_nothing_but_the_shortcut_is_left(kind: str) -> None:
+    """The gate, the means and blurs of the residual go; the mean of the shortcut stays."""
+    variant, units = KINDS[kind], ["conv2_block1", "conv3_block1", "conv3_block2"]
+    model = keras_resnet.ResNet(variant, input_shape=(64, 96, 3), classes=5, classifier_activation=None)
+    model, x = randomise(model), images(64, 96)
+    lesioned = keras_resnet.delete_units(model, units)
+    left = {layer.name.removeprefix(f"{unit}_") for layer in lesioned.layers for unit in units if unit in layer.name}
+    assert left <= {"out", "0_conv", "0_bn", "0_gn", "0_pool", "0_pad", "preact_bn", "preact_gn", "preact_relu"}
+    for unit in units:
+        silence(model, unit)
+    assert_close(run(lesioned, x), run(model, x), 1e-6)
+
+
+@once
+@pytest.mark.parametrize("kind", ["GN", "GN, D, v2", "blur, basic", "aa", "SE", "ECA, D", "data norm, v2"])
+def test_plain_nets_of_every_kind_pass_on_or_are_refused(kind: str) -> None:
+    row = dataclasses.replace(KINDS[kind], shortcut=None)
+    model, x = randomise(keras_resnet.ResNet(row, False, input_shape=(64, 96, 3))), images(64, 96)
+    shorter = keras_resnet.ResNet(dataclasses.replace(row, units=(1, 1, 1, 1)), False, input_shape=(64, 96, 3))
+    for layer in shorter.layers[1:]:
+        layer.set_weights(model.get_layer(layer.name).get_weights())
+    assert_close(run(keras_resnet.delete_units(model, "conv3_block2"), x), run(shorter, x), 1e-6)
+    with pytest.raises(ValueError, match="'conv3_block1' has no shortcut and changes the shape"):
+        keras_resnet.delete_units(model, "conv3_block1")
 
 
 @once

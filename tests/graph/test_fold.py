@@ -11,7 +11,9 @@ from keras import layers
 
 import keras_resnet
 from keras_resnet import fold_batch_norm
+from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import find_row
+from tests.helpers import kinds
 from tests.helpers.nets import assert_close, images, randomise, run, thin, with_style
 
 one_backend = pytest.mark.one_backend
@@ -62,6 +64,20 @@ def test_networks_keep_their_outputs_and_names(name: str, style: str) -> None:
     folded = assert_folded(model, images(side, side), len(left))
     assert set(norms(folded)) == left
     assert {layer.name for layer in model.layers} - {layer.name for layer in folded.layers} == set(norms(model)) - left
+
+
+@one_backend
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_every_kind_of_network_folds_but_for_norms_in_front_of_convolutions_and_of_groups(kind: str) -> None:
+    variant = kinds.KINDS[kind]
+    model = keras_resnet.ResNet(variant, input_shape=(64, 96, 3), classes=5, classifier_activation=None)
+    every = {norm.name: norm.kind for norm in plan(variant).norms()}
+    left = {name for name, sort in every.items() if sort != "group" and name.startswith(("data", "post"))}
+    left |= {name for name, sort in every.items() if sort != "group" and "preact" in name}
+    folded = assert_folded(model, images(64, 96), len(left))
+    assert set(norms(folded)) == left
+    groups = [layer.name for layer in folded.layers if isinstance(layer, layers.GroupNormalization)]
+    assert set(groups) == {name for name, sort in every.items() if sort == "group"}
 
 
 def test_a_network_folds_on_every_backend(tmp_path: Path) -> None:

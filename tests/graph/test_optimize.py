@@ -12,8 +12,10 @@ from keras import layers
 import keras_resnet
 from keras_resnet import optimize_for_inference, optimize_for_training
 from keras_resnet.architecture.rows import find_row
+from keras_resnet.architecture.variant import Variant
 from keras_resnet.graph.data_format import to_data_format
-from tests.helpers.nets import assert_close, assert_same_weights, images, randomise, run, thin, with_style
+from tests.helpers import kinds
+from tests.helpers.nets import assert_close, assert_same_weights, images, randomise, run, run_whole, thin, with_style
 
 one_backend = pytest.mark.one_backend
 ON_TORCH = keras.backend.backend() == "torch"
@@ -57,6 +59,23 @@ def test_networks_keep_their_outputs(name: str, style: str, shape: tuple[int, in
     assert not quickened(model)  # the source computes as it did
     for now, then in zip(model.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("variant", kinds.few_elsewhere(kinds.KINDS))
+def test_every_kind_of_network_is_optimized_whole(variant: Variant, tmp_path: Path) -> None:
+    """On PyTorch nothing in it turns a map but what takes the image, and Keras stands around no layer."""
+    size = (64, 96) if variant.antialias == "avg" else (65, 70)
+    model = randomise(keras_resnet.ResNet(variant, input_shape=(*size, 3), classes=5, classifier_activation=None))
+    expected, optimized = run_whole(model, images(*size)), optimize_for_inference(model)
+    assert_close(run(optimized, images(*size)), expected, kinds.tolerance(variant))
+    if ON_TORCH:
+        assert_close(optimized.predict(images(*size), verbose=0), expected, kinds.tolerance(variant))
+        assert inside(optimized) == {"channels_first"}
+        assert sum(isinstance(layer, layers.Permute) for layer in optimized.layers) == 1
+        assert "call" in vars(optimized)
+        optimized.save(tmp_path / "net.keras")
+        loaded = keras.models.load_model(tmp_path / "net.keras")
+        assert_close(run(loaded, images(*size)), expected, kinds.tolerance(variant))
 
 
 def test_a_network_is_optimized_on_every_backend(tmp_path: Path) -> None:
@@ -203,6 +222,46 @@ def test_a_model_is_relaid_in_either_direction(data_format: str) -> None:
     assert_close(run(turned, x), run(model, x), 1e-5)
 
 
+@one_backend
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("kind", kinds.COVER)
+def test_every_kind_of_network_is_relaid_in_either_direction(kind: str, data_format: str) -> None:
+    last, variant = data_format == "channels_first", kinds.COVER[kind]
+    shape = (64, 96, 3) if last else (3, 64, 96)
+    other = {"channels_first": "channels_last", "channels_last": "channels_first"}[data_format]
+    options: dict[str, Any] = {"include_top": False, "input_shape": shape, "data_format": other}
+    model = randomise(keras_resnet.ResNet(variant, **options))
+    x = images(64, 96) if last else np.moveaxis(images(64, 96), -1, 1).copy()
+    turned = to_data_format(model, data_format)
+    assert inside(turned) == {data_format}
+    assert sum(isinstance(layer, layers.Permute) for layer in turned.layers) == 2  # of the image, and of the last map
+    assert turned.output_names == model.output_names
+    assert_close(run(turned, x), run(model, x), kinds.tolerance(variant))
+
+
+@one_backend
+def test_what_looks_like_a_gates_layers_keeps_its_function() -> None:
+    """Pads of all axes alike and of vectors; one pixel that nothing takes as a map; and each as an output."""
+    x = keras.Input((8, 10, 6))
+    y = layers.Conv2D(4, 3, padding="same")(x)
+    reflected = keras.ops.pad(y, ((0, 0), (1, 2), (3, 1), (0, 2)), "reflect")
+    valued = keras.ops.pad(y, ((0, 0), (1, 0), (0, 0), (0, 0)), constant_values=3)
+    alike = keras.ops.pad(y, 1)[1:3, 1:]
+    pixel = layers.Reshape((1, 1, 4))(layers.GlobalAveragePooling2D()(y))
+    square = layers.Reshape((2, 1, 2))(layers.GlobalAveragePooling2D()(y))
+    tall = layers.Reshape((4, 1, 1))(layers.GlobalAveragePooling2D()(y))
+    dense = layers.Dense(3)(pixel)
+    vector = keras.ops.pad(layers.Flatten()(y), ((0, 0), (1, 1)))
+    conv = layers.Conv2D(3, 2)(layers.Add()([layers.MaxPooling2D(2)(valued), pixel]))
+    normed = layers.GroupNormalization(2, axis=2)(y)
+    model = randomise(keras.Model(x, [reflected, valued, alike, pixel, square, tall, dense, vector, conv, normed]))
+    given = np.random.default_rng(0).normal(size=(2, 8, 10, 6)).astype("float32")
+    for optimized in (optimize_for_inference(model), to_data_format(model, "channels_first")):
+        assert optimized.output_names == model.output_names
+        for mine, own in zip(optimized(given), model(given), strict=True):
+            assert_close(keras.ops.convert_to_numpy(mine), keras.ops.convert_to_numpy(own), 1e-5)
+
+
 def fitted(model: keras.Model, optimized: bool, optimizer: str = "sgd") -> keras.Model:
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):  # as training leaves it, so that a step is a sane one
@@ -270,6 +329,30 @@ def test_a_quick_norm_computes_and_keeps_the_same_statistics(training: bool) -> 
         assert_close(quick, y, 1e-5)
         for mine, own in zip(quick_weights, weights, strict=True):
             np.testing.assert_allclose(mine, own, rtol=1e-5, atol=1e-6)
+
+
+@one_backend
+@pytest.mark.parametrize("axis", [-1, 1])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "float16"])
+def test_a_quick_group_norm_computes_and_learns_the_same(axis: int, dtype: str) -> None:
+    """Of few pixels, too."""
+    for side in (7, 3):
+        x = keras.Input((side, side, 8) if axis == -1 else (8, side, side))
+        norm = layers.GroupNormalization(8 if side == 3 else 4, axis=axis, epsilon=1e-5, dtype=dtype)
+        model = randomise(keras.Model(x, norm(x)))
+        given = np.random.default_rng(0).normal(1, 3, (1, *x.shape[1:])).astype("float32")
+        before, found = model.get_weights(), []
+        for optimized in (False, True):
+            model.set_weights(before)
+            model.compile(keras.optimizers.SGD(0.1), "mse")
+            if optimized:
+                optimize_for_training(model)
+                assert quickened(model)
+            y = model.predict(given, verbose=0)
+            model.fit(given, np.ones_like(given), verbose=0)
+            found.append([y, *model.get_weights()])
+        for mine, own in zip(*found, strict=True):
+            assert_close(mine, own, 1e-5 if dtype == "float32" else 1e-2)
 
 
 @one_backend

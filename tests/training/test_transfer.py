@@ -11,10 +11,12 @@ from PIL import Image
 
 import keras_resnet
 from keras_resnet import data, evaluation, labels, training
+from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import RESNET18V2, RESNET20, RESNET20V2, RESNET50
 from keras_resnet.architecture.variant import Stem
 from keras_resnet.training import transfer
 from keras_resnet.training.recipe import Recipe
+from tests.helpers.kinds import KINDS
 from tests.helpers.nets import randomise, thin
 
 once = pytest.mark.one_backend
@@ -49,6 +51,23 @@ def test_what_is_frozen_stays_bit_for_bit_the_norms_statistics_too(variant: Any)
         moved = changed(old, model)
         assert moved == {name for name in convolutions | {"predictions"} if not learns or name.split("_")[0] in learns}
         assert not any("bn" in name for name in moved)
+
+
+@once
+@pytest.mark.parametrize("variant", KINDS.values(), ids=KINDS.keys())
+def test_every_layer_of_every_kind_of_network_freezes_with_its_stage(variant: Any) -> None:
+    """Stems of several convolutions, a pool that is one, gates and group norms; batch norms never learn."""
+    network, model = plan(variant), transfer.classifier(variant, 3, 64)
+    stages = [{"conv1"}, *({stage[0].stage} for stage in network.stages)]
+    held = {f"{conv.name}_conv" for conv in network.convs()}
+    held |= {norm.name for norm in network.norms() if norm.kind == "group"}
+    assert transfer.stages(model) == tuple(min(stage) for stage in stages)
+    for before in (None, *transfer.stages(model)):
+        transfer.freeze(model, before)
+        learns = {layer.name for layer in model.layers if layer.trainable_weights}
+        first = int(before[-1]) if before else 9
+        expected = {name for name in held if name[:4] in ("conv", "pool") and int(name[4]) >= first}
+        assert learns == {"predictions"} | expected | ({"post_gn"} & held if before else set())
 
 
 @once

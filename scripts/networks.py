@@ -2,11 +2,12 @@
 """Prints a table of Markdown: every network, as its plan has it; with --weights, ten published weights."""
 
 import argparse
-from dataclasses import replace
+import json
+from pathlib import Path
 
-from keras_resnet.architecture.lineages import LINEAGES
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import NETWORKS, builder_name
+from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import list_weights
 
 # Nobody publishes how often each file is used: these are the usual sizes, of the usual libraries
@@ -24,19 +25,55 @@ KEYS = (
 )
 
 
+# Who publishes a file of a network that loads by its path, where the catalogue has none
+FILES = {
+    **dict.fromkeys(json.loads((Path(__file__).parents[1] / "tests/goldens/timm_networks.json").read_text()), "timm"),
+    "resnext101_32x48d": "Instagram",
+    **dict.fromkeys(("resnet50w2", "resnet50w4", "resnet50w5"), "SwAV"),
+    **dict.fromkeys(("resnet50x2", "resnet200x2"), "VICReg"),
+}
+
+
+def kind(variant: Variant) -> str:
+    """Returns what a network is of: its block, and what it has more than the plain ones."""
+    stem, attention = variant.stem, variant.attention
+    facts = {
+        f"{variant.groups}x{variant.base_width}d": variant.groups > 1,
+        "wide": variant.groups == 1 and variant.base_width > 64,
+        f"{variant.widths[0] // 64}x widths": variant.widths[0] > 64,
+        f"stem {'-'.join(map(str, stem.widths)) if stem else ''}": stem and len(stem.widths) > 1,
+        "convolution as pool": stem and stem.pool == "conv",
+        "mean in shortcuts": variant.shortcut == "D",
+        attention and attention.kind.upper(): attention,
+        "mean for strides": variant.antialias == "avg",
+        "blur for strides": variant.antialias == "blur",
+        "group norm": variant.norm == "group",
+    }
+    block = f"v2 {variant.block}" if variant.version == 2 else variant.block
+    return ", ".join([block, *(str(fact) for fact, has in facts.items() if has)])
+
+
+def published(network: str) -> str:
+    """Returns the sources of weights in the catalogue, or who else publishes a file; nothing if nobody does."""
+    sources = dict.fromkeys(key.partition("/")[0] for key in list_weights(network))
+    return ", ".join(sources) or (f"file of {FILES[network]}" if network in FILES else "")
+
+
 def print_networks() -> None:
-    """Prints a line for each network; trainable parameters and multiply-adds in two styles."""
-    print("| network | blocks | block | input | default style | parameters (M) | multiply-adds (M) |")
-    print("|---|---|---|---|---|---|---|")
+    """Prints a line for each network; trainable parameters and multiply-adds in the styles of Keras and PyTorch."""
+    print("| network | blocks | kind | input | style | parameters (M) | multiply-adds (M) | weights |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, variant in NETWORKS.items():
         side = variant.image_side
         classes = 1000 if side == 224 else 10
-        styles = [replace(variant, lineage=LINEAGES[style, variant.version]) for style in ("keras", "torch")]
-        parameters = " / ".join(f"{plan(row).parameters(classes, trainable=True) / 1e6:.2f}" for row in styles)
-        operations = " / ".join(f"{plan(row).multiply_adds(side, side, classes) / 1e6:.0f}" for row in styles)
+        rows = [variant.in_style(style) for style in ("keras", "torch") if style in variant.styles]
+        plans = [plan(row) for row in rows or [variant]]
+        parameters = dict.fromkeys(f"{each.parameters(classes, trainable=True) / 1e6:.2f}" for each in plans)
+        operations = dict.fromkeys(f"{each.multiply_adds(side, side, classes) / 1e6:.0f}" for each in plans)
+        numbers = (" / ".join(parameters), " / ".join(operations))
         blocks, style = ", ".join(map(str, variant.units)), variant.lineage.style
-        cells = (builder_name(name), blocks, variant.block, f"{side}x{side}", style, parameters, operations)
-        print(f"| `{cells[0]}` | {' | '.join(cells[1:])} |")
+        cells = (blocks, kind(variant), f"{side}x{side}", style, *numbers, published(name))
+        print(f"| `{builder_name(name)}` | {' | '.join(cells)} |")
 
 
 def print_weights() -> None:

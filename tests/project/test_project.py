@@ -1,8 +1,10 @@
 """The project: names exported, facades, documents that hold."""
 
 import ast
+import dataclasses
 import pickle
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -43,7 +45,7 @@ def test_names_are_where_the_table_says_and_where_type_checkers_read_them() -> N
 
 FACADES = (
     *("resnet", "resnet50", "resnet_v2", "slim", "variants", "data", "training", "transfer", "resume", "evaluation"),
-    *("figures", "labels", "exporting", "hub", "cv", "models", "cli"),
+    *("resnext", "figures", "labels", "exporting", "hub", "cv", "models", "cli"),
 )
 
 
@@ -137,3 +139,10 @@ def test_a_pages_table_is_what_the_script_prints(page: str, option: list[str], l
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert len(result.stdout.splitlines()) == 2 + lines
     assert result.stdout in (ROOT / page).read_text()
+
+
+def test_a_new_network_has_no_published_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a catalogue or a table says that somebody publishes one."""
+    published = runpy.run_path(str(ROOT / "scripts/networks.py"))["published"]
+    monkeypatch.setitem(NETWORKS, "gated", dataclasses.replace(NETWORKS["seresnet50"], name="gated"))
+    assert [published(name) for name in ("gated", "seresnet50", "resnet50w2")] == ["", "file of timm", "file of SwAV"]

@@ -136,7 +136,8 @@ def _cause(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differi
         stems = "The stems differ in input channels, kernel size or width, or one of them is missing or incomplete."
         return stems if fits == _NONE else f"{stems} {fits}"
     if all(each.held is None for each in differing.values()):
-        return f"The other tensors are there. Was the file cut off, or saved from a part of the network? {fits}"
+        there = "The other tensors are there. Was the file cut off, or saved from a part of the network?"
+        return f"{there} {fits}" if fits == _NONE else fits
     if left_over and fits == _NONE:
         return f"All tensors of the model are there. Those left over may be a part that the model lacks. {fits}"
     if fits == _NONE:

@@ -16,7 +16,7 @@ from keras_resnet.architecture.rows import find_row
 _WIDEST = 100  # columns; longer lines read badly
 _LEAST = 32  # pixels, of the ImageNet networks' builders
 # What the library calls some arguments of the commands
-_ALIASES = (("path", "target"), ("path", "data"), ("before", "unfreeze_from"), ("source", "model"))
+_ALIASES = (("path", "target"), ("path", "data"), ("before", "unfreeze_from"), ("source", "model"), ("format", "to"))
 
 # What the library advises in Python, and the command that does it
 _COMMANDS = {

@@ -2,6 +2,7 @@
 
 import argparse
 
+from keras_resnet.cli.load_model import say_choice
 from keras_resnet.cli.quiet import import_tensorflow
 from keras_resnet.export.convert_weights import check_target, convert, recognize, verify
 from keras_resnet.utils.errors import enumerate_some
@@ -21,9 +22,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"source: {found.network.path}, a file of {found.network.family.origin}")
     top = f"{found.classes} classes" if found.classes else "no classifier"
     print(f"network: {variant.name}, style {variant.lineage.style}, {top}, {found.channels} channels")
-    if found.others and not args.network:
-        same = " or ".join(found.others)
-        say(f"note: {args.source} has the tensors of {same}, too; --network chooses. It is taken for {variant.name}")
+    say_choice(found, args.source, args.network)
     if not found.classes and (lacks := found.lacks):
         print(f"classifier: {args.parser.in_options(lacks)}")
     with waiting("converting"):

@@ -66,6 +66,7 @@ def load_classifier(args: argparse.Namespace) -> Classifier:
         raise _no_model(model)
     if not row and not _holds_model(Path(model)):
         found = recognize(model, args.style, args.scope, args.head, args.averages, args.network)
+        say_choice(found, model, args.network)
         return _load_weights(model, image_size, found)
     if args.style or args.scope or args.head or args.averages or args.network:
         raise ValueError(
@@ -77,6 +78,13 @@ def load_classifier(args: argparse.Namespace) -> Classifier:
         height, width = known.image_size
         raise ValueError(f"{model!r} takes images of {height}x{width} alone; leave --image-size out.")
     return known._replace(image_size=(image_size, image_size)) if image_size else known
+
+
+def say_choice(found: Recognized, source: object, asked: str | None) -> None:
+    """Says which of the networks with a file's tensors it is taken for, unless one was asked for or there is one."""
+    if found.others and asked is None:
+        same = " or ".join(found.others)
+        say(f"note: {source} has the tensors of {same}, too; --network chooses. It is taken for {found.variant.name}")
 
 
 def load_model(model: str) -> keras.Model:

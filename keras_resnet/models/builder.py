@@ -11,6 +11,7 @@ from keras_resnet.architecture.plans import check_side
 from keras_resnet.architecture.rows import find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.contents import NetworkInFile
+from keras_resnet.checkpoints.mismatch import advice
 from keras_resnet.models.arguments import (
     Tensor,
     check_activation,
@@ -159,9 +160,10 @@ def ResNet(
             style = next(iter(told), None)
     if style is not None:
         if not asked and style not in variant.styles:
+            fits = f" {advice(found)}" if isinstance(found, NetworkInFile) else ""
             raise ValueError(
                 f"`weights` must be of a v{variant.version} network for {variant.name}, and of a style that it has: "
-                f"{', '.join(map(repr, variant.styles))}; those in {str(weights)!r} are of style {style!r}."
+                f"{', '.join(map(repr, variant.styles))}; those in {str(weights)!r} are of style {style!r}.{fits}"
             )
         variant = variant.in_style(style)
     check_choice("pooling", pooling, (None, "avg", "max"))

@@ -100,6 +100,13 @@ def _document(variant: Variant, name: str, generic: str, source: str | None) -> 
     source = source or ("arXiv:1512.03385" if variant.version == 1 else "arXiv:1603.05027")
     kind = "" if variant.version == 1 else "pre-activation "
     units = ", ".join(map(str, variant.units))
+    inner = ""
+    if variant.groups > 1:
+        inner = (
+            f"The 3x3 convolutions have {variant.groups} groups, in the first stage of {variant.base_width} channels. "
+        )
+    elif variant.base_width > 64:
+        inner = f"The 3x3 convolutions have {variant.base_width / 64:g} times the channels of a plain network's. "
     call = "weights=None, classes=10" if variant.stem == Stem() else ""
     return f"""Builds {name}: stages of {units} {kind}{variant.block} blocks, a functional model of stock Keras layers.
 
@@ -109,7 +116,8 @@ def _document(variant: Variant, name: str, generic: str, source: str | None) -> 
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         model.fit(images, labels)  # images (N, height, width, 3), labels (N,)
 
-    Layer names, the order of weights and defaults are those of `keras.applications`. Source: {source}.
+    {inner}Source: {source}.
+    Layer names, the order of weights and defaults are those of `keras.applications`.
 
     Args:
         include_top:{generic.partition("        include_top:")[2]}"""

@@ -76,3 +76,10 @@ def test_an_unknown_keyword_is_a_type_error_as_in_any_function_and_names_the_nea
         keras_resnet.ResNet50(input_size=224)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="'bn'. It takes include_top, weights, .*kernel_regularizer"):
         keras_resnet.ResNet20V2(bn=True)  # type: ignore[call-arg]
+
+
+def test_docstrings_tell_wider_networks_from_plain_ones() -> None:
+    told = {name: str(getattr(keras_resnet, name).__doc__) for name in ("ResNet50", "ResNeXt101", "WideResNet50")}
+    assert "3x3 convolutions have" not in told["ResNet50"]
+    assert "have 32 groups, in the first stage of 4 channels. Source: arXiv:1611.05431." in told["ResNeXt101"]
+    assert "have 2 times the channels of a plain network's. Source: arXiv:1605.07146." in told["WideResNet50"]

@@ -66,8 +66,8 @@ def save_weights(
     shared = family is TORCHVISION and not any(unit.averages for unit in network.plan.units)
     formats = ("torchvision", "timm") if shared else ("timm",)
     if format is not None:
-        kind = f"{model.name!r} is a v{network.plan.version} network"
-        check_choice("format", format, formats, f" {kind}{'' if shared else ', which torchvision does not have'}.")
+        why = "" if shared else f" torchvision has no network of the kind of {model.name!r}."
+        check_choice("format", format, formats, why)
     if path.suffix not in PYTORCH:
         raise ValueError(f"`path` must end in {', '.join(PYTORCH[:-1])} or {PYTORCH[-1]}; received {str(path)!r}.")
     tensors = _tensors(model, network, family, style)

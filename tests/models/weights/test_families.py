@@ -149,7 +149,9 @@ def test_only_networks_of_style_torch_are_saved_as_pytorchs(tmp_path: Path, monk
     with pytest.raises(FileNotFoundError, match=r"none.a\.pth' could not be written: there is no folder '.*none'"):
         keras_resnet.save_weights(torch_style, tmp_path / "none" / "a.pth")
     v2 = keras_resnet.ResNet(with_style(thin(variants.RESNET50V2), "torch"), input_shape=(32, 32, 3))
-    with pytest.raises(ValueError, match="`format` must be one of 'timm'; received 'torchvision'.*is a v2 network"):
+    with pytest.raises(
+        ValueError, match="`format` must be one of 'timm'; received 'torchvision'.*torchvision has no network of the"
+    ):
         keras_resnet.save_weights(v2, tmp_path / "a.pth", "torchvision")
     assert not list(tmp_path.iterdir())
     keras_resnet.save_weights(torch_style, tmp_path / "a.pth", "timm")

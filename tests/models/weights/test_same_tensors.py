@@ -268,6 +268,9 @@ def test_convert_takes_the_plain_network_says_so_and_can_be_told(
     ):
         assert cli.main(["convert", path, target, "--network", name, "--overwrite"]) == 1
         assert f"`--network` {message}" in capsys.readouterr().err
+    blurred = ["convert", path, str(tmp_path / "x.pth"), "--network", "resnetblur50", "--to", "torchvision"]
+    assert cli.main(blurred) == 1
+    assert "`--to` must be one of 'timm'; received 'torchvision'" in capsys.readouterr().err
     assert cli.main(["convert", target, str(tmp_path / "x.pth"), "--network", "resnet50"]) == 1
     assert "`--network` must be one of 'resnetaa50'; received" in capsys.readouterr().err
 
@@ -317,6 +320,7 @@ def test_every_rows_file_is_told_which_builder_it_fits() -> None:
                 said = str(error)
                 assert any(call in said for call in same), f"{name}: {said[-300:]}"
                 assert "no network of this package" not in said, name
+                assert "cut off" not in said, name  # a file that fits another builder is whole
             else:
                 assert (row.units, row.version) == ((3, 4, 6, 3), network.plan.version), name
 
@@ -393,6 +397,19 @@ def test_first_stages_that_stride_and_means_in_shortcuts_are_assumed_or_told(tmp
         assert any(said in each for each in keras_resnet.load_weights(model, net).assumed)
 
 
+def test_a_style_that_a_network_lacks_is_refused_with_the_builder_that_has_it(tmp_path: Path) -> None:
+    """As timm's `legacy_` networks have."""
+    import torch
+
+    shapes = shapes_of(NETWORKS["legacy_seresnet18"], 5)
+    torch.save({name: torch.zeros(shape) for name, shape in shapes.items()}, tmp_path / "net.pth")
+    for name in ("resnet18", "seresnet18"):
+        with pytest.raises(
+            ValueError, match=r"are of style 'senet'\. It fits .*ResNet\('legacy_seresnet18', classes=5\)"
+        ):
+            keras_resnet.ResNet(name, weights=tmp_path / "net.pth", **SMALL)
+
+
 def test_predict_and_evaluate_take_network(thin: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, picture = str(saved("resnet50", tmp_path / "net.pth")), tmp_path / "a.png"
     keras.utils.save_img(picture, np.random.default_rng(0).integers(0, 256, (64, 64, 3)))
@@ -403,6 +420,7 @@ def test_predict_and_evaluate_take_network(thin: None, tmp_path: Path, capsys: p
         out, err = capsys.readouterr()
         said[name] = json.loads(out)
         assert ("unlike in resnet50 and resnetaa50" in err) is (name == "resnetblur50")
+        assert ("; --network chooses. It is taken for resnet50" in err) is (name == "")
     assert said[""] == said["resnet50"] != said["resnetblur50"]
     assert cli.main(["predict", path, str(picture), "--network", "resnet18"]) == 1
     assert "`--network` must be one of 'resnet50', 'resnetaa50', 'resnetblur50'" in capsys.readouterr().err

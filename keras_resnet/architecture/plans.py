@@ -214,13 +214,10 @@ class Plan:
         allowed = (stride for stride in self.output_strides if stride >= kept)
         check_choice("output_stride", output_stride, (None, *allowed), note)
         rates = iter(dilations((unit.stride for unit in self.units), self.output_strides[0], output_stride))
-        stages = []
-        for stage in self.stages:
-            units = []
-            for unit in stage:
-                rate = next(rates)
-                units.append(unit if rate is None else unit.dense(rate))
-            stages.append(tuple(units))
+        stages = [
+            tuple(unit if (rate := next(rates)) is None else unit.dense(rate) for unit in stage)
+            for stage in self.stages
+        ]
         return replace(self, stages=tuple(stages))
 
     def convs(self) -> Iterator[Conv]:

@@ -22,13 +22,15 @@ from keras_resnet.checkpoints.mismatch import advice, is_as_told
 from keras_resnet.checkpoints.open import Source, files_of, open_named
 from keras_resnet.export.peers import logits, peer
 from keras_resnet.models.builder import ResNet
+from keras_resnet.models.description import Description, description_in, with_description
 from keras_resnet.models.inspection import find_network
-from keras_resnet.models.labels import names_in, with_class_names
-from keras_resnet.models.preprocessing import mode_of
+from keras_resnet.models.preprocessing import mode_of, preprocessing_layers
+from keras_resnet.models.weights.find import stem_channels
 from keras_resnet.models.weights.load import LoadReport, load_network
 from keras_resnet.models.weights.save import PYTORCH, save_weights
 from keras_resnet.utils.errors import check_choice, near_path
 from keras_resnet.utils.files import atomic_file
+from keras_resnet.utils.recursion import recursion_limit
 
 _KERAS = (".keras", ".weights.h5")
 _CLOSE = 1e-4  # of the largest logit
@@ -68,15 +70,18 @@ class Recognized:
         own: Any = self.network.preprocessing or lineage.preprocessing  # a published file has one of its own
         if include_preprocessing and self.network.scaling:
             own = mode_of(self.network.scaling)
-        model = ResNet(
-            replace(self.variant, lineage=replace(lineage, preprocessing=own)),
+        image = keras.Input((None, None, self.channels))
+        x = preprocessing_layers(image, own, "channels_last", self.channels == 1) if include_preprocessing else image
+        net = ResNet(
+            self.variant,
             include_top=self.classes is not None,
-            input_shape=(None, None, self.channels),
+            input_tensor=x,
             classes=self.classes or 1000,
             classifier_activation=activation,
             data_format="channels_last",
-            include_preprocessing=include_preprocessing,
         )
+        with recursion_limit(len(net.layers)):
+            model = keras.Model(image, net.output, name=net.name)  # of one input, not of a list of one
         return model, load_network(model, find_network(model, None), self.network, whole=True, asked=self.asked)
 
 
@@ -132,13 +137,11 @@ def recognize(
     found = classified(found, layout.channels, head)
     modules, held = found.modules(layout), found.tensors
     top = held.get(family.tensor(modules.get("predictions", ""), "bias"))
-    stem = held.get(family.tensor(modules[f"{layout.stem[0].name}_conv"], "kernel"), (1, 3, 3, 1))
-    channels = stem[1 if family.transposed else 2]
     return Recognized(
         found,
         variant,
         top[0] if top else None,
-        channels,
+        stem_channels(found, layout) or 3,
         style is not None,
         tuple(each for each in names if each != name),
     )
@@ -190,9 +193,9 @@ def convert(
     if path.exists() and any(map(path.samefile, held)):
         raise ValueError(f"`target` must differ from the source; received {str(path)!r} for both.")
     model, report = recognized.build(include_preprocessing=include_preprocessing)
-    names = _class_names(recognized.network.source)
-    if names and len(names) == recognized.classes:
-        model = with_class_names(model, names)
+    described = _description(recognized.network.source)
+    if described and len(described.names) == recognized.classes:
+        model = with_description(model, described)
     if not path.name.endswith(_KERAS):
         save_weights(model, path, to)
         return report
@@ -201,11 +204,11 @@ def convert(
     return report
 
 
-def _class_names(source: Source) -> tuple[str, ...] | None:
-    """The class names that the last layer in a file of a whole model holds, as `keras-resnet train` leaves it."""
+def _description(source: Source) -> Description | None:
+    """The description that the last layer in a file of a whole model holds, as `keras-resnet train` leaves it."""
     config = getattr(source, "config", None)
     models = models_of_config(config) if config else []
-    return names_in(str([*models[0].layers][-1])) if models and models[0].layers else None
+    return description_in(str([*models[0].layers][-1])) if models and models[0].layers else None
 
 
 def verify(recognized: Recognized, target: str | os.PathLike[str]) -> list[str]:

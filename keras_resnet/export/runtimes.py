@@ -70,7 +70,7 @@ def export(
     path: str | os.PathLike[str],
     format: str,
     overwrite: bool = False,
-    image_size: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
 ) -> Exported:
     """Exports a model to ONNX, SavedModel, OpenVINO or LiteRT, and checks that its outputs there are the same.
 
@@ -92,8 +92,8 @@ def export(
         format: "onnx" (written by PyTorch), "saved_model" (TensorFlow), "openvino" (TensorFlow, or else PyTorch) or
             "litert" (TensorFlow).
         overwrite: whether an existing file or folder may be replaced.
-        image_size: height and width in the file, for a model that takes images of any size. ONNX needs it if padding or
-            pooling depend on the size, as in style "slim".
+        image_size: (height, width) in the file, or one int for both, for a model that takes images of any size. ONNX
+            needs it if padding or pooling depend on the size, as in style "slim".
 
     Returns:
         An `Exported`: the files, and their largest deviation from the model's outputs for batches of 1 and 2. Of
@@ -167,7 +167,7 @@ def _paths(path: Path, format: str) -> tuple[Path, ...]:
     return (path, path.with_suffix(".bin")) if format == "openvino" else (path,)
 
 
-def _input_shape(model: keras.Model, image_size: int | None) -> tuple[int | None, ...]:
+def _input_shape(model: keras.Model, image_size: int | tuple[int, int] | None) -> tuple[int | None, ...]:
     """The shape of the image input in the file."""
     shapes = [tuple(each.shape) for each in getattr(model, "inputs", None) or ()]
     if len(shapes) != 1 or len(shapes[0]) != 4:
@@ -177,13 +177,29 @@ def _input_shape(model: keras.Model, image_size: int | None) -> tuple[int | None
         )
     sides = shapes[0][1:]
     if image_size is not None:
-        check_positive("image_size", image_size)
+        both = image_size if isinstance(image_size, tuple) else (image_size, image_size)
+        for side in both:
+            check_positive("image_size", side)
+        known = sides[1:] if _is_in_front(sides) else sides[:2]
+        size = tuple(side if own is None else own for own, side in zip(known, both, strict=True))
+        if None in sides and isinstance(image_size, tuple) and size != both:
+            raise ValueError(
+                f"`image_size` must be one that {model.name!r} takes, which takes images of {sides}; received "
+                f"{image_size!r}."
+            )
         if None not in sides:
             raise ValueError(
                 f"`image_size` must be None for a model of fixed image size; {model.name!r} takes images of {sides}. "
                 "Leave `image_size` out."
             )
-    return None, *(image_size if side is None else side for side in sides)
+        sides = (sides[0], *size) if _is_in_front(sides) else (*size, sides[2])
+    return None, *sides
+
+
+def _is_in_front(sides: Sequence[int | None]) -> bool:
+    """Whether the channels of images, which are few, come before height and width."""
+    front, _, last = sides
+    return last is None or (front is not None and front < last)
 
 
 def _in_float32(model: keras.Model) -> keras.Model:

@@ -25,7 +25,7 @@ from keras_resnet.models.arguments import (
 from keras_resnet.models.blocks import body
 from keras_resnet.models.layers import Kit
 from keras_resnet.models.preprocessing import mode_of, preprocessing_layers
-from keras_resnet.models.weights.find import Weights, find_weights, styles_for
+from keras_resnet.models.weights.find import Weights, find_weights, stem_channels, styles_for
 from keras_resnet.models.weights.load import load_found
 from keras_resnet.utils.errors import check_bool, check_choice, check_positive, check_rate
 from keras_resnet.utils.recursion import recursion_limit
@@ -65,7 +65,8 @@ def ResNet(
         model = keras_resnet.ResNet(thin, input_shape=(64, 64, 3), classes=10)
 
     Layer names, the order of weights and defaults are those of `keras.applications`. Of the keyword-only arguments,
-    only `style` changes the list of weights; the same weights file loads with any values of the others.
+    only `style` changes the list of weights, and `include_preprocessing` where images are gray: their first kernel is
+    then RGB's. The same weights file loads with any values of the others.
 
     Args:
         variant: the network: its name in `keras_resnet.NETWORKS`, or the name of its builder or of timm's network, in
@@ -113,7 +114,9 @@ def ResNet(
             plain ImageNet networks and the ResNeXts that have a function, for most others "torch". A note on standard
             error tells what had to be assumed about a file, see `keras_resnet.LoadReport`.
         include_preprocessing: whether the model begins with layers that scale pixels as its weights or style need it,
-            so that it takes raw RGB in [0, 255]. If False, preprocess images yourself, see `preprocessing_for`.
+            so that it takes raw RGB in [0, 255]. Gray images, of 1 channel, become RGB in the model, whose first
+            kernel is that for RGB. Of N channels the first three are RGB; means and deviations repeat over them. If
+            False, preprocess images yourself, see `preprocessing_for`.
         data_format: "channels_last", (N, H, W, C), or "channels_first", (N, C, H, W), for images, `input_shape` and
             feature maps; None is Keras' own setting. The same weights fit both. On a CPU, TensorFlow runs
             channels_first only under `compile(jit_compile=True)`.
@@ -204,17 +207,17 @@ def ResNet(
     else:
         check_tensor("input_tensor", input_tensor)
         image = input_tensor
-    channels = image.shape[kit.channel_axis]
-    layout = plan(variant, output_stride, channels)
-    for axis, side in enumerate(image.shape):
-        if axis not in (0, kit.channel_axis) and side is not None:
-            check_side("input_shape", variant.name, layout, side)
     x = image
     if include_preprocessing:
         own = found.preprocessing if found else None
         scaling = found.scaling if isinstance(found, NetworkInFile) else None
         mode = mode_of(scaling) if scaling else own or variant.lineage.preprocessing
-        x = preprocessing_layers(image, mode, data_format)
+        gray_stem = isinstance(found, NetworkInFile) and stem_channels(found, plan(variant)) == 1
+        x = preprocessing_layers(image, mode, data_format, gray_stem)
+    layout = plan(variant, output_stride, x.shape[kit.channel_axis])
+    for axis, side in enumerate(image.shape):
+        if axis not in (0, kit.channel_axis) and side is not None:
+            check_side("input_shape", variant.name, layout, side)
     x = body(x, layout, kit)
     if include_top:
         x = _top(x, kit, classes, classifier_activation, dropout, global_pool)

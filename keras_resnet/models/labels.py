@@ -1,21 +1,19 @@
 """Class names: ImageNet's, and those that a trained model carries with it."""
 
 import json
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_resnet.checkpoints.download.fetch import fetch
-from keras_resnet.models.functional import as_functional, has_graph
+from keras_resnet.models.description import Description, description_of, with_description
 from keras_resnet.utils.errors import check_positive
-from keras_resnet.utils.recursion import recursion_limit
 
 _INDEX_URL = "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
 _INDEX_DIGEST = "md5:c2c37ea517e94d9795004a39431a14cb"
-_PREFIX = "class_names>"
 
 
 def decode_predictions(
@@ -78,9 +76,7 @@ def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
         model = keras_resnet.labels.with_class_names(model, ["cat", "dog"])
         keras_resnet.labels.class_names(model)  # ("cat", "dog")
 
-    The names become the name of an `Identity` layer at the end, since a layer's name is the only text that stock layers
-    keep. Characters that TensorFlow does not allow there are escaped as `\\uXXXX`. Keras' older `.h5` can't hold such a
-    name of more than 64,512 bytes; a `.keras` file can.
+    They stand in the model's description (see `keras_resnet.labels.with_description`).
 
     Args:
         model: a functional or Sequential model with one output. It does not change.
@@ -92,24 +88,9 @@ def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
     Raises:
         ValueError: if the model is not functional or Sequential, or has several outputs.
     """
-
-    def escape(character: re.Match[str]) -> str:
-        code = ord(character[0])
-        return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-    model = as_functional(model)
-    if len(model.outputs) != 1:
-        raise ValueError(
-            f"`model` must have one output, the scores of the classes; {model.name!r} has {len(model.outputs)}."
-        )
-    name = _PREFIX + ">".join(re.sub(r"[^A-Za-z0-9_-]", escape, name) for name in names)
-    scores = model.outputs[0]
-    last, call, _ = scores._keras_history
-    if last.name.startswith(_PREFIX):
-        scores = last._inbound_nodes[call].input_tensors[0]
-    output = keras.layers.Identity(dtype="float32", name=name)(scores)
-    with recursion_limit(len(model.layers)):
-        return keras.Model(model.input, output, name=model.name)
+    known = description_of(model)
+    named = replace(known, names=tuple(names)) if known else Description(tuple(names))
+    return with_description(model, named)
 
 
 def class_names(model: keras.Model) -> tuple[str, ...] | None:
@@ -117,14 +98,5 @@ def class_names(model: keras.Model) -> tuple[str, ...] | None:
 
     They are also found in a model that is the last layer of another one.
     """
-    last = model
-    while (has_graph(last) or isinstance(last, keras.Sequential)) and last.layers:
-        last = last.layers[-1]
-    return names_in(last.name)
-
-
-def names_in(layer: str) -> tuple[str, ...] | None:
-    """The class names that the name of a layer holds, if it is one of `with_class_names`; or None."""
-    if not layer.startswith(_PREFIX):
-        return None
-    return tuple(name.encode("ascii").decode("unicode_escape") for name in layer.removeprefix(_PREFIX).split(">"))
+    found = description_of(model)
+    return found.names if found else None

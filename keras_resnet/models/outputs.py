@@ -42,16 +42,17 @@ def outputs_of(model: keras.Model) -> Kind | None:
     return _kind(model.outputs[0], len(model.outputs[0].shape) - 1, ())
 
 
-def probabilities(model: keras.Model, scores: Any) -> np.ndarray[Any, Any]:
+def probabilities(model: keras.Model, scores: Any, several: bool = False) -> np.ndarray[Any, Any]:
     """Turns the outputs of a classifier into probabilities of the classes.
 
     Args:
         model: the classifier.
         scores: its outputs, (N, outputs); an array or a tensor of the backend.
+        several: whether an image may have several labels, each with a probability of its own.
 
     Returns:
         float32 (N, classes). A softmax and several sigmoids do not change. One sigmoid becomes two columns, of which it
-        is the second. Logits become their softmax.
+        is the second, unless `several`. Logits become their softmax, or, if `several`, their sigmoid.
 
     Raises:
         ValueError: if the outputs are not finite; if the model does not tell their kind and they are not probabilities;
@@ -61,6 +62,8 @@ def probabilities(model: keras.Model, scores: Any) -> np.ndarray[Any, Any]:
     if raw.ndim != 2:
         raise ValueError(f"`scores` must be of shape (N, outputs); received {raw.shape}.")
     kind = outputs_of(model)
+    if several:
+        return _of_labels(model, raw, kind)
     if raw.shape[1] == 1 and kind != "sigmoid":
         what = {"softmax": "a softmax, which is always 1 for one output", "logits": "no activation"}
         raise ValueError(
@@ -73,12 +76,7 @@ def probabilities(model: keras.Model, scores: Any) -> np.ndarray[Any, Any]:
             raw /= raw.sum(1, keepdims=True)
     elif kind == "sigmoid" and raw.shape[1] == 1:
         raw = np.concatenate([1 - raw, raw], 1)
-    broken = ~np.isfinite(raw).all(1)
-    if broken.any():
-        raise ValueError(
-            f"`model`: the outputs of {model.name!r} are not finite for {broken.sum()} of {len(raw)} images. Its "
-            "weights are damaged, its training diverged, or the range of its dtype is too small."
-        )
+    check_finite(model, raw)
     sums = raw.sum(1)
     if kind is None and not ((raw >= 0).all() and (np.abs(sums - 1) <= _ROUNDING).all()):
         raise ValueError(
@@ -88,6 +86,34 @@ def probabilities(model: keras.Model, scores: Any) -> np.ndarray[Any, Any]:
             "sigmoid (for two classes, or several labels per image) or in a Dense layer without activation."
         )
     return raw.astype("float32")
+
+
+def _of_labels(model: keras.Model, raw: np.ndarray[Any, Any], kind: Kind | None) -> np.ndarray[Any, Any]:
+    """The probability of each label."""
+    check_finite(model, raw)
+    if kind == "softmax":
+        raise ValueError(
+            f"`model`: {model.name!r} ends in a softmax, which is for one class an image. For several labels an image, "
+            "end it in a sigmoid or in a Dense layer without activation."
+        )
+    if kind == "logits":
+        raw = 0.5 * (1 + np.tanh(raw / 2))  # the sigmoid, which does not overflow
+    if raw.size and not (raw.min() >= -_ROUNDING and raw.max() <= 1 + _ROUNDING):
+        raise ValueError(
+            f"`model`: the outputs of {model.name!r} are not probabilities; they lie in [{raw.min():.4g}, "
+            f"{raw.max():.4g}]. End it in a sigmoid or in a Dense layer without activation."
+        )
+    return np.asarray(np.clip(raw, 0, 1), "float32")
+
+
+def check_finite(model: keras.Model, raw: np.ndarray[Any, Any]) -> None:
+    """Raises a `ValueError` for outputs that are not finite."""
+    broken = ~np.isfinite(raw).all(1)
+    if broken.any():
+        raise ValueError(
+            f"`model`: the outputs of {model.name!r} are not finite for {broken.sum()} of {len(raw)} images. Its "
+            "weights are damaged, its training diverged, or the range of its dtype is too small."
+        )
 
 
 def count_classes(model: keras.Model) -> int | None:

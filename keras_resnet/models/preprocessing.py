@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from itertools import cycle, islice
 from typing import Any
 
 import keras
@@ -102,29 +103,43 @@ def _operations(x: Any) -> tuple[Callable[..., Any], Callable[..., Any], Callabl
     return lambda x, dtype: x.astype(dtype), xp.array, xp.flip
 
 
-def preprocessing_layers(x: Any, mode: str, data_format: str) -> Any:
-    """Turns raw RGB in [0, 255], a Keras tensor, into what weights of this mode expect; adds no weights.
+def preprocessing_layers(x: Any, mode: str, data_format: str, gray_stem: bool = False) -> Any:
+    """Turns raw pixels in [0, 255], a Keras tensor, into what weights of this mode expect; adds no weights.
 
-    Modes are those of `preprocess_input`. Works in float32 under any dtype policy.
+    Of N channels the first three are RGB, and means and deviations repeat, as `adapt_channels` repeats kernels.
+
+    Args:
+        x: images, of 1 channel or more.
+        mode: of `preprocess_input`; works in float32 under any dtype policy.
+        data_format: of `x`.
+        gray_stem: whether the network's stem is of 1 channel, as in some files, so that gray images stay gray; if
+            False, they become RGB, of three equal channels.
+
+    Raises:
+        ValueError: if the number of channels is unknown, or the mode has means that no stem of 1 channel knows.
     """
+    axis = 3 if data_format == "channels_last" else 1
+    channels = x.shape[axis]
+    if channels is None or (gray_stem and mode != "tf"):
+        held = "an input of unknown channels" if channels is None else "weights for gray images"
+        raise ValueError(
+            f"`include_preprocessing=True` needs a known number of channels, and weights for RGB images; received "
+            f"{held}. Pass include_preprocessing=False, and preprocess such images before the model."
+        )
+    if channels == 1 and not gray_stem:
+        x, channels = layers.Concatenate(axis=axis, dtype="float32", name="preprocess_rgb")([x, x, x]), 3
     if mode == "tf":
         return layers.Rescaling(1 / 127.5, -1.0, dtype="float32", name="preprocess")(x)
-    axis = 3 if data_format == "channels_last" else 1
-    if x.shape[axis] != 3:
-        raise ValueError(
-            f"`include_preprocessing=True` needs images of 3 channels, RGB; received an input with {x.shape[axis]}. "
-            "Pass include_preprocessing=False, and preprocess such images before the model."
-        )
-    if mode == "caffe":
+    if mode == "caffe" and channels >= 3:
         # A negative slice fails on torch, and a convolution would add weights: crop each channel, and join them again.
         # A cropping layer of the other data_format takes channels for width (channels last) or height.
         other = "channels_first" if data_format == "channels_last" else "channels_last"
         bgr = []
-        for channel, name in ((2, "blue"), (1, "green"), (0, "red")):
-            crop = (channel, 2 - channel)
+        for first, name in ((2, "blue"), (1, "green"), (0, "red"), (3, "others"))[: 3 + (channels > 3)]:
+            crop = (first, 0 if name == "others" else channels - 1 - first)
             cropping = ((0, 0), crop) if other == "channels_first" else (crop, (0, 0))
             bgr.append(layers.Cropping2D(cropping, other, dtype="float32", name=f"preprocess_{name}")(x))
         x = layers.Concatenate(axis=axis, dtype="float32", name="preprocess_bgr")(bgr)
-    mean, std = _SCALES[mode]
+    mean, std = (list(islice(cycle(row), channels)) for row in _SCALES[mode])
     variance = [deviation**2 for deviation in std]
-    return layers.Normalization(axis, list(mean), variance, dtype="float32", name="preprocess")(x)
+    return layers.Normalization(axis, mean, variance, dtype="float32", name="preprocess")(x)

@@ -98,7 +98,6 @@ BAD: dict[str, list[Draw]] = {
     "include_preprocessing": [
         {"include_preprocessing": 0},
         {"include_preprocessing": "yes"},
-        {"include_preprocessing": True, "channels": 5, "version": 1},
     ],
     "data_format": [{"data_format": "NHWC"}, {"data_format": 1}],
     "dtype": [{"dtype": value} for value in ("int32", "half", 16)],
@@ -159,11 +158,6 @@ def shrinks(draw: Draw) -> bool:
     return bool((draw["channels"] if draw["stem"] == "rootless" else 8) > out)
 
 
-def takes_means(draw: Draw) -> bool:
-    """Whether the lineage's preprocessing knows red, green and blue: all but scaling to [-1, 1]."""
-    return not (draw["version"] == 2 and style(draw) in ("keras", "slim"))
-
-
 # Argument: is this draw refused on its account?
 RULES: dict[str, Callable[[Draw], bool]] = {
     "first_activation": lambda d: d["first_activation"] == "split" and d["version"] == 1,
@@ -187,10 +181,7 @@ RULES: dict[str, Callable[[Draw], bool]] = {
     ),
     "global_pool": lambda d: type(d["global_pool"]) is not bool or not (d["global_pool"] or d["include_top"]),
     "style": lambda d: d["style"] not in styles(d),
-    "include_preprocessing": lambda d: (
-        type(d["include_preprocessing"]) is not bool
-        or (d["include_preprocessing"] and takes_means(d) and d["channels"] != 3)
-    ),
+    "include_preprocessing": lambda d: type(d["include_preprocessing"]) is not bool,
     "data_format": lambda d: d["data_format"] not in (None, "channels_last", "channels_first"),
     "dtype": lambda d: d["dtype"] not in (None, "float32", "mixed_bfloat16", "float64"),
     "dropout": lambda d: not is_rate(d["dropout"]) or (d["dropout"] > 0 and not d["include_top"]),
@@ -282,6 +273,8 @@ def weights_of_the_plain_call(draw: Draw) -> list[Any]:
     keywords = {"output_stride", "include_preprocessing", "data_format", "dtype", "dropout", "drop_path"}
     keywords |= {"zero_init_residual", "kernel_regularizer", "global_pool", "pooling", "classifier_activation"}
     plain = {key: value for key, value in draw.items() if key not in keywords}
+    if draw["include_preprocessing"] and draw["channels"] == 1:
+        plain["channels"] = 3  # gray images become RGB
     return [(weight.path, weight.shape) for weight in build({"data_format": None, **plain}).weights]
 
 

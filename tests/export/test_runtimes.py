@@ -1,5 +1,6 @@
 """Files of other runtimes: each gives the model's own outputs, or is not written."""
 
+import importlib
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -371,3 +372,49 @@ def test_images_are_of_the_range_and_type_that_the_model_takes() -> None:
         assert one.dtype == two.dtype == model.inputs[0].dtype
         assert (one.min() < 0) == (low < 0)
         assert high < one.max() <= 255
+
+
+@one_backend
+def test_height_and_width_may_differ_and_networks_may_take_other_channels() -> None:
+    for channels, order, shape in ((1, "channels_last", (24, 40, 1)), (5, "channels_first", (5, 24, 40))):
+        last = order == "channels_last"
+        free = (None, None, channels) if last else (channels, None, None)
+        model = keras_resnet.ResNet(
+            thin(keras_resnet.RESNET18),
+            input_shape=free,
+            classes=3,
+            include_preprocessing=True,
+            data_format=order,
+        )
+        assert runtimes._input_shape(model, (24, 40)) == (None, *shape)
+        assert runtimes._input_shape(model, None) == (None, *free)
+        half = keras_resnet.ResNet(
+            thin(keras_resnet.RESNET18), input_shape=(24, None, channels), classes=3, data_format="channels_last"
+        )
+        assert runtimes._input_shape(half, 40) == (None, 24, 40, channels)  # the height is known
+        with pytest.raises(ValueError, match=r"`image_size` must be one that .* takes.*received \(25, 40\)"):
+            runtimes._input_shape(half, (25, 40))
+        wrongs: list[Any] = [0, (24, 0), 2.5, (True, 8)]
+        for wrong in wrongs:
+            with pytest.raises(ValueError, match="`image_size` must be a positive int"):
+                runtimes._input_shape(model, wrong)
+
+
+@one_backend
+def test_networks_of_other_channels_are_written(tmp_path: Path) -> None:
+    for module in ("torch", "onnx", "onnxruntime"):
+        pytest.importorskip(module)
+    model = randomise(
+        keras_resnet.ResNet(
+            thin(keras_resnet.RESNET18),
+            input_shape=(None, None, 1),
+            classes=3,
+            classifier_activation=None,
+            include_preprocessing=True,
+        )
+    )
+    done = export(model, tmp_path / "net.onnx", "onnx", image_size=(33, 48))
+    assert done.deviation < 1e-4
+    onnx = importlib.import_module("onnx")
+    sides = onnx.load(tmp_path / "net.onnx").graph.input[0].type.tensor_type.shape.dim
+    assert [side.dim_value for side in sides][1:] == [33, 48, 1]

@@ -226,13 +226,6 @@ def test_preprocessing_under_mixed_precision_keeps_all_its_digits() -> None:
 
 
 @once
-def test_preprocessing_by_means_needs_rgb() -> None:
-    with pytest.raises(ValueError, match=r"include_preprocessing=True.*3 channels.*received an input with 1"):
-        keras_resnet.ResNet50(weights=None, input_shape=(64, 64, 1), include_preprocessing=True)
-    keras_resnet.ResNet(thin(RESNET50V2), input_shape=(64, 64, 1), include_preprocessing=True)  # [-1, 1]: any
-
-
-@once
 @pytest.mark.parametrize("builder", ["ResNet18", "ResNet18V2"])
 @pytest.mark.parametrize(("style", "fan", "beyond"), [("torch", 256, 0.0214), ("slim", 128, 0)])
 def test_style_torch_starts_as_he_normal_by_fan_out_and_slim_truncated_by_fan_in(

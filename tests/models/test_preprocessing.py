@@ -1,5 +1,6 @@
 """preprocess_input and decode_predictions beside keras.applications', without its bugs."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,13 @@ import pytest
 from keras.src.applications import imagenet_utils
 
 import keras_resnet
+from keras_resnet.graph.data_format import to_data_format
 from keras_resnet.models import labels
+from keras_resnet.models.inspection import find_network
+from keras_resnet.models.preprocessing import preprocess_input, preprocessing_layers
+from keras_resnet.models.weights.load import adapt_channels
 from keras_resnet.resnet import decode_predictions
-from tests.helpers.nets import data_format
+from tests.helpers.nets import assert_close, data_format, randomise, run, thin
 
 PAIRS = [
     (keras_resnet.resnet, keras.applications.resnet),
@@ -237,3 +242,119 @@ def test_class_names_travel_with_every_file_of_the_model(tmp_path: Path) -> None
     renamed = labels.with_class_names(model, [str(i) for i in range(len(NAMES))])
     assert labels.class_names(renamed) == tuple(str(i) for i in range(len(NAMES)))
     assert len(renamed.layers) == len(model.layers)
+
+
+# Networks of one channel and of many that scale pixels themselves
+
+MODES = ("caffe", "tf", "torch", "rgb_means", "swav")
+
+
+def scaling(mode: str, channels: int, order: str = "channels_last", **arguments: Any) -> Any:
+    """A thin network that scales pixels in this mode."""
+    row = thin(keras_resnet.RESNET18, units=(1, 1), widths=(8, 16))
+    own: Any = mode
+    row = dataclasses.replace(row, lineage=dataclasses.replace(row.lineage, preprocessing=own))
+    shape = (24, 20, channels) if order == "channels_last" else (channels, 24, 20)
+    given: dict[str, Any] = {"classes": 5, "classifier_activation": None, "include_preprocessing": True}
+    return keras_resnet.ResNet(row, input_shape=shape, data_format=order, **given | arguments)
+
+
+def exact(model: Any, x: Any) -> Any:
+    return np.asarray(numbers(model(x, training=False)), "float64")
+
+
+@once
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
+def test_a_gray_image_scores_as_its_rgb_copy(mode: str, order: str) -> None:
+    rgb = randomise(scaling(mode, 3, order, dtype="float64"))
+    gray = scaling(mode, 1, order, dtype="float64")
+    assert [weight.shape for weight in gray.weights] == [weight.shape for weight in rgb.weights]
+    gray.set_weights(rgb.get_weights())
+    axis = 3 if order == "channels_last" else 1
+    x = raw((2, 24, 20, 1) if axis == 3 else (2, 1, 24, 20))
+    assert_close(exact(gray, x), exact(rgb, np.repeat(x, 3, axis)), 1e-6)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_gray_image_is_scaled_as_its_rgb_copy_on_every_backend(mode: str) -> None:
+    rgb, gray = (keras.Input((6, 5, channels)) for channels in (3, 1))
+    scaled, repeated = (keras.Model(x, preprocessing_layers(x, mode, "channels_last")) for x in (rgb, gray))
+    x = raw((2, 6, 5, 1))
+    np.testing.assert_array_equal(run(repeated, x), run(scaled, np.repeat(x, 3, 3)))
+
+
+@once
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("channels", [2, 4, 7])
+@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
+def test_means_and_deviations_repeat_over_n_channels(mode: str, channels: int, order: str) -> None:
+    """Three at a time, each set as RGB alone is scaled; of caffe the first three are turned round."""
+    model = scaling(mode, channels, order)
+    scaled = keras.Model(model.input, model.get_layer("preprocess").output)
+    x = raw((2, 24, 20, channels))
+    found = run(scaled, x if order == "channels_last" else np.moveaxis(x, -1, 1))
+    found = found if order == "channels_last" else np.moveaxis(found, 1, -1)
+    assert model.get_layer("conv1_conv").kernel.shape[2] == channels
+    source = x[..., [2, 1, 0, *range(3, channels)]] if mode == "caffe" and channels > 2 else x
+    zero = preprocess_input(np.zeros((1, 3)), mode, "channels_last")[0]
+    scale = preprocess_input(np.ones((1, 3)), mode, "channels_last")[0] - zero
+    for channel in range(channels):
+        expected = source[..., channel] * scale[channel % 3] + zero[channel % 3]
+        np.testing.assert_allclose(found[..., channel], expected, atol=1e-3)
+
+
+@once
+@pytest.mark.parametrize("mode", ["caffe", "tf", "torch"])
+def test_files_for_rgb_fill_networks_of_one_and_of_n_channels(mode: str, tmp_path: Path) -> None:
+    rgb = randomise(scaling(mode, 3))
+    rgb.save_weights(tmp_path / "rgb.weights.h5")
+    x = raw((2, 24, 20, 1))
+    gray = scaling(mode, 1, weights=tmp_path / "rgb.weights.h5")
+    assert_close(run(gray, x), run(rgb, np.repeat(x, 3, 3)), 1e-6)
+    five = scaling(mode, 5, weights=tmp_path / "rgb.weights.h5")
+    kernel = np.asarray(numbers(rgb.get_layer("conv1_conv").kernel))
+    np.testing.assert_allclose(numbers(five.get_layer("conv1_conv").kernel), adapt_channels(kernel, 5), rtol=1e-6)
+    gray.save_weights(tmp_path / "gray.weights.h5")
+    again = scaling(mode, 1, weights=tmp_path / "gray.weights.h5")
+    np.testing.assert_array_equal(run(again, x), run(gray, x))
+    five.save_weights(tmp_path / "five.weights.h5")
+    report = keras_resnet.load_weights(scaling(mode, 5), tmp_path / "five.weights.h5")
+    assert not report.adapted
+
+
+@once
+def test_files_for_gray_images_keep_their_stem_or_are_refused(tmp_path: Path) -> None:
+    """As before, where no mean is taken; which mean and deviation gray images had, no file tells."""
+    for mode in ("tf", "torch"):
+        bare = randomise(scaling(mode, 1, include_preprocessing=False))
+        bare.save_weights(tmp_path / "bare.weights.h5")
+        if mode == "torch":
+            with pytest.raises(ValueError, match="include_preprocessing=True.*received weights for gray images"):
+                scaling(mode, 1, weights=tmp_path / "bare.weights.h5")
+            continue
+        found = scaling(mode, 1, weights=tmp_path / "bare.weights.h5")
+        x = raw((2, 24, 20, 1))
+        assert_close(run(found, x), run(bare, x / 127.5 - 1), 1e-5)
+
+
+@once
+@pytest.mark.parametrize("channels", [1, 5])
+def test_every_tool_works_on_networks_of_other_channels(channels: int, tmp_path: Path) -> None:
+    model = randomise(scaling("caffe", channels))
+    x = raw((2, 24, 20, channels))
+    expected = run(model, x)
+    network = find_network(model, None)
+    assert network.plan.stem[0].inputs == (3 if channels == 1 else channels)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert find_network(loaded, None).styles == network.styles
+    assert_close(run(loaded, x), expected, 1e-6)
+    assert_close(run(keras_resnet.fold_batch_norm(model), x), expected, 1e-4)
+    assert_close(run(keras_resnet.optimize_for_inference(model), x), expected, 1e-4)
+    assert keras_resnet.feature_pyramid(model)(x)["C3"].shape[-1] == 16
+    assert_close(run(to_data_format(model, "channels_first"), x), expected, 1e-4)
+    torch = randomise(scaling("torch", channels, style="torch"))
+    keras_resnet.save_weights(torch, tmp_path / "model.safetensors")
+    again = scaling("torch", channels, style="torch", weights=tmp_path / "model.safetensors")
+    assert_close(run(again, x), run(torch, x), 1e-6)

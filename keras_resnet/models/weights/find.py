@@ -4,6 +4,7 @@ import os
 from dataclasses import fields
 
 from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import builder_call
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import Checkpoint, default_checkpoint, list_weights
@@ -60,6 +61,14 @@ def styles_for(found: NetworkInFile | Checkpoint, variant: Variant) -> tuple[str
     own = variant.lineage.style
     evident = isinstance(found, NetworkInFile) and found.evident
     return tuple(dict.fromkeys((own, *styles) if own in styles and not evident else styles)) or told
+
+
+def stem_channels(found: NetworkInFile, layout: Plan) -> int | None:
+    """Returns the channels of the images that a file's network takes; None if it has no stem."""
+    stem = f"{layout.stem[0].name}_conv" if layout.stem else ""
+    module = found.modules(layout).get(stem, "conv2d")  # where it holds no names, the first one
+    kernel = found.tensors.get(found.family.tensor(module, "kernel"), ())
+    return kernel[1 if found.family.transposed else 2] if stem and len(kernel) == 4 else None
 
 
 def _check_network(row: Checkpoint, variant: Variant) -> None:

@@ -3,11 +3,13 @@
 Every function draws from the generator that it is given and from nothing else.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.data.decode import RGB, Size, as_pair, decode
+from keras_resnet.data.decode import Range, Size, as_pair, decode_channels
+from keras_resnet.data.resize import Box, resize, width_and_height
 from keras_resnet.utils.errors import import_optional
 
 LEVELS = ("none", "light", "strong")
@@ -15,48 +17,86 @@ LEVELS = ("none", "light", "strong")
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Generator = np.random.Generator
 
+_LUMA = np.array((0.299, 0.587, 0.114), "float32")  # of RGB, as Pillow has it
 
-def augment(picture: Any, image_size: Size, level: str, rng: Generator) -> RGB:
-    """Decodes an image as another that shows the same; returns uint8 (height, width, 3).
+
+def augment(
+    picture: Any,
+    image_size: Size | None,
+    level: str,
+    rng: Generator,
+    how: str = "stretch",
+    channels: int = 3,
+    value_range: Range | None = None,
+) -> Any:
+    """Decodes an image as another that shows the same; returns (height, width, channels).
 
     Args:
-        picture: as for `keras_resnet.data.read_picture`.
-        image_size: (height, width) in pixels, or one int for both.
+        picture: as for `keras_resnet.data.Reader`.
+        image_size: (height, width) in pixels, or one int for both; None: the picture's own.
         level: "light": a shift by up to an eighth of the sides (arXiv:1512.03385 section 4.2), a mirror image half of
             the time, brightness and contrast by up to a fifth. "strong": a random part, of 0.35 to 1 of the area and
             with sides 3:4 to 4:3 as far as the image has them (arXiv:1409.4842 section 6), a mirror image half of the
-            time, brightness, contrast and saturation by up to two fifths. "none": nothing.
+            time, brightness, contrast and saturation by up to two fifths. "none": nothing. Only RGB has saturation, and
+            an alpha channel keeps its values.
         rng: where the draws come from.
+        how: how the image comes to the size, as `resize` of `keras_resnet.data.Reader`. The part of "strong" has sides
+            3:4 to 4:3 of the size's under "crop", of the image's under "pad", and is brought to the size as a whole
+            image would be.
+        channels: as for `keras_resnet.data.Reader`.
+        value_range: as for `keras_resnet.data.Reader`.
+
+    Returns:
+        uint8, or float32 in [0, 255] if the image has more than 8 bits or other channels than RGB.
     """
-    height, width = as_pair(image_size)
     scale = 4 if level == "strong" else 2  # a small part must have pixels enough
-    image = decode(picture, (scale * height, scale * width))
-    box = _part(image.width, image.height, rng) if level == "strong" else None
-    image = image.resize((width, height), box=box)
+    least = None if image_size is None else scale * max(as_pair(image_size))
+    image = decode_channels(picture, channels, value_range, least)
+    own = width_and_height(image)
+    size = as_pair(own[::-1] if image_size is None else image_size)
+    ratio = {"stretch": 1.0, "crop": size[1] / size[0], "pad": own[0] / own[1]}[how]
+    box = _part(*own, rng, ratio) if level == "strong" else None
+    pixels = resize(image, size, how, box)
     if level == "none":
-        return np.asarray(image)
-    ImageEnhance = import_optional("PIL.ImageEnhance")
+        return pixels
     reach, properties = (
         (0.4, ("Brightness", "Contrast", "Color")) if level == "strong" else (0.2, ("Brightness", "Contrast"))
     )
-    for name in properties:
-        image = getattr(ImageEnhance, name)(image).enhance(rng.uniform(1 - reach, 1 + reach))
-    pixels = np.asarray(image)
+    pixels = _recoloured(pixels, [(name, rng.uniform(1 - reach, 1 + reach)) for name in properties])
     if level == "light":
         pixels = _shift(pixels, rng)
     return pixels[:, ::-1] if rng.random() < 0.5 else pixels
 
 
-def _part(width: int, height: int, rng: Generator) -> tuple[float, float, float, float]:
-    """A random box (left, upper, right, lower) in an image."""
+def _recoloured(pixels: Any, factors: Sequence[tuple[str, float]]) -> Any:
+    """An image with each property, as Pillow calls it, times a factor."""
+    if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
+        image, ImageEnhance = import_optional("PIL.Image").fromarray(pixels), import_optional("PIL.ImageEnhance")
+        for name, factor in factors:
+            image = getattr(ImageEnhance, name)(image).enhance(factor)
+        return np.asarray(image)
+    channels = pixels.shape[2]
+    pixels, alpha = np.split(pixels.astype("float32"), [3 if channels == 4 else channels], axis=2)
+    for name, factor in factors:
+        ground: Any = 0  # what is seen at factor 0
+        if name == "Contrast":
+            ground = (pixels @ _LUMA).mean() if pixels.shape[2] == 3 else pixels.mean((0, 1))
+        elif name == "Color":
+            ground = (pixels @ _LUMA)[..., None] if channels == 3 else pixels
+        pixels = np.clip(ground + np.float32(factor) * (pixels - ground), 0, 255)
+    return np.concatenate([pixels, alpha], 2)
+
+
+def _part(width: int, height: int, rng: Generator, usual: float = 1.0) -> Box:
+    """A random box (left, upper, right, lower) in an image, of about a usual ratio of width to height."""
     area = rng.uniform(0.35, 1) * width * height
-    ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
+    ratio = usual * np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
     w, h = min(width, np.sqrt(area * ratio)), min(height, np.sqrt(area / ratio))
     left, upper = rng.uniform(0, width - w), rng.uniform(0, height - h)
     return left, upper, left + w, upper + h
 
 
-def _shift(pixels: RGB, rng: Generator) -> RGB:
+def _shift(pixels: Any, rng: Generator) -> Any:
     """Moves by up to an eighth of each side; what was outside mirrors the inside."""
     height, width = pixels.shape[:2]
     down, right = height // 8, width // 8
@@ -72,7 +112,7 @@ def mix(images: Floats, labels: Floats, rng: Generator) -> tuple[Floats, Floats]
     other, by CutMix's from Beta(1, 1) (arXiv:1905.04899).
 
     Args:
-        images: (N, height, width, 3).
+        images: (N, height, width, channels).
         labels: (N, classes), each row a distribution over the classes.
         rng: where the draws come from.
 

@@ -1,18 +1,16 @@
 """Scans a folder of images: usable files, skipped files with reasons, duplicates."""
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from keras_resnet.data.decode import decode
+from keras_resnet.data.check import Checked, Level, Look
+from keras_resnet.data.read import Reader
 from keras_resnet.utils.errors import choice_error, enumerate_some, near_path
-from keras_resnet.utils.progress import track
 
 IN_NO_CLASS = "not in the folder of a class"
 SYSTEM = {  # folders that systems put beside pictures
@@ -24,19 +22,20 @@ SYSTEM = {  # folders that systems put beside pictures
     "lost+found": "files that the file system recovered",
 }
 _NAMED = 10  # how many files a summary names
+_PLAIN = Reader(None)
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a scan of one folder found.
+    """What a scan of one folder, or of one table, found.
 
     Attributes:
-        root: the folder.
-        class_names: the names of its sub-folders, sorted.
+        root: the folder, or the file of the table.
+        class_names: the names of its sub-folders, sorted; of the classes, labels or numbers of a table.
         files: the images, by class and name.
-        labels: for each image the index of its class.
-        sizes: for each image (width, height) in pixels, upright.
-        hashes: for each image a hash of its decoded pixels.
+        labels: for each image the index of its class, or what a table says (see `keras_resnet.data.table`).
+        sizes: for each image (width, height) in pixels, upright; (0, 0) where that was not looked for.
+        hashes: for each image a hash of its decoded pixels; "" where that was not looked for.
         skipped: the files that can't be used, with the reason.
         hidden: how many files were left out because their name, or the name of a folder they lie in, begins with a dot
             or is that of a system folder (`__MACOSX`).
@@ -45,33 +44,38 @@ class Inventory:
     root: Path
     class_names: tuple[str, ...]
     files: tuple[Path, ...]
-    labels: tuple[int, ...]
+    labels: tuple[Any, ...]
     sizes: tuple[tuple[int, int], ...]
     hashes: tuple[str, ...]
     skipped: dict[Path, str]
-    hidden: int
+    hidden: int = 0
+    task: str = "classes"
+    checked: Checked | None = None
 
     @property
     def counts(self) -> dict[str, int]:
-        """Pictures by class."""
+        """Pictures by class or label; none of numbers."""
+        if self.task == "regression":
+            return {}
+        if self.task == "labels":
+            return dict(zip(self.class_names, map(sum, zip(*self.labels, strict=True)), strict=True))
         found = Counter(self.labels)
         return {name: found[index] for index, name in enumerate(self.class_names)}
 
     @property
     def shorter_side(self) -> int:
         """The median of the images' shorter sides, in pixels."""
-        return round(median(map(min, self.sizes)))
+        return round(median(min(size) for size in self.sizes if min(size)))
 
     def __str__(self) -> str:
         suffixes = Counter(file.suffix.lower() or "no suffix" for file in self.files)
-        sides = sorted(self.sizes, key=lambda size: size[0] * size[1])
-        classes = enumerate_some([f"{name} {count}" for name, count in self.counts.items()], 20)
+        sides = sorted((size for size in self.sizes if min(size)), key=lambda size: size[0] * size[1])
         lines = [
-            f"{self.root}: {len(self.files)} images in {len(self.class_names)} classes ({classes})",
+            f"{self.root}: {len(self.files)} images {self._labelled()}",
             f"  {', '.join(f'{count} {suffix}' for suffix, count in suffixes.most_common())}; "
             f"{'x'.join(map(str, sides[0]))} to {'x'.join(map(str, sides[-1]))} pixels",
         ]
-        below = [file.parent for file in self.files if file.parents[1] != self.root]
+        below = [file.parent for file in self.files if self.root.is_dir() and file.parents[1] != self.root]
         further = sorted({str(folder.relative_to(self.root)) for folder in below})
         if further:
             lines.append(f"  including images in sub-folders of the classes: {enumerate_some(further, _NAMED)}")
@@ -79,12 +83,22 @@ class Inventory:
             lines.append(f"  classes without an image here: {enumerate_some(empty, _NAMED)}")
         if self.skipped or self.hidden:
             hidden = f"; {self.hidden} hidden ones ignored" if self.hidden else ""
-            lines.append(f"  files skipped: {len(self.skipped)}{hidden}")
+            what = "files" if self.root.is_dir() else "files and rows"
+            lines.append(f"  {what} skipped: {len(self.skipped)}{hidden}")
             skipped = [f"    {file}: {reason}" for file, reason in self.skipped.items()]
             lines += skipped[:_NAMED]
             if len(skipped) > _NAMED:
                 lines.append(f"    and {len(skipped) - _NAMED} more")
         return "\n".join(lines)
+
+    def _labelled(self) -> str:
+        """What the labels are."""
+        if self.task == "regression":
+            columns = zip(self.class_names, zip(*self.labels, strict=True), strict=True)
+            spans = [f"{name} {min(numbers):g} to {max(numbers):g}" for name, numbers in columns]
+            return f"with numbers ({enumerate_some(spans, 20)})"
+        counts = enumerate_some([f"{name} {count}" for name, count in self.counts.items()], 20)
+        return f"{'in' if self.task == 'classes' else 'with'} {len(self.class_names)} {self.task} ({counts})"
 
 
 def scan(
@@ -92,14 +106,18 @@ def scan(
     class_names: Sequence[str] | None = None,
     progress: bool = True,
     left_out: Mapping[Path, str] | None = None,
+    level: Level = "full",
+    checked: Checked | None = None,
 ) -> Inventory:
-    """Decodes every file of a folder once, in threads.
+    """Looks at every file of a folder once.
 
     Args:
         path: a folder with one sub-folder of images per class. Folders inside these, and links, are followed.
         class_names: the names of the classes; None: the names of the sub-folders.
         progress: whether to show progress, on standard error.
         left_out: files and folders around this one that are not used, with the reason, to be listed with those skipped.
+        level: how much of each file is read, see `Checked.look`.
+        checked: how images are read, and what is known of them; None: as RGB, and nothing.
 
     Raises:
         ValueError: if the folder does not exist, has fewer than two classes, has a class that is not in `class_names`,
@@ -133,19 +151,9 @@ def scan(
                     count_hidden += 1
                 else:
                     found.append((label, file))
-    files, labels, sizes, hashes = [], [], [], []
-    with ThreadPoolExecutor() as pool:
-        looked = zip(found, pool.map(_look, [file for _, file in found]), strict=True)
-        for (label, file), (reason, size, pixels) in (
-            track(looked, "reading images", len(found), "images") if progress else looked
-        ):
-            if reason:
-                skipped[file] = reason
-                continue
-            files.append(file)
-            labels.append(label)
-            sizes.append(size)
-            hashes.append(pixels)
+    checked = checked or Checked(Reader(None))
+    used, looks = usable([file for _, file in found], level, checked, skipped, progress)
+    labels = [found[place][0] for place in used]
     for label in sorted(set(range(len(names))) - set(labels)):
         name = names[label]
         if name in sorted_in:
@@ -154,12 +162,32 @@ def scan(
                 f"{str(sorted_in[name])!r} holds no image that can be used. Put images into the folder, or remove it."
                 + (f" These files can't be used: {enumerate_some(bad)}." if bad else "")
             )
-    if not files:
+    if not used:
         raise ValueError(
             f"{str(path)!r} must hold a folder of images for each class, named after the class, such as {names[0]!r}; "
             "it holds no such folder."
         )
-    return Inventory(root, names, tuple(files), tuple(labels), tuple(sizes), tuple(hashes), skipped, count_hidden)
+    return Inventory(
+        root,
+        names,
+        tuple(found[place][1] for place in used),
+        tuple(labels),
+        tuple(look.size for look in looks),
+        tuple(look.pixels for look in looks),
+        skipped,
+        count_hidden,
+        checked=checked,
+    )
+
+
+def usable(
+    files: Sequence[Path], level: Level, checked: Checked, skipped: dict[Path, str], progress: bool
+) -> tuple[list[int], list[Look]]:
+    """Returns the places of those files that can be used, and the looks at them; notes why others are skipped."""
+    looks = checked.look(files, level, progress)
+    skipped |= {file: look.reason for file, look in zip(files, looks, strict=True) if look.reason}
+    used = [place for place, look in enumerate(looks) if not look.reason]
+    return used, [looks[place] for place in used]
 
 
 def files(root: Path) -> list[Path]:
@@ -211,19 +239,3 @@ def walk(
         for file in sorted(files):
             path = Path(name, file)
             yield path, any(part.startswith(".") or part in SYSTEM for part in path.relative_to(root).parts)
-
-
-def _look(file: Path) -> tuple[str, tuple[int, int], str]:
-    """Why a file can't be used, or "", its size and the hash of its pixels."""
-    try:
-        image = decode(file)
-    except ValueError as error:
-        return str(error).removeprefix(f"{file} can't be read as an image: "), (0, 0), ""
-    return "", image.size, fingerprint(image)
-
-
-def fingerprint(image: Any) -> str:
-    """Returns a hash of a `PIL.Image.Image`, its size and its pixels."""
-    pixels = hashlib.blake2b(f"{image.size}".encode(), digest_size=16)
-    pixels.update(image.tobytes())
-    return pixels.hexdigest()

@@ -1,9 +1,11 @@
 """Atomic writes: files and folders that are there whole, or as they were before."""
 
+import csv
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -74,3 +76,10 @@ def write_text(path: Path, text: str) -> None:
     """Writes UTF-8, whole or not at all; what a file system has in names and UTF-8 lacks is escaped."""
     with atomic_file(path) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Writes comma-separated values as `write_text` does, quoted where needed; the first row names the columns."""
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())

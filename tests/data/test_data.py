@@ -247,7 +247,8 @@ def test_what_cannot_be_used_is_named_skipped_and_counted(
         "dog/notes.txt": no,
         "dog/film.mp4": no,
         "dog/script.jpg": no,
-        "dog/float.tif": "its pixels are floats of an unknown range; save it with 8 or 16 bits per channel",
+        "dog/float.tif": "its pixels are floats of an unknown range; pass `value_range`, or save it with 8 or 16 bits "
+        "per channel",
         "dog/gone.png": "no such file or directory",
         "dog/pipe.png": "it is not a file",
     }

@@ -1,5 +1,6 @@
 """Files that documents name, of random weights: what a download or a user's folder would hold."""
 
+import csv
 import dataclasses
 import json
 import shutil
@@ -17,7 +18,7 @@ from keras_resnet.architecture.rows import RESNET18
 from keras_resnet.architecture.variant import Stem
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.models.networks import builder_of
-from tests.helpers.pictures import draw, draw_folder
+from tests.helpers.pictures import SHAPES, draw, draw_folder
 
 
 def published(row: Checkpoint, path: Path) -> None:
@@ -81,10 +82,24 @@ def cifar18(**arguments: Any) -> keras.Model:
     return keras_resnet.ResNet(row, input_shape=(32, 32, 3), **arguments)
 
 
+def table(path: Path, name: str, cell: Callable[[int], object], count: int = 24) -> None:
+    """A table of so many images, four of each patient, and the images in a folder beside it."""
+    draw_folder(folder := path.with_suffix(""), count // 3)
+    with path.open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["image", name, "patient"])
+        for index in range(count):
+            image = folder.name + f"/{SHAPES[index % 3]}/{index // 3}.jpg"
+            lines.writerow([image, cell(index), f"p{index // 4}"])
+
+
 SLIM = Path(__file__).parents[1] / "goldens/slim/v1_2222/public_like_v1format.ckpt"
 FILES: dict[str, Callable[[Path], object]] = {
     "flowers": lambda path: draw_folder(path, 4),
     "photo.jpg": photograph,
+    "labels.csv": partial(table, name="label", cell=lambda index: SHAPES[index % 3]),
+    "tags.csv": partial(table, name="tags", cell=lambda index: "|".join(SHAPES[: index % 4])),
+    "people.csv": partial(table, name="age", cell=lambda index: 10 + index / 2),
     "resnet18-f37072fd.pth": partial(published, list_weights()["torchvision/resnet18.v1"]),
     "mine.pth": own_checkpoint,
     "model_best.pth": own_checkpoint,

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 
 from keras_resnet.graph.optimize import optimize_for_training
+from keras_resnet.models.description import Task
 from keras_resnet.models.functional import has_graph
 from keras_resnet.models.inspection import walk_layers
 from keras_resnet.models.outputs import outputs_of
+from keras_resnet.training.objectives import loss_of, metrics_of
 from keras_resnet.utils.errors import check_choices, check_positive, check_rate
 
 _WARM_UP = 0.05  # of all steps, from a rate of zero
@@ -37,7 +39,12 @@ class Recipe:
             clipping.
         patience: early stopping: a phase ends after this many epochs without a better validation accuracy. None: no
             early stopping.
-        balance: class weights: whether every class has the same total weight in the loss, however many images it has.
+        loss: "crossentropy" or "focal" (arXiv:1708.02002) of classes and labels, "mse" or "huber" of numbers; None: the
+            first of these.
+        monitor: the name in the history by which the best epoch is chosen, such as "val_loss"; None: by the task's
+            metric, "val_accuracy" of classes.
+        balance: whether every class counts the same, however many images it has: True or "loss": by class weights in
+            the loss; "sampling": by how often its images come.
         freeze: whether the backbone is frozen, its batch norms included, so that only the classifier learns.
         unfreeze_from: a stage, such as "conv5". In a second phase, this stage and all later ones learn too, except
             their batch norms, at a tenth of the learning rate. Implies `freeze`.
@@ -51,7 +58,9 @@ class Recipe:
     label_smoothing: float = 0.0
     clip_norm: float | None = None
     patience: int | None = None
-    balance: bool = False
+    loss: str | None = None
+    monitor: str | None = None
+    balance: Literal[False, True, "loss", "sampling"] = False
     freeze: bool = False
     unfreeze_from: str | None = None
     seed: int = 0
@@ -90,8 +99,8 @@ def fine_tuning(recipe: Recipe) -> Recipe:
     return replace(recipe, learning_rate=rate / 10)
 
 
-def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """Compiles a classifier with the optimizer, schedule and loss of a recipe, for one-hot labels.
+def compile_for(model: keras.Model, recipe: Recipe, steps: int, task: Task = "classes", labels: Any = None) -> None:
+    """Compiles a model with the optimizer, schedule and loss of a recipe; classes are one-hot.
 
     Example:
 
@@ -99,17 +108,23 @@ def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:
         model.fit(training, epochs=20, shuffle=False)
 
     Args:
-        model: a model that returns probabilities or logits, (N, classes). It is compiled in place, and its layers use
-            faster operations from then on (see `keras_resnet.optimize_for_training`).
+        model: a model that returns probabilities or logits, (N, classes), or numbers, (N, targets). It is compiled in
+            place, and its layers use faster operations from then on (see `keras_resnet.optimize_for_training`).
         recipe: the settings. Its `epochs`, `patience` and phases are not used here: pass epochs to `fit`.
         steps: the number of steps of the whole training, over which the learning rate warms up and decays.
+        task: what the model predicts: "classes", "labels" (any number an image) or "regression".
+        labels: those of the training images. Of "regression", (N, targets): errors are divided by their standard
+            deviations, so that targets of all units count alike; None: they are not. Of "labels", (N, labels): needed
+            where the recipe balances the loss: having a label and not having it then count the same in all.
 
     Raises:
-        ValueError: if the model returns one number per image, whose loss would always be zero; the model does not
-            change.
+        ValueError: if the task has no such loss, or if a model of classes returns one number per image, whose loss
+            would always be zero; the model does not change.
     """
     kind = outputs_of(model)
-    if has_graph(model) and any(output.shape[-1] == 1 for output in model.outputs):
+    balance = task == "labels" and recipe.balance in (True, "loss")
+    loss = loss_of(task, recipe.loss, kind == "logits", recipe.label_smoothing, labels, balance)
+    if task == "classes" and has_graph(model) and any(output.shape[-1] == 1 for output in model.outputs):
         raise ValueError(
             f"`model` must return (N, classes), since labels are one-hot; {model.name!r} has one output per image. For "
             "two classes, end the model in Dense(2, activation='softmax')."
@@ -129,6 +144,5 @@ def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:
         optimizer.exclude_from_weight_decay([weight for weight in model.trainable_variables if len(weight.shape) < 2])
     if any(layer.compute_dtype == "float16" for layer in (model, *walk_layers(model).values())):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    loss = keras.losses.CategoricalCrossentropy(kind == "logits", recipe.label_smoothing)
-    model.compile(optimizer, loss, metrics=["accuracy"])
+    model.compile(optimizer, loss, metrics=metrics_of(task, labels))
     optimize_for_training(model)

@@ -63,7 +63,7 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
         Raises:
             ValueError: if the file is damaged, or belongs to another model or optimizer; the model does not change.
         """
-        model.optimizer.build(model.trainable_variables)
+        _build_optimizer(model)
         if not self.path.is_file():
             return 0
         groups = {"weights": model.weights} | ({"optimizer": model.optimizer.variables} if optimizer else {})
@@ -81,7 +81,7 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: Any = None) -> None:
         """Writes the file, unless a run goes on."""
         if not self.path.is_file():
-            self.model.optimizer.build(self.model.trainable_variables)
+            _build_optimizer(self.model)
             self._write()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -117,6 +117,12 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
             raise ValueError(
                 f"{str(self.path)!r} is not a file of Resume, or is damaged: {error}. Delete it to start again."
             ) from error
+
+
+def _build_optimizer(model: keras.Model) -> None:
+    """Makes the optimizer's variables, once: Keras' LossScaleOptimizer adds its own each time that it is built."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
 
 
 def _storable(variable: Any) -> Any:

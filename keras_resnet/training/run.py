@@ -1,30 +1,32 @@
 """A whole training run: phases, what stays on disk, and going on after a kill."""
 
+import re
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
-from keras_resnet.data.datasets import Pictures, Splits
-from keras_resnet.models.functional import as_functional, has_graph
+from keras_resnet.data.datasets import Splits
+from keras_resnet.models.description import with_description
 from keras_resnet.models.inspection import walk_layers
-from keras_resnet.models.labels import with_class_names
-from keras_resnet.models.outputs import count_classes, outputs_of, probabilities
 from keras_resnet.training import figures, run_folder
-from keras_resnet.training.evaluation import Evaluation, check_images, evaluate
+from keras_resnet.training.evaluation import AnyEvaluation, evaluate
+from keras_resnet.training.findings import write_findings
+from keras_resnet.training.objectives import loss_of, monitor_of
+from keras_resnet.training.prepare import prepared
 from keras_resnet.training.progress import StepProgress
 from keras_resnet.training.recipe import Recipe, compile_for, fine_tuning
 from keras_resnet.training.recorder import RunRecorder, best_epoch
 from keras_resnet.training.resume import Resume
 from keras_resnet.training.transfer import freeze, learning_stages, quicken_norms
+from keras_resnet.training.validation import Validation
 from keras_resnet.utils.errors import import_optional
 from keras_resnet.utils.files import write_text
 from keras_resnet.utils.interrupts import uninterrupted
 from keras_resnet.utils.progress import say, takes_colours
-from keras_resnet.utils.recursion import recursion_limit
 
 
 def train(
@@ -36,12 +38,15 @@ def train(
     arguments: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
-) -> dict[str, Evaluation]:
-    """Trains a classifier of raw RGB images, and writes the best model and a report into a folder.
+    threshold: float | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, Any]:
+    """Trains a model of raw images, and writes the best one and a report into a folder.
 
-    The folder holds `model.keras` (the epoch with the best validation accuracy, with the class names in it),
-    `labels.txt`, `history.csv`, `run.json` (arguments, versions, images), the figures `curves.png`, `confusion.png` and
-    `predictions.png`, and `report.md`, which shows them. After Ctrl-C, it holds the best model of the epochs done. If
+    What it learns is the task of the data: classes, several labels an image, or numbers. The folder holds `model.keras`
+    (the best epoch, which knows its task, names and how images are read, see `keras_resnet.labels.Description`),
+    `labels.txt`, `history.csv`, `pictures.csv` (path, side, label, group), `run.json` (arguments, versions, images),
+    figures, and `report.md`, which shows them. After Ctrl-C, it holds the best model of the epochs done. If
     an epoch has few steps, the momentum of the batch norms that learn is lowered. Each epoch seeds the random
     generators of Python, NumPy and the backend (see `keras_resnet.resume.Resume`). Keras prints the metrics of each
     epoch on standard output; all other messages go to standard error.
@@ -53,9 +58,11 @@ def train(
         keras_resnet.training.train(model, data, "runs/flowers", Recipe(unfreeze_from="conv5"))
 
     Args:
-        model: a classifier that takes float32 RGB in [0, 255] and returns probabilities (N, classes), logits
-            (N, classes), or, for two classes, one sigmoid. A functional model of the same layers is trained and saved
-            in its place; a softmax is added behind logits, and one sigmoid becomes two probabilities. The layers are
+        model: a model that takes float32 pixels in [0, 255]. Of classes it returns probabilities (N, classes), logits
+            (N, classes), or, for two classes, one sigmoid; of several labels sigmoids or logits (N, labels); of numbers
+            (N, targets), in their units (see `keras_resnet.transfer.regressor`). A functional model of the same layers
+            is trained and saved in its place; a softmax or sigmoid is added behind logits, and one sigmoid of two
+            classes becomes two probabilities. The layers are
             shared: after the run they hold the weights of the last epoch (those of the best epoch are in `out`), and
             keep `trainable` where the recipe freezes, the momentum of the batch norms, and faster operations
             (`compile_for`). The optimizer and loss that the model was compiled with do not change. Layers and models of
@@ -67,9 +74,14 @@ def train(
         arguments: further settings of the run to note in `run.json`, as JSON can hold them.
         resume: whether to continue an interrupted run in `out`, to the same weights as without the interruption.
         overwrite: whether to delete the run in `out` first.
+        threshold: the probability from which on a label is predicted, for several labels an image; None: 0.5. It is
+            kept in the model.
+        callbacks: callbacks of Keras of your own. They see the logs of an epoch before they are written, and may set
+            `model.stop_training`, which ends the phase. A resumed run starts with them anew: what they keep to
+            themselves is lost.
 
     Returns:
-        The `Evaluation` of the best model under "validation" and, if there is a test set, under "test".
+        The evaluation of the best model under "validation" and, if there is a test set, under "test".
 
     Raises:
         ValueError: if `out` is not empty and neither `resume` nor `overwrite` is True; if `resume` is True and the run
@@ -77,97 +89,97 @@ def train(
             learn, or could not be loaded again. Neither `out` nor the model changes.
         OSError: if the disk is full.
     """
-    for module in ("matplotlib", "sklearn"):
-        import_optional(module)  # better missed now than after training
-    data = data.for_model(model)
-    out, training = Path(out), data.training
-    model = _with_probabilities(model, training)
-    recipe = (recipe or Recipe()).filled(len(training))
-    recipe = replace(recipe, balance=recipe.balance or training.balance)
-    if not model.trainable_weights and not recipe.freeze:
-        raise ValueError(
-            f"`model` must have trainable weights; all of {model.name!r} are frozen. Set `trainable = True` on the "
-            "layers to train."
-        )
-    phases = [None, recipe.unfreeze_from] if recipe.unfreeze_from else [None]
-    for before in phases if recipe.freeze else ():
-        learning_stages(model, before)  # raises before anything is changed
-    training = training.with_(one_hot=True, balance=recipe.balance)
-    data = data.with_(one_hot=True)._replace(training=training)
-    model = with_class_names(model, training.class_names)
-    _check_loads(model)
+    out, kind = Path(out), type(model).__name__.lower()
+    model, data, recipe, monitor, phases = plan(model, data, recipe, threshold, callbacks)
+    training, auto = data.training, re.sub(r"_\d+$", "", model.name)
+    known = auto if auto.replace("_", "") == kind else model.name  # Keras counts all that it names
     asked = {
         "backend": keras.backend.backend(),
         **(arguments or {}),
-        "recipe": asdict(recipe),
+        "recipe": run_folder.settings_of(recipe),
         "batch_size": training.batch_size,
         "image_size": training.image_size,
+        **training.description.settings(),
         "augment": training.augment,
+        **({"threshold": threshold} if threshold else {}),
         "order": training.seed,
-        "model": {"name": model.name, "parameters": model.count_params()},
-        "images": run_folder.describe(data),
+        "model": {"name": known, "parameters": model.count_params()},
+        "images": run_folder.describe(data.sides()),
     }
     run_folder.claim(out, asked, resume, overwrite)
     run_folder.write(out, skipped=run_folder.skipped(data), leaks=[[str(file) for file in same] for same in data.leaks])
+    run_folder.write_pictures(out, data)
+    run_folder.write_checked(out, data.sides())
     write_text(out / run_folder.LABELS, "".join(f"{name}\n" for name in training.class_names))
     state = Resume(out / run_folder.STATE, training, recipe.seed)
-    recorder = RunRecorder(out, state, recipe.epochs or 0, recipe.patience)
+    recorder = RunRecorder(out, state, recipe.epochs or 0, recipe.patience, monitor)
     if "results" not in run_folder.read(out):
         for phase, before in enumerate(phases, 1):
             recorder.phase = phase
             if not recorder.ended():
                 if recipe.freeze:
                     freeze(model, before)
-                _fit(model, data, recipe, recorder)
+                _fit(model, data, recipe, recorder, callbacks)
     best = keras.models.load_model(out / run_folder.MODEL, compile=False)
     found = {side: evaluate(best, part) for side, part in data.sides().items() if side != "training"}
     if recorder.logs:
-        _show(out, recorder, found, data, recipe)
-    (out / run_folder.STATE).unlink(missing_ok=True)
+        _show(out, recorder, found, data)
+    for name in (run_folder.STATE, run_folder.CHECKED):
+        (out / name).unlink(missing_ok=True)
     return found
 
 
-def _with_probabilities(model: keras.Model, data: Pictures) -> keras.Model:
-    """Returns a functional model of the same layers, from images to the probabilities of their classes."""
-    check_images(model, data)
-    name, classes = model.name, len(data.class_names)
-    images = data[0][0]
-    if has_graph(model):
-        model = as_functional(model)
-    else:
-        image = keras.Input(images.shape[1:])
-        try:
-            model = keras.Model(image, model(image), name=name)
-        except Exception as error:  # whatever an own `call` raises
-            raise ValueError(
-                f"`model` must take the images of the data, keras.Input({images.shape[1:]}); calling {name!r}, a "
-                f"{type(model).__name__}, on it failed: {error}"
-            ) from error
-    found, kind = count_classes(model), outputs_of(model)
-    if len(model.outputs) != 1 or len(model.outputs[0].shape) != 2 or found != classes:
-        returns = ", ".join(str(tuple(output.shape)) for output in model.outputs)
+class Plan(NamedTuple):
+    """What a run comes to: its model and data as they are trained, its recipe, what chooses the epoch, the phases."""
+
+    model: keras.Model
+    data: Splits
+    recipe: Recipe
+    monitor: str
+    phases: list[str | None]
+
+
+def plan(
+    model: keras.Model,
+    data: Splits,
+    recipe: Recipe | None,
+    threshold: float | None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Plan:
+    """Returns what `train` does with its arguments.
+
+    Raises:
+        ValueError: as `train`, of all but the folder; nothing changes.
+    """
+    for module in ("matplotlib", "sklearn"):
+        import_optional(module)  # better missed now than after training
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise ValueError(f"`callbacks` must hold callbacks of Keras; received {callback!r}.")
+    data = data.for_model(model)
+    training = data.training
+    if threshold is not None and training.task != "labels":
+        raise ValueError(f"`threshold` is for several labels an image; the data are of the task {training.task!r}.")
+    model = prepared(model, training)
+    recipe = (recipe or Recipe()).filled(len(training))
+    recipe = replace(recipe, balance=recipe.balance or training.balance)
+    own = recipe.monitor if callbacks else None  # perhaps they log it
+    monitor = own or monitor_of(training.task, recipe.monitor)
+    loss_of(training.task, recipe.loss, False, recipe.label_smoothing)  # raises if there is none
+    if not model.trainable_weights and not recipe.freeze:
         raise ValueError(
-            f"`model` must return (N, {classes}), since the data have {classes} classes; {name!r} returns {returns}. "
-            f"End the model in Dense({classes}, activation='softmax'), or build it with classes={classes}, such as "
-            f"keras_resnet.transfer.classifier(..., classes={classes})."
+            f"`model` must have trainable weights; all of {model.name!r} are frozen. Set `trainable = True` on the "
+            "layers to train."
         )
-    scores = model.outputs[0]
-    with recursion_limit(len(model.layers)):
-        model = keras.Model(model.inputs[0], model.outputs[0], name=name)  # whatever they were nested in
-    if kind is None:
-        probabilities(model, model(images, training=False))  # raises if they are none
-    if kind == "logits":
-        say(f"note: {name} returns logits; a softmax is added to the model that is trained and saved")
-        scores = keras.layers.Softmax(dtype="float32", name="probabilities_of_logits")(scores)
-    elif kind == "sigmoid" and scores.shape[1] == 1:
-        say(
-            f"note: {name} returns one sigmoid; the model that is trained and saved returns the probabilities of both "
-            "classes"
-        )
-        first = keras.layers.Rescaling(-1.0, 1.0, dtype="float32", name="probability_of_first")(scores)
-        scores = keras.layers.Concatenate(dtype="float32", name="probabilities_of_both")([first, scores])
-    with recursion_limit(len(model.layers)):
-        return keras.Model(model.input, scores, name=name)
+    phases: list[str | None] = [None, recipe.unfreeze_from] if recipe.unfreeze_from else [None]
+    for before in phases if recipe.freeze else ():
+        learning_stages(model, before)  # raises before anything is changed
+    training = training.with_(one_hot=True, balance=recipe.balance)
+    data = data.with_(one_hot=True)._replace(training=training)
+    described = training.description
+    model = with_description(model, described if threshold is None else replace(described, threshold=threshold))
+    _check_loads(model)
+    return Plan(model, data, recipe, monitor, phases)
 
 
 def _check_loads(model: keras.Model) -> None:
@@ -186,7 +198,13 @@ def _check_loads(model: keras.Model) -> None:
         ) from error
 
 
-def _fit(model: keras.Model, data: Splits, recipe: Recipe, recorder: RunRecorder) -> None:
+def _fit(
+    model: keras.Model,
+    data: Splits,
+    recipe: Recipe,
+    recorder: RunRecorder,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
     """Trains one phase, from where it stands to its end."""
     steps, epochs = len(data.training), recipe.epochs or 0
     momentum = quicken_norms(model, steps)
@@ -196,7 +214,8 @@ def _fit(model: keras.Model, data: Splits, recipe: Recipe, recorder: RunRecorder
         )
     later = recorder.phase > 1
     now = fine_tuning(recipe) if later else recipe
-    compile_for(model, now, epochs * steps)
+    task = data.training.task
+    compile_for(model, now, epochs * steps, task, None if task == "classes" else data.training.labels)
     if recipe.freeze:
         learning = sum(weight.size for weight in map(keras.ops.convert_to_numpy, model.trainable_weights))
         what = f"{recipe.unfreeze_from} and all later layers learn" if later else "only the classifier learns"
@@ -215,14 +234,15 @@ def _fit(model: keras.Model, data: Splits, recipe: Recipe, recorder: RunRecorder
             if interrupts:
                 raise KeyboardInterrupt
 
+        measuring = [Validation(data.validation)] if task == "labels" else []
         stopping = keras.callbacks.LambdaCallback(on_train_batch_end=stop, on_test_batch_end=stop)
         model.fit(
             data.training,
-            validation_data=data.validation,
+            validation_data=None if task == "labels" else data.validation,
             initial_epoch=done,
             epochs=done + epochs - len(recorder.of_phase()),
             shuffle=False,  # the data shuffle themselves
-            callbacks=[stopping, recorder, recorder.resume, *([] if bar else [StepProgress()])],
+            callbacks=[*measuring, *callbacks, stopping, recorder, recorder.resume, *([] if bar else [StepProgress()])],
             verbose=1 if bar else 2,
         )
 
@@ -232,21 +252,25 @@ def _norm_learns(layer: keras.Layer) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
 
 
-def _show(out: Path, recorder: RunRecorder, found: dict[str, Evaluation], data: Splits, recipe: Recipe) -> None:
+def _show(out: Path, recorder: RunRecorder, found: dict[str, AnyEvaluation], data: Splits) -> None:
     """Draws and reports what the run came to."""
-    logs, best = recorder.logs, best_epoch(recorder.logs)
+    logs, best = recorder.logs, best_epoch(recorder.logs, recorder.monitor)
     later = [epoch for epoch in range(1, len(logs)) if logs[epoch]["phase"] != logs[epoch - 1]["phase"]]
-    figures.draw_curves({name: [log[name] for log in logs] for name in logs[0]}, out / run_folder.CURVES, later)
-    figures.draw_confusion(found["validation"], out / run_folder.CONFUSION)
+    names = [name for name in logs[0] if all(name in log for log in logs)]  # other callbacks may add some
+    figures.draw_curves({name: [log[name] for log in logs] for name in names}, out / run_folder.CURVES, later)
+    figures.draw_evaluation(found["validation"], out)
     figures.draw_predictions(found["validation"], data.validation, out / run_folder.PREDICTIONS)
+    calibration = write_findings(out, found, data.sides())
     arguments = run_folder.read(out)["arguments"]
     name = arguments["model"]["name"]
     lines = [
         f"model: {name}, {arguments['model']['parameters']:,} parameters, trained on {arguments['backend']}",
         f"images: {data}",
-        f"{len(logs)} epochs, the best is epoch {best + 1} with a validation accuracy of "
-        f"{logs[best]['val_accuracy']:.1%}",
+        f"{len(logs)} epochs, the best is epoch {best + 1} by `{recorder.monitor}`: {logs[best][recorder.monitor]:.4g}",
     ]
-    run_folder.report(out, f"{name}: {len(data.training.class_names)} classes", lines, found, data)
+    what = {"classes": "classes", "labels": "labels", "regression": "numbers"}[data.training.task]
+    run_folder.report(out, f"{name}: {len(data.training.class_names)} {what}", lines, found, calibration, data)
     results = {side: evaluation.summary() for side, evaluation in found.items()}
+    if calibration:
+        results["calibration"] = calibration.summary()
     run_folder.write(out, results={"epochs": len(logs), "best_epoch": best + 1, **results})

@@ -2,17 +2,19 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.data.decode import Size, as_pair
 from keras_resnet.models.builder import ResNet, check_top, with_classifier
 from keras_resnet.models.inspection import walk_layers
-from keras_resnet.utils.errors import choice_error
+from keras_resnet.utils.errors import check_positive, choice_error
+from keras_resnet.utils.recursion import recursion_limit
 
 _STAGE = re.compile(r"(?:conv|pool)(\d+)_(?:block\d+_|(?:\d+_)?(?:pad|conv|bn|gn|relu)$)")
 _BODY = re.compile(rf"{_STAGE.pattern}|data_bn$|post_[bg]n$")  # of what has weights
@@ -23,9 +25,10 @@ def classifier(
     classes: int,
     image_size: Size,
     weights: str | os.PathLike[str] | None = None,
+    channels: int = 3,
     **arguments: Any,
 ) -> keras.Model:
-    """Builds a network for your own classes: a pretrained backbone with a new classifier, for raw RGB images.
+    """Builds a network for your own classes: a pretrained backbone with a new classifier, for raw images.
 
     Example:
 
@@ -38,12 +41,14 @@ def classifier(
         image_size: (height, width) in pixels, or one int for both.
         weights: the weights of the backbone: None (random), "imagenet", a key of `keras_resnet.list_weights()`, or the
             path of a file of the same network, or of its folder, with or without a classifier.
+        channels: of the images. 1: gray, which becomes RGB in the model, so that any weights fit; others than 3: the
+            first three are RGB, and the first kernel of the weights is repeated and scaled by 3 / channels.
         **arguments: further keywords of the builder, such as `dropout`, or `scope`, which names the network in a file
             that holds several. `head` changes nothing, since the classifier is new.
 
     Returns:
-        A `keras.Model` that takes images (N, height, width, 3) with RGB in [0, 255] and returns probabilities
-        (N, classes).
+        A `keras.Model` that takes images (N, height, width, channels) with pixels in [0, 255], and returns
+        probabilities (N, classes).
 
     Raises:
         ValueError: if the weights do not fit the network.
@@ -52,7 +57,8 @@ def classifier(
     if not callable(build):
         build = partial(ResNet, build)
     first = (arguments.get("data_format") or keras.config.image_data_format()) == "channels_first"
-    shape = (3, *as_pair(image_size)) if first else (*as_pair(image_size), 3)
+    check_positive("channels", channels)
+    shape = (channels, *as_pair(image_size)) if first else (*as_pair(image_size), channels)
     shared: dict[str, Any] = {"input_shape": shape, "include_preprocessing": True} | arguments
     if weights is None:
         return build(weights=None, classes=classes, **shared)
@@ -63,6 +69,50 @@ def classifier(
     both_parts = {name: shared[name] for name in ("data_format", "dtype", "kernel_regularizer") if name in shared}
     body = build(weights=weights, include_top=False, **shared)
     return with_classifier(body, classes, **top, **both_parts)
+
+
+def regressor(
+    build: Callable[..., keras.Model] | Variant | str,
+    targets: int,
+    image_size: Size,
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    mean: Sequence[float] | float = 0.0,
+    deviation: Sequence[float] | float = 1.0,
+    **arguments: Any,
+) -> keras.Model:
+    """Builds a network that predicts numbers, such as an age: a pretrained backbone with a new last layer.
+
+    Example:
+
+        ages = data.training.labels
+        model = keras_resnet.transfer.regressor(keras_resnet.ResNet50V2, 1, 224, "imagenet", mean=ages.mean(0))
+
+    Args:
+        build: a network, as for `classifier`, as are the next arguments.
+        targets: how many numbers.
+        image_size: (height, width) in pixels, or one int for both.
+        weights: the weights of the backbone.
+        mean: the mean of each target, or of all, in the training images: the network begins there.
+        deviation: the standard deviation of each target: what the network learns is in units of it.
+        **arguments: further keywords of the builder, such as `dropout`.
+
+    Returns:
+        A `keras.Model` that takes raw images and returns numbers (N, targets), in their own units.
+
+    Raises:
+        ValueError: as from `classifier`.
+    """
+    model = classifier(build, targets, image_size, weights, **arguments | {"classifier_activation": None})
+    scale, offset = (np.broadcast_to(np.asarray(each, "float64"), targets).tolist() for each in (deviation, mean))
+    shared: dict[str, Any] = {"dtype": "float32", "name": "units"}
+    if targets == 1:
+        units = keras.layers.Rescaling(scale[0], offset[0], **shared)
+    else:  # where Keras' own data format is channels_first, Rescaling takes several scales for those of images
+        variance = [each**2 for each in scale]
+        units = keras.layers.Normalization(-1, offset, variance, invert=True, **shared)
+    with recursion_limit(len(model.layers)):
+        return keras.Model(model.input, units(model.output), name=model.name)
 
 
 def stages(model: keras.Model) -> tuple[str, ...]:

@@ -31,9 +31,16 @@ from tests.helpers.nets import thin
 from tests.helpers.pictures import SHAPES
 
 once = pytest.mark.one_backend
-LEFT = {"model.keras", "labels.txt", "history.csv", "run.json", "curves.png", "confusion.png", "predictions.png"} | {
-    "report.md"
-}
+LEFT = {
+    "model.keras",
+    "labels.txt",
+    "history.csv",
+    "pictures.csv",
+    "run.json",
+    "curves.png",
+    "confusion.png",
+    "predictions.png",
+} | {"report.md", "mistakes.csv", "precision_recall.png", "calibration.png"}
 FEW = thin(RESNET20V2, name="few", units=(1, 1), widths=(4, 8), stem=Stem(3, 4, stride=1, pool=False))
 
 
@@ -144,6 +151,7 @@ def test_a_run_killed_in_an_epoch_and_again_while_writing_ends_with_the_same_wei
 WRITES = {"run.json": 3, "labels.txt": 1, "model.keras": 1, "history.csv": 1, ".state.npz": 3, "curves.png": 1} | {
     "confusion.png": 1,
     "predictions.png": 1,
+    "mistakes.csv": 1,
     "report.md": 1,
 }
 
@@ -157,10 +165,8 @@ def test_a_kill_while_any_file_is_written_changes_nothing(
     assert_killed(functools.partial(kill_at_write, name=name, times=times), out)
     assert (out / f".part.{name}").is_file()
     weights = run(out)
-    trained = name in ("curves.png", "confusion.png", "predictions.png", "report.md") or (name, times) == (
-        "run.json",
-        3,
-    )
+    after = LEFT - {"model.keras", "labels.txt", "history.csv", "pictures.csv", "run.json"}
+    trained = name in after or (name, times) == ("run.json", 3)
     assert_same_run(out, whole[1] if trained else weights, whole)
 
 
@@ -338,7 +344,9 @@ def test_ctrl_c_waits_until_the_state_of_an_epoch_is_written(tmp_path: Path, mon
 
 @once
 def test_a_disk_that_fills_up_in_training_keeps_the_last_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writes = iter([None] * 7)  # run.json twice, labels.txt, .state.npz, model.keras, history.csv, .state.npz
+    writes = iter(
+        [None] * 8
+    )  # run.json twice, pictures.csv, labels.txt, .state.npz, model.keras, history.csv, .state.npz
 
     def full(*_: Any) -> None:
         if next(writes, 0) == 0:
@@ -562,7 +570,7 @@ def test_a_run_leaves_a_model_numbers_pictures_and_a_report_that_shows_them(tmp_
     assert results["validation"] == found["validation"].summary()
     assert results["test"] == found["test"].summary()
     report = (out / "report.md").read_text(encoding="utf-8")
-    for picture in ("curves.png", "confusion.png", "predictions.png"):
+    for picture in sorted(name for name in LEFT if name.endswith(".png")):
         assert f"]({picture})" in report
         with Image.open(out / picture) as drawn:
             assert min(drawn.size) > 250
@@ -572,4 +580,4 @@ def test_a_run_leaves_a_model_numbers_pictures_and_a_report_that_shows_them(tmp_
 
 
 def test_overwriting_deletes_what_a_run_leaves_and_no_more() -> None:
-    assert set(run_folder.FILES) == {*LEFT, ".state.npz"}
+    assert set(run_folder.FILES) == {*LEFT, ".state.npz", ".checked.csv.gz", "labels.png", "scatter.png"}

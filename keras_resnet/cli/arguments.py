@@ -16,7 +16,17 @@ from keras_resnet.architecture.rows import find_row
 _WIDEST = 100  # columns; longer lines read badly
 _LEAST = 32  # pixels, of the ImageNet networks' builders
 # What the library calls some arguments of the commands
-_ALIASES = (("path", "target"), ("path", "data"), ("before", "unfreeze_from"), ("source", "model"), ("format", "to"))
+_ALIASES = (
+    ("path", "target"),
+    ("path", "data"),
+    ("before", "unfreeze_from"),
+    ("source", "model"),
+    ("format", "to"),
+    *((f"Columns.{field}", f"{field}_column") for field in ("path", "label", "split", "group")),
+    ("Columns.targets", "target_column"),
+    ("Columns.separator", "separator"),
+    ("Columns.images", "image_folder"),
+)
 
 # What the library advises in Python, and the command that does it
 _COMMANDS = {
@@ -58,6 +68,7 @@ class Parser(argparse.ArgumentParser):
         """Returns an error of the library with this command's options in place of Python's arguments."""
         names = {action.dest: (*action.option_strings, action.metavar)[0] for action in self._actions}
         names |= {alias: names[dest] for alias, dest in _ALIASES if dest in names}
+        names |= {f"Recipe.{dest}": option for dest, option in names.items()}
         each = "|".join(names)
 
         def option(found: re.Match[str]) -> str:
@@ -116,12 +127,13 @@ class _Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaults
         return lines
 
 
-def check_image_size(network: str, side: int) -> None:
+def check_image_size(network: str, image_size: int | tuple[int, int]) -> None:
     """Refuses images that are too small for an ImageNet network, or of a size that an anti-aliased one can't take."""
     row = find_row(network)
-    if side < _LEAST < row.image_side:
-        raise ValueError(f"`--image-size` must be {_LEAST} or more for {network}; received {side}.")
-    check_side("--image-size", row.name, plan(row), side)
+    for side in (image_size,) if isinstance(image_size, int) else image_size:
+        if side < _LEAST < row.image_side:
+            raise ValueError(f"`--image-size` must be {_LEAST} or more for {network}; received {side}.")
+        check_side("--image-size", row.name, plan(row), side)
 
 
 def positive(text: str) -> int:
@@ -129,6 +141,40 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number above 0; received {text!r}")
     return int(text)
+
+
+def count(text: str) -> int:
+    """An int from 0 up."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 up; received {text!r}")
+    return int(text)
+
+
+def folds(text: str) -> int:
+    """An int from 2 up."""
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 2 up; received {text!r}")
+    return int(text)
+
+
+def size(text: str) -> int | tuple[int, int]:
+    """Height and width, or one int for both."""
+    sides = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text.lower())
+    if not sides:
+        raise argparse.ArgumentTypeError(
+            f"must be a number of pixels, or height x width, such as 192x320; received {text!r}"
+        )
+    return (int(sides[1]), int(sides[2])) if sides[2] else int(sides[1])
+
+
+def number(text: str) -> float:
+    """A finite number."""
+    return _number(text, "a number", lambda value: -inf < value < inf)
+
+
+def inner_share(text: str) -> float:
+    """A number between 0 and 1."""
+    return _number(text, "a number above 0 and below 1", lambda value: 0 < value < 1)
 
 
 def _number(text: str, allowed: str, test: Callable[[float], bool]) -> float:

@@ -1,4 +1,4 @@
-"""The command `evaluate`: how well a model does on pictures of known classes."""
+"""The command `evaluate`: how well a model does on pictures whose classes, labels or numbers are known."""
 
 import argparse
 import json
@@ -8,54 +8,93 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.cli.data import TABLE_OPTIONS, columns_of, kind_of_data
 from keras_resnet.cli.load_model import Classifier, Crop, load_classifier
 from keras_resnet.cli.table import print_table
 from keras_resnet.data import datasets, scan
+from keras_resnet.data.check import Checked
 from keras_resnet.data.decode import Size
 from keras_resnet.data.layout import find_layout
 from keras_resnet.data.pictures import Pictures
+from keras_resnet.data.read import Reader
+from keras_resnet.data.tables import read_rows
 from keras_resnet.models import labels
 from keras_resnet.training import figures, run_folder
-from keras_resnet.training.evaluation import Evaluation, evaluate
+from keras_resnet.training.evaluation import AnyEvaluation, Evaluation, evaluate
+from keras_resnet.training.findings import write_findings
 from keras_resnet.utils.progress import say
 
 _BATCH = 32  # pictures taken at once
 
 
 def run(args: argparse.Namespace) -> None:
-    """Says how well a trained model does on pictures whose classes are known."""
+    """Says how well a trained model does on pictures of which it is known what it should say."""
     found = load_classifier(args)
+    kind = kind_of_data(args.data)
+    for name in TABLE_OPTIONS:
+        if getattr(args, name) and kind != "table":
+            raise ValueError(f"`{name}` is for tables; leave it out, with {args.data!r}.")
+    if found.task != "classes" and kind != "table":
+        raise ValueError(f"{args.model!r} is of the task {found.task!r}, for which DATA must be a table.")
     if found.image_size is None:
         raise ValueError(f"{args.model!r} takes images of any size; say which with --image-size.")
-    pictures = datasets.digits(found.image_size, _BATCH) if args.data == "digits" else _folder(args.data, found)
+    if kind == "digits":
+        pictures = datasets.digits(found.image_size, _BATCH)
+    else:
+        pictures = _table(args, found) if kind == "table" else _folder(args.data, found)
+    pictures = pictures.with_(**found.settings)
     if not (found.class_names or found.imagenet):
         say(f"note: {args.model} holds no class names; those of DATA are taken, in alphabetical order")
     result = evaluate(found.model, pictures)
-    shown = _met(result) if found.imagenet else result
+    shown = _met(result) if found.imagenet and isinstance(result, Evaluation) else result
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        figures.draw_confusion(shown, args.out / run_folder.CONFUSION)
+        figures.draw_evaluation(shown, args.out)
         figures.draw_predictions(shown, pictures, args.out / run_folder.PREDICTIONS)
-    summary = result.summary() | {"classes": shown.by_class()}
+        write_findings(args.out, {"": result}, {"": pictures})
     if args.json:
-        print(json.dumps(summary | {"confusion": shown.confusion.tolist()}, indent=2, ensure_ascii=False))
+        print(json.dumps(_json(result, shown), indent=2, ensure_ascii=False))
         return
-    print_table(
-        ["class", "precision", "recall", "images"],
-        [
-            [row["class"], f"{row['precision']:.1%}", f"{row['recall']:.1%}", str(row["images"])]
-            for row in summary["classes"]
-            if row["images"] or not found.imagenet  # of ImageNet's thousand only those that there are
-        ],
-    )
+    head, rows = shown.table()
+    if found.imagenet:  # of its thousand classes only those that there are
+        rows = [row for row in rows if row[-1] != "0"]
+    print_table(head, rows)
+    if isinstance(shown, Evaluation):
+        _print_confused(shown)
+    summary = result.summary()
+    if "top_5_accuracy" in summary:
+        print(f"top-5 accuracy: {summary['top_5_accuracy']:.1%}")
+    print(result.headline())
+
+
+def _json(result: AnyEvaluation, shown: AnyEvaluation) -> dict[str, Any]:
+    """All that is known, as JSON can hold it."""
+    if isinstance(shown, Evaluation):
+        return result.summary() | {"classes": shown.by_class(), "confusion": shown.confusion.tolist()}
+    return result.summary()
+
+
+def _print_confused(shown: Evaluation) -> None:
+    """Prints which classes are most often taken for which."""
     confused = shown.confusion * (1 - np.eye(len(shown.class_names), dtype=int))
     for flat in np.argsort(-confused, axis=None, kind="stable")[: min(10, np.count_nonzero(confused))]:
         true, predicted = np.unravel_index(flat, confused.shape)
         count = confused[true, predicted]
         print(f"{count} of {shown.class_names[true]} predicted as {shown.class_names[predicted]}")
-    if "top_5_accuracy" in summary:
-        print(f"top-5 accuracy: {summary['top_5_accuracy']:.1%}")
-    print(f"accuracy: {summary['accuracy']:.1%} of {summary['images']} images")
+
+
+def _table(args: argparse.Namespace, model: Classifier) -> Pictures:
+    """The pictures of a table: of its side to test with, else to validate with, else all."""
+    size: Any = model.image_size
+    names: Any = model.class_names
+    if model.imagenet:
+        raise ValueError("Models of ImageNet's classes are evaluated on folders that are called as the classes.")
+    columns = columns_of(args, tuple(names or ()) if model.task == "regression" else ())
+    task = model.task if model.class_names else None
+    rows = read_rows(args.data, columns, task, None if model.task == "regression" else names)
+    side = next((side for side in ("test", "validation", "training") if side in (rows.sides or ())), None)
+    pictures, _ = datasets.of_table(args.data, rows, Reader(size, **model.settings), side=side)
+    return pictures.with_(batch_size=_BATCH, crop=model.crop)
 
 
 def _folder(data: str, model: Classifier) -> Pictures:
@@ -65,7 +104,9 @@ def _folder(data: str, model: Classifier) -> Pictures:
         pictures = _imagenet_pictures(data, size, model.model.outputs[0].shape[1], model.crop)
     else:
         layout = find_layout(data, model.class_names)
-        found = scan.scan(layout.to_measure(), model.class_names, left_out=layout.left_out)
+        found = scan.scan(
+            layout.to_measure(), model.class_names, left_out=layout.left_out, checked=Checked(model.reader)
+        )
         pictures = Pictures(
             found.files, found.labels, found.class_names, size, _BATCH, inventory=found, crop=model.crop
         )

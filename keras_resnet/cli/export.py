@@ -2,11 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from keras_resnet.cli.load_model import load_model
 from keras_resnet.cli.quiet import import_tensorflow
 from keras_resnet.export.runtimes import FORMATS, check_export, export
-from keras_resnet.utils.progress import waiting
+from keras_resnet.models.description import description_of
+from keras_resnet.utils.errors import enumerate_some
+from keras_resnet.utils.progress import say, waiting
 
 
 def run(args: argparse.Namespace) -> None:
@@ -18,6 +21,17 @@ def run(args: argparse.Namespace) -> None:
     model = load_model(args.model)
     with waiting(f"writing {target} and running it as {args.format}"):
         done = export(model, target, args.format, args.overwrite, args.image_size)
+    if said := description_of(model):
+        settings = {"task": said.task, "names": list(said.names)} | said.settings()
+        say(
+            "note: the file does not hold what the model says of itself: "
+            + "; ".join(f"{name.replace('_', ' ')} {_listed(value)}" for name, value in settings.items())
+        )
     print(f"written by: {done.backend}")
     print(f"target: {target}, {done.size / 1e6:.1f} MB")
     print(f"verified: run as {args.format}, deviates by {done.deviation:.1e} of the largest output")
+
+
+def _listed(value: Any) -> str:
+    """A setting as text."""
+    return enumerate_some(list(map(str, value)), 20) if isinstance(value, (list, tuple)) else str(value)

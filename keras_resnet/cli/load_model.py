@@ -3,7 +3,7 @@
 import argparse
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,29 +15,35 @@ import numpy as np
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.checkpoints.families.tf_slim import SLIM
 from keras_resnet.checkpoints.open import exists, file_of
+from keras_resnet.data.decode import Size, as_pair
+from keras_resnet.data.read import Reader
 from keras_resnet.data.transforms import preprocessing_for
 from keras_resnet.export.convert_weights import Recognized, recognize
 from keras_resnet.graph.data_format import to_data_format
-from keras_resnet.models import labels
+from keras_resnet.models.description import Description, Task, description_of
 from keras_resnet.models.functional import has_graph
 from keras_resnet.models.inspection import models, walk_layers
 from keras_resnet.models.networks import builder_of
 from keras_resnet.models.outputs import outputs_of, probabilities
-from keras_resnet.utils.errors import damage_as_value_error, near_path
+from keras_resnet.training import run_folder
+from keras_resnet.utils.errors import damage_as_value_error, enumerate_some, near_path
 from keras_resnet.utils.progress import say
 
 Crop = Callable[[Any], Any]
 
 
 class Classifier(NamedTuple):
-    """A classifier of RGB pictures.
+    """A classifier of pictures.
 
     Attributes:
-        model: takes raw RGB (N, height, width, 3), and returns what `probabilities` understands.
+        model: takes raw pixels (N, height, width, channels), and returns what `probabilities` understands.
         image_size: height and width of what it takes; None: any.
-        crop: what makes a picture one of this size; None: it is stretched.
+        crop: what makes a picture one of this size; None: it is read as `settings` say.
         class_names: those that it carries; None: it carries none.
         imagenet: whether its classes are ImageNet's, maybe behind a background.
+        settings: how pictures are read: resize, channels and value range, as arguments of `Reader` and `Pictures`.
+        task: what it predicts: "classes", "labels" or "regression".
+        threshold: of "labels": the probability from which on a label is predicted.
     """
 
     model: keras.Model
@@ -45,22 +51,31 @@ class Classifier(NamedTuple):
     crop: Crop | None = None
     class_names: tuple[str, ...] | None = None
     imagenet: bool = False
+    settings: Mapping[str, Any] = {}
+    task: Task = "classes"
+    threshold: float = 0.5
+
+    @property
+    def reader(self) -> Reader:
+        """How pictures are read, where there is no crop."""
+        return Reader(self.image_size, **self.settings)
 
 
 def load_classifier(args: argparse.Namespace) -> Classifier:
-    """Loads a classifier of RGB pictures, of a file or a key; says what of it is a guess.
+    """Loads a classifier of pictures, of a file or a key; says what of it is a guess.
 
     Args:
         args: of a command: `model` (a file of Keras that holds a model, a weights file of a published network, the
-            folder of one, or a key), `image_size` (height and width in pixels, for a model that takes any), and, of a
-            weights file, what `recognize` takes.
+            folder of one, or a key), `image_size` (height and width in pixels, or one int, for a model that takes any),
+            and, of a weights file, what `recognize` takes.
 
     Raises:
-        ValueError: if there is no such file or key, it is no classifier of RGB pictures, or an argument is not for it.
+        ValueError: if there is no such file or key, it is no classifier of pictures, or an argument is not for it.
         OSError: if a file can't be read or downloaded.
     """
     model, image_size = args.model, args.image_size
     row = list_weights().get(model)
+    _refuse_folds(model)
     model = model if row else os.fsdecode(file_of(model))
     if not row and not os.path.lexists(model) and not exists(model):
         raise _no_model(model)
@@ -77,7 +92,7 @@ def load_classifier(args: argparse.Namespace) -> Classifier:
     if known.image_size and image_size:
         height, width = known.image_size
         raise ValueError(f"{model!r} takes images of {height}x{width} alone; leave --image-size out.")
-    return known._replace(image_size=(image_size, image_size)) if image_size else known
+    return known._replace(image_size=as_pair(image_size)) if image_size else known
 
 
 def say_choice(found: Recognized, source: object, asked: str | None) -> None:
@@ -96,11 +111,20 @@ def load_model(model: str) -> keras.Model:
     rows = list_weights()
     if model in rows:
         return _load_published(rows[model]).model
+    _refuse_folds(model)
     path = os.fsdecode(file_of(model))
     if not os.path.lexists(path):
         raise _no_model(model)
     with damage_as_value_error("a Keras model", path):
         return keras.models.load_model(path, compile=False)
+
+
+def _refuse_folds(model: str) -> None:
+    """Raises a `ValueError` for the folder of several folds, which says what to pass."""
+    if Path(model, run_folder.FOLDS).is_file():
+        models = [str(fold) for fold in run_folder.folds_of(Path(model)) if (fold / run_folder.MODEL).is_file()]
+        passed = f"pass one of {enumerate_some(models)}" if models else "none has one yet"
+        raise ValueError(f"{model!r} holds the folds of a cross-validation, each with a model of its own; {passed}.")
 
 
 def _no_model(model: str) -> ValueError:
@@ -129,7 +153,7 @@ def _load_published(row: Checkpoint) -> Classifier:
     return Classifier(found, (side, side), preprocess.crop, imagenet=True)
 
 
-def _load_weights(source: str, image_size: int | None, found: Recognized) -> Classifier:
+def _load_weights(source: str, image_size: Size | None, found: Recognized) -> Classifier:
     """A classifier of a file of weights alone; pictures reach it as they reach published ones of its kind."""
     variant, classes = found.variant, found.classes
     if classes is None or found.channels != 3:
@@ -145,17 +169,18 @@ def _load_weights(source: str, image_size: int | None, found: Recognized) -> Cla
     known = [row for row in list_weights().values() if row.classes and row.variant.version == variant.version]
     rows = [row for row in known if row.style == style]
     rows = rows or [row for row in known if row.variant.lineage.preprocessing == scaling]
+    thousand = classes == 1000 or (classes == 1001 and found.network.family is SLIM)
+    imagenet = thousand and bool(rows) and variant.image_side != 32
     same = [row for row in rows if row.url.endswith(f"/{Path(source).name}")]
-    side = image_size or variant.image_side
+    height, width = as_pair(image_size or variant.image_side)
     scaled = f"scaled as {'its config says' if told else f'in style {style!r}'}"
-    if variant.image_side == 32 or not rows:
-        say(f"note: {source} says nothing of {what}: they are stretched to {side}x{side} and {scaled}")
-        return Classifier(model, (side, side))
+    if variant.image_side == 32 or not rows or height != width:  # published ones are all square
+        say(f"note: {source} says nothing of {what}: they are stretched to {height}x{width} and {scaled}")
+        return Classifier(model, (height, width), imagenet=imagenet)
     row = (same or rows)[0]
     published = preprocessing_for(row.key)
-    side = image_size or published.image_size
+    side = height if image_size else published.image_size
     preprocess = replace(published, image_size=side, resize=published.resize * side // published.image_size)
-    imagenet = classes == 1000 or (classes == 1001 and found.network.family is SLIM)
     named = f", and its {classes} classes are taken for ImageNet's" if imagenet else ""
     say(f"note: {source} says nothing of {what}: they are cropped as for {row.key} and {scaled}{named}")
     return Classifier(model, (side, side), preprocess.crop, imagenet=imagenet)
@@ -182,28 +207,50 @@ def _load_file(path: Path) -> Classifier:
             "it takes: load it in Python, and call it there."
         )
     taken, returned = ([tuple(tensor.shape) for tensor in each] for each in (inputs, outputs))
-    first = taken[0][1:2] == (3,) and taken[0][-1] != 3  # channels_first
-    rgb = len(taken) == 1 and len(taken[0]) == 4 and (first or taken[0][3] == 3)
-    if not rgb or [len(each) for each in returned] != [2]:
+    described = description_of(model)
+    first = len(taken[0]) == 4 and _is_channels_first(taken[0], described)
+    channels = taken[0][1 if first else -1]
+    if len(taken) != 1 or len(taken[0]) != 4 or not channels or [len(each) for each in returned] != [2]:
         raise ValueError(
-            f"{str(path)!r} must take RGB images, (N, height, width, 3) or (N, 3, height, width), and return (N, "
-            f"classes); it takes {' and '.join(map(str, taken))} and returns {' and '.join(map(str, returned))}."
+            f"{str(path)!r} must take RGB images, (N, height, width, 3) or (N, 3, height, width), or images of other "
+            f"channels, and return (N, classes); it takes {' and '.join(map(str, taken))} and returns "
+            f"{' and '.join(map(str, returned))}."
         )
-    names = labels.class_names(model)
+    settings: dict[str, Any] = {"channels": channels}
+    if described:
+        settings |= {"resize": described.resize, "value_range": described.value_range}
     if has_graph(model):  # a plain one, of the tensors alone, however they were nested
         model = keras.Model(inputs[0], outputs[0], name=model.name)
     _say_scaling(model, path)
     height, width = taken[0][2:] if first else taken[0][1:3]
     if first:
-        image = keras.Input((height, width, 3))
+        image = keras.Input((height, width, channels))
         inner = to_data_format(model, "channels_last") if has_graph(model) else model  # which every CPU computes
         model = keras.Model(image, inner(keras.layers.Permute((3, 1, 2))(image)), name=model.name)
-    if returned[0][1] is not None:
+    task = described.task if described else "classes"
+    if returned[0][1] is not None and task == "classes":
         probabilities(model, np.zeros((0, returned[0][1])))  # refuses one output that is no sigmoid
-    if outputs_of(model) == "logits":
+    if outputs_of(model) == "logits" and task == "classes":
         say(f"note: {path} ends without activation: what it puts out is taken for logits, and their softmax is shown")
     sides = (height or width, width or height)
-    return Classifier(model, sides if height or width else None, class_names=names)
+    names = described.names if described else None
+    return Classifier(
+        model,
+        sides if height or width else None,
+        class_names=names,
+        settings=settings,
+        task=task,
+        threshold=described.threshold if described else 0.5,
+    )
+
+
+def _is_channels_first(shape: tuple[int | None, ...], described: Description | None) -> bool:
+    """Whether images have their channels in front: as the model tells, or as is usual, 3 of them, else few."""
+    _, front, _, last = shape
+    wanted = described.channels if described else 3
+    if wanted in (front, last):
+        return last != wanted
+    return last is None or (front is not None and front < last)
 
 
 def _reason(error: Exception) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.cli.arguments import Parser, decay, positive, rate, seed, share
+from keras_resnet.cli.arguments import Parser, inner_share, positive, size
+from keras_resnet.cli.train_options import NETWORK, add_scope, add_tables, add_train
 from keras_resnet.version import __version__
 
 SHELLS = ("bash", "zsh", "tcsh")
-_NETWORK = "name of a network, such as ResNet50 or resnetv2_50"
 
 
 def parser() -> Parser:
@@ -41,164 +41,17 @@ def parser() -> Parser:
     return keras_resnet
 
 
-def _add_train(parser: argparse.ArgumentParser) -> None:
-    """Adds what `train` takes."""
-    data = parser.add_argument_group("images")
-    data.add_argument(
-        "data",
-        metavar="DATA",
-        help="a folder that holds one folder of images per class; or a folder that holds train, val and test, each "
-        "such a folder; or digits: scikit-learn's 1797 handwritten digits, for a first try",
-    )
-    data.add_argument(
-        "--validation-split",
-        type=float,
-        default=0.2,
-        metavar="SHARE",
-        help="share of each class that is kept for validation where DATA has no folder val, between 0 and 1",
-    )
-    data.add_argument(
-        "--image-size",
-        type=positive,
-        metavar="N",
-        help="height and width in pixels to which images are resized (default: chosen by the size of the images and "
-        "by the network)",
-    )
-    data.add_argument("--batch-size", type=positive, default=32, metavar="N", help="images per training step")
-    data.add_argument(
-        "--augment",
-        choices=("none", "light", "strong"),
-        help="data augmentation: random changes of the training images (default: light; of digits none)\n"
-        "none: the images as they are\n"
-        "light: shift, horizontal flip, brightness and contrast\n"
-        "strong: random resized crop, horizontal flip, brightness, contrast and saturation, then MixUp or CutMix",
-    )
-
-    network = parser.add_argument_group("network")
-    network.add_argument(
-        "--model",
-        metavar="NETWORK",
-        help=f"{_NETWORK} (default: ResNet20 for images of up to 48 pixels or where no pretrained weights can be had, "
-        "else ResNet50V2)",
-    )
-    network.add_argument(
-        "--weights",
-        help="initial weights (default: imagenet where such weights are published and can be downloaded, else none)\n"
-        "imagenet: the weights pretrained on ImageNet that are usual for the network\n"
-        "KEY: published weights, by a key that `keras-resnet list` shows\n"
-        "FILE: a weights file of Keras, PyTorch, safetensors or TensorFlow, or its folder\n"
-        "none: random weights, to train from scratch",
-    )
-    _add_scope(network)
-    network.add_argument(
-        "--freeze",
-        action="store_true",
-        help="fine-tuning: train the classifier only; all other layers keep the pretrained weights",
-    )
-    network.add_argument(
-        "--unfreeze-from",
-        metavar="STAGE",
-        help="fine-tuning in two phases: train the classifier only, then also the layers from STAGE on at a tenth of "
-        "the learning rate; batch norms stay frozen. The last stage is conv5, in CIFAR networks such as ResNet20 conv4 "
-        "(default: one phase)",
-    )
-    network.add_argument(
-        "--dropout",
-        type=share,
-        default=0.0,
-        metavar="RATE",
-        help="dropout: share of the features that is dropped in front of the classifier",
-    )
-    network.add_argument(
-        "--dtype",
-        choices=("float32", "mixed_bfloat16", "mixed_float16"),
-        default="float32",
-        help="precision of the computation (default: float32)\n"
-        "float32: single precision\n"
-        "mixed_bfloat16: mixed precision with bfloat16: faster on GPUs and TPUs, slower on CPUs\n"
-        "mixed_float16: mixed precision with float16 and loss scaling, for GPUs without bfloat16",
-    )
-
-    recipe = parser.add_argument_group("training")
-    recipe.add_argument(
-        "--epochs",
-        type=positive,
-        metavar="N",
-        help="passes over the training images, in each phase (default: 10, or more, to make at least 500 steps)",
-    )
-    recipe.add_argument(
-        "--optimizer",
-        choices=("adamw", "sgd"),
-        default="adamw",
-        help="optimizer (default: adamw)\n"
-        "adamw: Adam with decoupled weight decay\n"
-        "sgd: stochastic gradient descent with Nesterov momentum of 0.9",
-    )
-    recipe.add_argument(
-        "--learning-rate",
-        type=rate,
-        metavar="RATE",
-        help="peak learning rate. It warms up over the first twentieth of the steps, then decays to 0 along a cosine "
-        "(default: 1e-3 with adamw, 1e-2 while only the classifier trains; 0.05 with sgd; a tenth of that where all "
-        "pretrained weights train)",
-    )
-    recipe.add_argument(
-        "--weight-decay",
-        type=decay,
-        metavar="DECAY",
-        help="weight decay, which norms and biases do without (default: 0.05 with adamw, 5e-4 with sgd)",
-    )
-    recipe.add_argument(
-        "--label-smoothing",
-        type=share,
-        default=0.0,
-        metavar="SHARE",
-        help="label smoothing: share of each label that is spread over all classes",
-    )
-    recipe.add_argument(
-        "--clip-norm",
-        type=rate,
-        metavar="NORM",
-        help="gradient clipping: the gradient of all weights is scaled down to this norm where it is longer (default: "
-        "no clipping)",
-    )
-    recipe.add_argument(
-        "--balance",
-        action="store_true",
-        help="class weights: every class counts the same in the loss, however few images it has",
-    )
-    recipe.add_argument(
-        "--patience",
-        type=positive,
-        metavar="N",
-        help="early stopping: end a phase after N epochs without a better validation accuracy (default: no early "
-        "stopping)",
-    )
-    recipe.add_argument(
-        "--seed",
-        type=seed,
-        default=0,
-        metavar="N",
-        help="random seed of split, order, augmentation, initial weights and dropout",
-    )
-
-    run = parser.add_argument_group("run")
-    run.add_argument(
-        "--out",
-        type=Path,
-        metavar="FOLDER",
-        help="folder for the model, report, figures and history (default: runs/ and the name of DATA)",
-    )
-    earlier = run.add_mutually_exclusive_group()
-    earlier.add_argument("--resume", action="store_true", help="continue the interrupted run in that folder")
-    earlier.add_argument("--overwrite", action="store_true", help="delete the earlier run in that folder first")
-
-
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     """Adds what `predict` takes."""
-    _add_model(parser, "images", type=Path, nargs="+", metavar="IMAGE", help="image file, or folder of images")
+    _add_model(parser, "images", type=Path, nargs="+", metavar="IMAGE", help="image file, folder of images, or table")
     output = parser.add_argument_group("output")
     output.add_argument("--top", type=positive, default=5, metavar="N", help="how many classes to print, at most")
+    output.add_argument(
+        "--threshold",
+        type=inner_share,
+        metavar="X",
+        help="probability from which on a label is predicted, by a model of several labels (default: as MODEL tells)",
+    )
     printed = output.add_mutually_exclusive_group()
     printed.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
     printed.add_argument("--csv", action="store_true", help="print comma-separated values, one line per class")
@@ -211,14 +64,15 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         "data",
         metavar="DATA",
         help="a folder that holds one folder of images per class; or a folder that holds test, val or train, each such "
-        "a folder, of which the first that exists is used; or digits: scikit-learn's handwritten digits",
+        "a folder, of which the first that exists is used; or a table, .csv, .tsv or .parquet, of which the same side "
+        "is used; or digits: scikit-learn's handwritten digits",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="folder to draw confusion.png and predictions.png into (default: no drawings)",
+        help="folder for mistakes.csv and figures, such as predictions.png (default: none are written)",
     )
     output.add_argument("--json", action="store_true", help="print a JSON object instead of a table")
 
@@ -226,7 +80,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 def _add_list(parser: argparse.ArgumentParser) -> None:
     """Adds what `list` takes."""
     group = parser.add_argument_group("weights")
-    group.add_argument("network", nargs="?", metavar="NETWORK", help=f"{_NETWORK} (default: all networks)")
+    group.add_argument("network", nargs="?", metavar="NETWORK", help=f"{NETWORK} (default: all networks)")
     group.add_argument(
         "--style",
         choices=("keras", "torch", "slim"),
@@ -304,8 +158,8 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     )
     target.add_argument(
         "--image-size",
-        type=positive,
-        metavar="N",
+        type=size,
+        metavar="N|HxW",
         help="fixed height and width of images, of a model that takes any size (default: any size)",
     )
 
@@ -319,7 +173,7 @@ def _add_benchmark(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["ResNet50"],
         metavar="NETWORK",
-        help=f"{_NETWORK}{several} (default: ResNet50)",
+        help=f"{NETWORK}{several} (default: ResNet50)",
     )
     _add_style(network, "layout of this package's networks (default: the network's own)")
     network.add_argument(
@@ -382,10 +236,11 @@ def _add_model(parser: argparse.ArgumentParser, operand: str, **keywords: Any) -
     group.add_argument(operand, **keywords)
     group.add_argument(
         "--image-size",
-        type=positive,
-        metavar="N",
+        type=size,
+        metavar="N|HxW",
         help="height and width in pixels, for a model that takes images of any size (default: as MODEL tells)",
     )
+    add_tables(parser.add_argument_group("tables"), labelled=operand == "data")
     _add_network(parser, "MODEL")
 
 
@@ -393,7 +248,7 @@ def _add_network(parser: argparse.ArgumentParser, file: str) -> None:
     """Adds what a weights file may leave open."""
     group = parser.add_argument_group("for weights files")
     _add_style(group, f"layout of the network, for a weights file that does not tell it (default: as {file} tells)")
-    _add_scope(group)
+    add_scope(group)
     group.add_argument(
         "--head",
         metavar="NAME",
@@ -410,16 +265,6 @@ def _add_network(parser: argparse.ArgumentParser, file: str) -> None:
         "--averages",
         action="store_true",
         help="use the moving averages of the weights that the weights file holds, instead of the weights themselves",
-    )
-
-
-def _add_scope(group: argparse._ArgumentGroup) -> None:
-    """Adds which network of a weights file is meant."""
-    group.add_argument(
-        "--scope",
-        metavar="PREFIX",
-        help="beginning of the names of tensors, for a weights file that holds several networks (default: the only "
-        "network in it)",
     )
 
 
@@ -448,7 +293,7 @@ _COMMANDS: dict[str, tuple[str, str, tuple[str, ...], Callable[[argparse.Argumen
             "flowers --epochs 20 --augment strong",
             "flowers --model ResNet50V2 --unfreeze-from conv5",
         ),
-        _add_train,
+        add_train,
     ),
     "predict": (
         "name the classes of images, with a trained or a published model",

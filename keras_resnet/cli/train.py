@@ -3,8 +3,10 @@
 import argparse
 import shlex
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +16,41 @@ from keras_resnet.architecture.rows import builder_name, find_row
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.checkpoints.open import digest, download, open_named
 from keras_resnet.cli.arguments import check_image_size
+from keras_resnet.cli.data import TABLE_OPTIONS, columns_of, kind_of_data
 from keras_resnet.cli.quiet import import_tensorflow
 from keras_resnet.data import datasets
+from keras_resnet.data.decode import as_pair
+from keras_resnet.data.pictures import Pictures
+from keras_resnet.models.description import Task
 from keras_resnet.models.networks import builder_of
 from keras_resnet.models.weights.find import imagenet
 from keras_resnet.training import run_folder, transfer
+from keras_resnet.training.folds import spread_in_words, train_folds
+from keras_resnet.training.objectives import check_loss, deviations, monitor_of
 from keras_resnet.training.recipe import Recipe, fine_tuning
 from keras_resnet.training.run import train
 from keras_resnet.utils.errors import check_choice
 from keras_resnet.utils.progress import say
 
+# Options, for which data and with which other options they are, and what they are for
+_ONLY: tuple[tuple[str, Callable[[argparse.Namespace, str], bool], str], ...] = (
+    *((name, lambda args, kind: kind == "table", "is for tables") for name in TABLE_OPTIONS),
+    ("group_column", lambda args, kind: kind == "table", "is for tables"),
+    ("task", lambda args, kind: kind == "table" or args.task == "classes", "but classes is for tables"),
+    ("target_column", lambda args, kind: kind == "table", "is for tables"),
+    ("target_column", lambda args, kind: args.task in (None, "regression"), "is for --task regression"),
+    ("label_column", lambda args, kind: not args.target_column, "and --target-column exclude each other"),
+    ("separator", lambda args, kind: not args.target_column, "and --target-column exclude each other"),
+    ("threshold", lambda args, kind: kind == "table" and _task(args, kind) in (None, "labels"), "is for --task labels"),
+    ("label_smoothing", lambda args, kind: not args.target_column, "is for classes and labels"),
+    ("balance", lambda args, kind: not args.target_column, "is for classes and labels"),
+    ("value_range", lambda args, kind: kind != "digits", "is for images of floats"),
+    ("check", lambda args, kind: kind != "digits" or args.check == "full", "is for files of images"),
+    ("workers", lambda args, kind: kind != "digits", "is for files of images"),
+    ("validation_split", lambda args, kind: not args.folds, "and --folds exclude each other"),
+)
+
+_VALIDATION_SPLIT = 0.2
 _SMALL = 48  # pixels; below, the CIFAR nets' three halvings do better than ImageNet's five
 
 
@@ -31,59 +58,113 @@ def run(args: argparse.Namespace) -> None:
     """Trains a network on images."""
     out = args.out or Path("runs") / Path(args.data).resolve().name
     _check(args, out)
-    pictures, shorter = _pictures(args)
+    record = _record(args)
+    sides, leaks, shorter = _pictures(args, out)
     asked = {name: getattr(args, name) for name in ("model", "weights", "scope", "image_size", "dropout", "dtype")}
     if args.weights not in (None, "none", "imagenet", *list_weights()):
         asked["weights_hash"] = digest(open_named(args.weights, "--weights"))
-    if args.resume and not (out / run_folder.RUN).is_file():
+    if args.resume and not (out / record).is_file():
         say(f"note: there is no run in {out} to resume, so this one starts from the beginning")
-    earlier = run_folder.read(out)["arguments"] if args.resume and (out / run_folder.RUN).is_file() else {}
+    earlier = run_folder.read(out, record)["arguments"] if args.resume and (out / record).is_file() else {}
     chosen = earlier.get("chosen") or _choose(args, shorter)
-    pictures = pictures.with_(image_size=chosen["image_size"])
+    sides = {side: part.with_(image_size=chosen["image_size"]) for side, part in sides.items()}
     recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
+    if recipe.balance == "loss":  # as runs of before note it
+        recipe = replace(recipe, balance=True)
     if chosen["weights"] and not (recipe.freeze or recipe.unfreeze_from) and recipe.learning_rate is None:
         recipe = fine_tuning(recipe)
         say(f"learning rate: {recipe.learning_rate:g}, a tenth of the usual, since all pretrained weights train")
     import_tensorflow()
-    keras.utils.set_random_seed(args.seed)
-    model = transfer.classifier(
-        builder_of(chosen["network"]),
-        len(pictures.training.class_names),
-        chosen["image_size"],
-        chosen["weights"],
-        data_format="channels_last",  # as the pictures come
-        dropout=args.dropout,
-        dtype=args.dtype,
-        scope=args.scope,
-    )
-    if args.unfreeze_from:
-        check_choice("--unfreeze-from", args.unfreeze_from, transfer.stages(model))
-    run_arguments = {"asked": asked, "chosen": chosen}
+    build = partial(_build, args, chosen)
+    settings = {
+        "arguments": {"asked": asked, "chosen": chosen},
+        "resume": args.resume,
+        "overwrite": args.overwrite,
+        "threshold": args.threshold,
+    }
     try:
         with redirect_stdout(sys.stderr or sys.stdout):  # Keras prints the epochs
-            found = train(
-                model, pictures, out, recipe, arguments=run_arguments, resume=args.resume, overwrite=args.overwrite
-            )
+            if args.folds:
+                results = train_folds(
+                    build, sides["training"], out, args.folds, recipe, test=sides.get("test"), **settings
+                )
+            else:
+                keras.utils.set_random_seed(args.seed)
+                splits = datasets.Splits(sides["training"], sides["validation"], sides.get("test"), leaks)
+                found = train(build(splits.training), splits, out, recipe, **settings)
     except KeyboardInterrupt:
-        kept = out / run_folder.MODEL
-        best = f"the best model so far is {kept}" if kept.is_file() else "no epoch was done"
         _, *again = (word for word in args.typed if word not in ("--resume", "--overwrite"))
         backend = f"KERAS_BACKEND={keras.backend.backend()} "
-        say(f"\nstopped: {best}. To go on:\n  {backend}{shlex.join(['keras-resnet', 'train', '--resume', *again])}")
+        say(
+            f"\nstopped: {_kept(args, out)}. To go on:\n"
+            f"  {backend}{shlex.join(['keras-resnet', 'train', '--resume', *again])}"
+        )
         raise
+    if args.folds:
+        print(f"folds: {out / run_folder.FOLDS}")
+        print("\n".join(spread_in_words(results)))
+        return
     print(f"model: {out / run_folder.MODEL}")
     print(f"report: {out / run_folder.REPORT}")
     if "test" in found:
-        print(f"test accuracy: {found['test'].accuracy():.1%}")
-    results = run_folder.read(out)["results"]
-    print(f"best validation accuracy: {results['validation']['accuracy']:.1%} (epoch {results['best_epoch']})")
+        print(f"test {found['test'].score()}")
+    print(f"best validation {found['validation'].score()} (epoch {run_folder.read(out)['results']['best_epoch']})")
+
+
+def _record(args: argparse.Namespace) -> str:
+    """What the folder of this command's runs notes its arguments in."""
+    return run_folder.FOLDS if args.folds else run_folder.RUN
+
+
+def _kept(args: argparse.Namespace, out: Path) -> str:
+    """What an interrupted run leaves."""
+    if args.folds:
+        done = sum(map(run_folder.is_done, run_folder.folds_of(out)))
+        return f"{done} of {args.folds} folds are done"
+    kept = out / run_folder.MODEL
+    return f"the best model so far is {kept}" if kept.is_file() else "no epoch was done"
+
+
+def _build(args: argparse.Namespace, chosen: Mapping[str, Any], training: Pictures) -> keras.Model:
+    """The network with a last layer for the task."""
+    names, network = len(training.class_names), builder_of(chosen["network"])
+    size = chosen["image_size"] if isinstance(chosen["image_size"], int) else tuple(chosen["image_size"])
+    shared: dict[str, Any] = {
+        "channels": args.channels,
+        "data_format": "channels_last",  # as the pictures come
+        "dropout": args.dropout,
+        "dtype": args.dtype,
+        "scope": args.scope,
+    }
+    if training.task == "regression":
+        units = {"mean": training.labels.mean(0), "deviation": deviations(training.labels)}
+        model = transfer.regressor(network, names, size, chosen["weights"], **units, **shared)
+    else:
+        activation = "sigmoid" if training.task == "labels" else "softmax"
+        model = transfer.classifier(network, names, size, chosen["weights"], classifier_activation=activation, **shared)
+    if args.unfreeze_from:
+        check_choice("--unfreeze-from", args.unfreeze_from, transfer.stages(model))
+    return model
+
+
+def _task(args: argparse.Namespace, kind: str) -> Task | None:
+    """The task, unless the table tells it."""
+    task: Task | None = "classes" if kind != "table" else "regression" if args.target_column else args.task
+    return task
 
 
 def _check(args: argparse.Namespace, out: Path) -> None:
     """Refuses before anything is read."""
-    if out.resolve().is_relative_to(Path(args.data).resolve()) and args.data != "digits":
+    kind = kind_of_data(args.data)
+    for name, allowed, why in _ONLY:
+        if getattr(args, name) and not allowed(args, kind):
+            raise ValueError(f"`{name}` {why}; leave it out, with {args.data!r}.")
+    if task := _task(args, kind):
+        check_loss(task, args.loss)
+        monitor_of(task, args.monitor)
+    if kind == "folder" and out.resolve().is_relative_to(Path(args.data).resolve()):
         raise ValueError(f"--out must not lie in DATA, where it would be a class; {str(out)!r} does. Pass another.")
-    run_folder.check_free(out, args.resume, args.overwrite)
+    run_folder.check_free(out, args.resume, args.overwrite, _record(args))
     if args.model:
         find_row(args.model, "--model")
         if args.image_size:
@@ -97,20 +178,50 @@ def _check(args: argparse.Namespace, out: Path) -> None:
         say(f"{args.dtype}: fast on GPUs and TPUs; most CPUs compute in 16 bits by software, which is much slower")
 
 
-def _pictures(args: argparse.Namespace) -> tuple[datasets.Splits, int]:
-    """What trains, validates and tests, and the pictures' shorter side in pixels."""
+def _pictures(args: argparse.Namespace, out: Path) -> tuple[dict[str, Pictures], list[tuple[Path, ...]], int]:
+    """What trains, validates (but for folds) and tests, what lies in two, and the shorter side in pixels."""
     batch, split, seed = args.batch_size, args.validation_split, args.seed
-    if args.data == "digits":
+    split = _VALIDATION_SPLIT if split is None else split
+    leaks: list[tuple[Path, ...]] = []
+    kind = kind_of_data(args.data)
+    if kind == "digits":
         level = args.augment or "none"  # a mirrored digit is none
-        sides = datasets.digits(16, batch, one_hot=True).split(split, seed, level)
-        pictures, shorter = datasets.Splits(*sides, None, []), 16
-        say(f"scikit-learn's digits: {pictures}")
+        digits = datasets.digits(16, batch, one_hot=True).with_(**_reading(args))
+        digits.reader.look(digits.pictures[0])  # gray, which is not any number of channels
+        parts = (digits.with_(augment=level),) if args.folds else digits.split(split, seed, level)
+        sides, shorter = dict(zip(("training", "validation"), parts, strict=False)), 16
+        say(f"scikit-learn's digits: {', '.join(f'{len(part.labels)} for {side}' for side, part in sides.items())}")
     else:
         level = args.augment or "light"
-        pictures = datasets.splits(args.data, 64, batch, split, seed, level, one_hot=True)
-        shorter = pictures.training.inventory.shorter_side if pictures.training.inventory else 0
+        how: dict[str, Any] = {
+            "batch_size": batch,
+            "augment": level,
+            "one_hot": True,
+            "columns": columns_of(args),
+            "task": args.task,
+            "workers": args.workers,
+            "check": args.check,
+            "checked": out if args.resume else None,
+            **_reading(args),
+        }
+        if args.folds:
+            whole, test = datasets.undivided(args.data, **how)
+            sides = {"training": whole} | ({} if test is None else {"test": test})
+        else:
+            pictures = datasets.splits(args.data, validation_split=split, seed=seed, **how)
+            sides, leaks = pictures.sides(), pictures.leaks
+        inventory = sides["training"].inventory
+        shorter = inventory.shorter_side if inventory else 0
     say(f"augmentation: {level}")
-    return pictures, shorter
+    for name, value in sides["training"].description.settings().items():
+        say(f"{name.replace('_', ' ')}: {' to '.join(map(str, value)) if isinstance(value, tuple) else value}")
+    return sides, leaks, shorter
+
+
+def _reading(args: argparse.Namespace) -> dict[str, Any]:
+    """How pictures are read."""
+    value_range = args.value_range and tuple(args.value_range)
+    return {"resize": args.resize, "channels": args.channels, "value_range": value_range}
 
 
 def _choose(args: argparse.Namespace, shorter: int) -> dict[str, Any]:
@@ -138,14 +249,14 @@ def _choose(args: argparse.Namespace, shorter: int) -> dict[str, Any]:
         raise ValueError(
             f"--freeze and --unfreeze-from need pretrained weights, and {why}. Pass a file or a key as --weights."
         )
-    side, reason = args.image_size, "as asked"
-    if not side:
-        side, reason = suggest_size(network, shorter, weights == "imagenet")
-    check_image_size(network, side)
+    size, reason = args.image_size, "as asked"
+    if not size:
+        size, reason = suggest_size(network, shorter, weights == "imagenet")
+    check_image_size(network, size)
     say(f"network: {network} ({why})")
-    say(f"image size: {side}x{side} ({reason})")
+    say(f"image size: {'x'.join(map(str, as_pair(size)))} ({reason})")
     say(f"weights: {weights or 'none; it trains from scratch'}")
-    return {"network": network, "weights": weights, "image_size": side}
+    return {"network": network, "weights": weights, "image_size": size}
 
 
 def is_published(network: str) -> bool:

@@ -32,7 +32,7 @@ from tests.helpers.pictures import SHAPES, draw_folder
 BACKEND = keras.backend.backend()
 once = pytest.mark.one_backend
 LEFT = {"model.keras", "labels.txt", "history.csv", "run.json", "curves.png", "confusion.png", "predictions.png"} | {
-    "report.md"
+    *("pictures.csv", "report.md", "mistakes.csv", "precision_recall.png", "calibration.png")
 }
 
 
@@ -341,7 +341,9 @@ def test_evaluate_measures_a_model_on_a_folder(tmp_path: Path, printed: Printed)
     text = printed("evaluate", "model.keras", "shapes", "--out", "measured")
     assert f"accuracy: {found['accuracy']:.1%} of 8 images" in text
     assert re.search(r"[1-4] of (square|triangle) predicted as ", text)
-    assert {path.name for path in (tmp_path / "measured").iterdir()} == {"confusion.png", "predictions.png"}
+    assert {path.name for path in (tmp_path / "measured").iterdir()} == {
+        *("confusion.png", "predictions.png", "mistakes.csv", "precision_recall.png", "calibration.png")
+    }
     keras_resnet.ResNet20(input_shape=(None, None, 3), include_preprocessing=True).save(tmp_path / "any.keras")
     text = printed("evaluate", "any.keras", "digits", "--image-size", "8")
     assert re.search(r"top-5 accuracy: \d+\.\d%\naccuracy: \d+\.\d% of 1797 images", text)
@@ -381,7 +383,7 @@ def test_predict_and_export_take_networks_of_a_thousand_layers(tmp_path: Path, p
 def test_predict_refuses_what_is_no_model_or_no_picture(tmp_path: Path, refused: Refused) -> None:
     model = keras_resnet.ResNet20(input_shape=(8, 8, 3), include_preprocessing=True)
     model.save(tmp_path / "good.keras")
-    keras_resnet.ResNet20(input_shape=(8, 8, 1)).save(tmp_path / "gray.keras")
+    keras_resnet.ResNet20(input_shape=(8, 8, 3), include_top=False).save(tmp_path / "body.keras")
     (tmp_path / "text.keras").write_text("no model")
     (tmp_path / "text.png").write_text("no picture")
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
@@ -389,7 +391,7 @@ def test_predict_refuses_what_is_no_model_or_no_picture(tmp_path: Path, refused:
         (("missing.keras", "a.png"), "There is no model file 'missing.keras'"),
         (("text.keras", "a.png"), "'text.keras' is no Keras model"),
         (("a.png", "a.png"), "'a.png' is not a weights file"),
-        (("gray.keras", "a.png"), "must take RGB images"),
+        (("body.keras", "a.png"), "must take RGB images"),
         (("good.keras", "missing.png"), "missing.png can't be read"),
         (("good.keras", "text.png", "missing.png"), "None of these images can be read"),
     ):

@@ -9,6 +9,7 @@ import pytest
 
 from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.cli.parser import parser
+from keras_resnet.cli.train import _ONLY
 from tests.helpers import stand_ins
 
 pytestmark = pytest.mark.one_backend
@@ -82,6 +83,15 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 def test_scripts_and_tutorials_that_a_page_names_exist(page: Path) -> None:
     named = re.findall(r"(?<![\w/.-])((?:docs|scripts|tests|tutorials)/[\w./-]*\w)", page.read_text())
     assert [path for path in named if not (ROOT / path).exists() and not (page.parent / path).exists()] == []
+
+
+def test_options_that_exclude_each_other_are_listed() -> None:
+    section = (ROOT / "docs" / "tables.md").read_text().partition("## Which options exclude each other?")[2]
+    rows = " ".join(line for line in section.partition("\n## ")[0].splitlines() if line.startswith("|"))
+    options = {action.dest: action.option_strings for action in parser().parse_args(["train", "x"]).parser._actions}
+    only = {name for name, _, _ in _ONLY}
+    assert len(only) > 10
+    assert [name for name in only if f"`{options[name][0]}" not in rows] == []
 
 
 def test_the_readme_is_one_screen_and_a_half() -> None:

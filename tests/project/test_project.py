@@ -125,7 +125,7 @@ def test_every_extra_that_an_error_names_exists() -> None:
     assert project["name"] == "keras3-resnet"
     sources = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
     named = set(re.findall(r"keras3-resnet\[(\w+)\]", sources)) | {"tensorflow", "jax", "torch", "test"}
-    named |= {"train", "keras_hub", "keras_cv"}  # `errors.import_optional` names them
+    named |= {"train", "tables", "tiff", "keras_hub", "keras_cv"}  # `errors.import_optional` names them
     named |= {"checkpoints"}  # what works without it, too
     assert named == set(project["optional-dependencies"])
     assert {re.split(r"[<>=]", line)[0] for line in project["dependencies"]} == {"keras", "numpy"}

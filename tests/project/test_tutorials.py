@@ -9,6 +9,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import statistics
 import sys
 import tomllib
@@ -30,6 +31,7 @@ from keras_resnet.architecture.lineages import SLIM_V1
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import RESNET18V2, RESNET20, RESNET20V2, RESNET50
 from keras_resnet.architecture.variant import Stem
+from keras_resnet.cli.parser import parser
 from tests.helpers.nets import OwnModel, assert_close, images, nest, randomise, run, thin
 
 TUTORIALS = Path(__file__).parents[2] / "tutorials"
@@ -397,6 +399,52 @@ def test_the_notebook_on_weights_holds_its_outputs_and_figure() -> None:
     for key, top1, size, licence in shown:
         assert (top1, size) == (f"{rows[key].top1:.1f}", str(rows[key].image_size))
         assert licence == (rows[key].licence or "none stated")
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # open PNGs
+def test_the_notebook_on_labels_from_a_table_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With an epoch of few scenes, by a network that is thinner."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for cell in code_of("05_labels_from_a_table"):
+        for full, short in (
+            ("EPOCHS = 15", "EPOCHS = 1"),
+            ("SCENES = 800", "SCENES = 80"),
+            ("units=(1, 1, 1)", "units=(1, 1, 1), widths=(16, 16, 16)"),
+        ):
+            cell = cell.replace(full, short)
+        exec(compile(cell, "notebook", "exec"), names)
+    said = capsys.readouterr()
+    assert "scenes/lost.png: there is no such file" in said.err
+    assert "\nset()\n" in said.out
+    assert (names["splits"].training.task, names["numbers"].training.task) == ("labels", "regression")
+    assert keras_resnet.labels.class_names(names["again"]) == names["SHAPES"]
+    for figure in ("labels/labels.png", "labels/predictions.png", "covered/scatter.png"):
+        assert (tmp_path / "runs" / figure).is_file()
+    assert len(Image.open(tmp_path / "scenes" / "0.png").getbands()) == 3
+
+
+@once
+def test_the_notebook_on_labels_from_a_table_holds_its_outputs_and_figures() -> None:
+    said = outputs_of("05_labels_from_a_table", figures=4)
+    precisions = [float(each) for each in re.findall(r"average precision (\d+\.\d)%", said)]
+    (mean,) = re.findall(r"mean average precision: (\d+\.\d)% on \d+ images", said)
+    assert float(mean) == pytest.approx(statistics.mean(precisions), abs=0.1)
+    assert float(mean) >= 90
+    ((error, r2),) = re.findall(r"covered: mean absolute error (\S+), R2 (\S+)", said)
+    (trivial,) = re.findall(r"always predicting the mean: (\S+)", said)
+    assert float(error) < float(trivial) / 2
+    assert float(r2) > 0.8
+    found = re.findall(r"^(0\.\d) (\w+): precision (\S+)%, recall (\S+)%$", said, re.MULTILINE)
+    for shape in ("circle", "square", "triangle"):
+        recalls = [float(recall) for _, name, _, recall in found if name == shape]
+        assert recalls == sorted(recalls, reverse=True)
+        assert len(recalls) == 3
+    text = "\n".join(cells_of("05_labels_from_a_table", "markdown"))
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("    keras-resnet ")]
+    assert [parser().parse_args(words).command for _, *words in commands] == ["train", "train", "predict", "evaluate"]
 
 
 @once

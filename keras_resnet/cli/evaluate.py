@@ -89,6 +89,11 @@ def _table(args: argparse.Namespace, model: Classifier) -> Pictures:
     names: Any = model.class_names
     if model.imagenet:
         raise ValueError("Models of ImageNet's classes are evaluated on folders that are called as the classes.")
+    for name in ("label_column", "separator"):
+        if model.task == "regression" and getattr(args, name):
+            raise ValueError(
+                f"`{name}` is for models of classes or labels; {args.model!r} is of the task 'regression'."
+            )
     columns = columns_of(args, tuple(names or ()) if model.task == "regression" else ())
     task = model.task if model.class_names else None
     rows = read_rows(args.data, columns, task, None if model.task == "regression" else names)

@@ -56,10 +56,13 @@ _SMALL = 48  # pixels; below, the CIFAR nets' three halvings do better than Imag
 
 def run(args: argparse.Namespace) -> None:
     """Trains a network on images."""
-    out = args.out or Path("runs") / Path(args.data).resolve().name
+    data = Path(args.data).resolve()
+    out = args.out or Path("runs") / (data.stem if kind_of_data(args.data) == "table" else data.name)
     _check(args, out)
     record = _record(args)
     sides, leaks, shorter = _pictures(args, out)
+    check_loss(sides["training"].task, args.loss)  # which a table may have told
+    monitor_of(sides["training"].task, args.monitor)
     asked = {name: getattr(args, name) for name in ("model", "weights", "scope", "image_size", "dropout", "dtype")}
     if args.weights not in (None, "none", "imagenet", *list_weights()):
         asked["weights_hash"] = digest(open_named(args.weights, "--weights"))

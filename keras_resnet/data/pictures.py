@@ -7,6 +7,7 @@ from copy import copy
 from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, get_args
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -27,6 +28,8 @@ Balance = Literal[False, True, "loss", "sampling"]
 
 _AHEAD = 2  # batches that workers begin while a model trains on another
 _ATTRIBUTES = {"workers": "readers"}  # what arguments are kept as
+# The orders of datasets as they are, which a batch needs and is slow to draw; reading changes no dataset
+_ORDERS: WeakKeyDictionary["Pictures", tuple[Any, np.ndarray[Any, np.dtype[np.int64]]]] = WeakKeyDictionary()
 
 
 class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
@@ -75,7 +78,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
 
     Raises:
         ValueError: if `augment` or `data_format` is not one of these, `augment` is "strong" and `one_hot` False,
-            `batch_size` is not positive, or the numbers of images and labels differ.
+            `batch_size` is not positive, the numbers of images and labels differ, or the labels are none of the task.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
             )
         self.pictures, self.class_names = pictures, tuple(class_names)
         self.labels = np.asarray(labels, "int32" if task == "classes" else "float32")
+        _check_labels(self.labels, task, len(self.class_names))
         self.image_size, self.batch_size, self.seed = image_size, batch_size, seed
         self.augment, self.one_hot, self.balance = augment, one_hot, balance
         self.inventory, self.crop = inventory, crop
@@ -123,7 +127,6 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         self.groups = None if groups is None else tuple(groups)
         self.readers = workers  # Keras has `workers` of its own
         self.epoch = 0
-        self._order: tuple[int, np.ndarray[Any, np.dtype[np.int64]]] | None = None  # of which epoch
         _ = self.reader  # refuses what it can't be
 
     def with_(self, **changes: Any) -> "Pictures":
@@ -143,7 +146,6 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         settings = {name: getattr(self, _ATTRIBUTES.get(name, name)) for name in signature(Pictures).parameters}
         checked = Pictures(**settings | changes)
         changed = copy(self)  # with its epoch, and what Keras keeps in it
-        changed._order = None
         for name in changes:
             setattr(changed, _ATTRIBUTES.get(name, name), getattr(checked, _ATTRIBUTES.get(name, name)))
         return changed
@@ -181,9 +183,11 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     @property
     def order(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The indices of this epoch's images."""
-        if self._order is None or self._order[0] != self.epoch:
-            self._order = self.epoch, self._draw_order()
-        return self._order[1]
+        state = (self.epoch, self.seed, self.balance, id(self.labels))
+        known = _ORDERS.get(self)
+        if known is None or known[0] != state:
+            known = _ORDERS[self] = state, self._draw_order()
+        return known[1]
 
     def _draw_order(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """A new order, by seed and epoch."""
@@ -346,6 +350,24 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
             )
             for part in parts
         ]
+
+
+def _check_labels(labels: np.ndarray[Any, Any], task: Task, names: int) -> None:
+    """Raises a `ValueError` for labels that are none of a task."""
+    shape: tuple[int, ...]
+    if task == "classes":
+        shape, allowed = (len(labels),), f"indices of the {names} classes"
+        fit = labels.shape == shape and not ((labels < 0) | (labels >= names)).any()
+    else:
+        shape, allowed = (len(labels), names), "0 or 1" if task == "labels" else "finite numbers"
+        values = (labels == 0) | (labels == 1) if task == "labels" else np.isfinite(labels)
+        fit = labels.shape == shape and bool(values.all())
+    if not fit:
+        found = f"in [{labels.min():.4g}, {labels.max():.4g}]" if labels.size else "none"
+        raise ValueError(
+            f"`labels` of task={task!r} must be {allowed}, of the shape {shape}; received the shape {labels.shape} and "
+            f"values {found}."
+        )
 
 
 def check_augment(augment: str, one_hot: bool) -> None:

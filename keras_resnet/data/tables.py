@@ -22,6 +22,7 @@ _LONGEST = 131_072  # characters of a cell
 _LINES = 20  # by which the delimiter is found
 _SAMPLE = 200  # rows by which the column of paths is found
 _LABELS = ("label", "labels", "class", "classes", "category", "categories", "tag", "tags")  # usual names
+_SEPARATORS = "|;,"
 _TWICE = "several rows alike; one is used"
 _MOST_CLASSES = 25_000  # ImageNet has 21,843
 _NEITHER = 2
@@ -107,7 +108,7 @@ def read_rows(
             f"`Columns.targets` must name the columns of the numbers with task='regression'; {str(path)!r} has "
             f"{enumerate_some(list(table), 20)}."
         )
-    folder = Path(path).parent if columns.images is None else columns.images
+    folder = _folder(path, columns)
     for each in ("path", "label", "split", "group"):
         _check_column(each, getattr(columns, each), table, path)
     for name in columns.targets:
@@ -151,14 +152,35 @@ def read_paths(path: str | os.PathLike[str], columns: Columns) -> list[Path]:
         ValueError: if there is no such table or column.
     """
     table = _read(Path(path), columns)
-    folder = Path(path).parent if columns.images is None else columns.images
+    folder = _folder(path, columns)
     _check_column("path", columns.path, table, path)
     cells = table[_find_paths(table, list(table), folder, path) if columns.path is None else columns.path]
     files = (_file(folder, cell) for cell in dict.fromkeys(cells) if cell.strip())
     found: dict[str, str] = {}
     for file in files:
         found.setdefault(os.path.abspath(file), file)
+    _check_there(found, folder, path)
     return list(map(Path, found.values()))
+
+
+def _folder(path: str | os.PathLike[str], columns: Columns) -> Path:
+    """The folder that the paths in a table begin in."""
+    if columns.images is None:
+        return Path(path).parent
+    folder = Path(columns.images)
+    if not folder.is_dir():
+        raise ValueError(f"`Columns.images` must be a folder; there is no folder {str(folder)!r}.{near_path(folder)}")
+    return folder
+
+
+def _check_there(files: Collection[str], folder: Path, path: str | os.PathLike[str]) -> None:
+    """Raises for a table none of whose images is there."""
+    if files and not any(map(os.path.isfile, files)):
+        raise ValueError(
+            f"{os.fspath(path)!r} must hold a row of an image that can be used; there is no such file as "
+            f"{next(iter(files))!r}, nor is any of its {len(files)} images there. If the paths begin in another folder "
+            f"than {str(folder)!r}, `Columns.images` must be it."
+        )
 
 
 def _read(path: Path, columns: Columns) -> dict[str, list[str]]:
@@ -392,7 +414,8 @@ def _labels(
                     if several
                     else ""
                 )
-                raise choice_error("a label", word, tuple(names), f"{hint} It stands in {os.fspath(path)!r}.")
+                place = f"It stands in column {label!r} of {os.fspath(path)!r}."
+                raise choice_error("label", word, tuple(names), f"{hint} {place}")
     rows.names = tuple(told if names is None else names)
     index = {word: place for place, word in enumerate(rows.names)}
     several = columns.separator is not None and any(len(words) != 1 for words in kinds.values())
@@ -401,6 +424,8 @@ def _labels(
         many = [cell for cell, words in kinds.items() if len(set(words)) > 1]
         if many:
             raise ValueError(f"`task='classes'` needs one class per image; {str(path)!r} has the cell {many[0]!r}.")
+        if not columns.separator and (parted := _seems_parted(told)):
+            rows.taken.append(f"{parted!r} is one class, since no separator was passed")
         values: dict[str, Any] = {cell: index[words[0]] if words else None for cell, words in kinds.items()}
     else:
         if not columns.separator:
@@ -430,6 +455,16 @@ def _find_label(
         f"`Columns.label` must name the column of {str(path)!r} with the labels, since its columns do not tell: "
         f"{enumerate_some(list(rest), 20) or 'there is none beside that of the paths'}."
     )
+
+
+def _seems_parted(classes: Sequence[str]) -> str | None:
+    """A class that is several others, with a usual separator between them."""
+    known = set(classes)
+    for mark in _SEPARATORS:
+        for name in classes:
+            if mark in name and known.issuperset(part.strip() for part in name.split(mark)):
+                return name
+    return None
 
 
 def _check_few(words: Sequence[str], cells: Sequence[str], label: str, path: str | os.PathLike[str]) -> None:
@@ -486,7 +521,8 @@ def _numbers(table: dict[str, list[str]], names: Sequence[str]) -> Callable[[int
         try:
             found = tuple(float(cell) for cell in cells)
         except ValueError:
-            return f"no number: {enumerate_some(cells, 3):.60}"
+            comma = any(re.fullmatch(r"[-+]?\d+,\d+", cell) for cell in cells)
+            return f"no number: {enumerate_some(cells, 3):.60}{'; decimals need a point' if comma else ''}"
         if any(isfinite(number) and abs(number) > _LARGEST for number in found):
             return f"a number beyond those of 32 bits: {enumerate_some(cells, 3):.60}"
         return found if all(map(isfinite, found)) else None
@@ -535,6 +571,7 @@ def _fill(
             problems[file] = f"rows with another {' and '.join(differ)} each; none is used"
         elif file not in problems:
             problems[file] = _TWICE
+    _check_there(seen, folder, path)
     rows.sides, rows.groups = ([] if splits else None), ([] if groups else None)
     for file, (value, side, group) in seen.items():
         reason = problems.get(file, "")

@@ -404,3 +404,8 @@ def check_images(model: keras.Model, data: Pictures) -> None:
         f"`model` must take the batches of the data, (N, {', '.join(map(str, images[1:]))}); {model.name!r} takes "
         f"{shape}.{advice}"
     )
+
+
+def in_digits(number: Any) -> str:
+    """Returns a number of 32 bits in the fewest digits that tell it from its neighbours: 58.4, not 58.4000015."""
+    return f"{float(str(np.float32(number))):.9g}"

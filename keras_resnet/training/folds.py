@@ -1,6 +1,7 @@
 """Cross-validation: a training run for each fold of the images, and what they come to together."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def train_folds(
         "backend": keras.backend.backend(),
         **(arguments or {}),
         "folds": folds,
-        "recipe": run_folder.settings_of(recipe),
+        "recipe": asdict(recipe),
         "batch_size": data.batch_size,
         "image_size": data.image_size,
         **data.description.settings(),

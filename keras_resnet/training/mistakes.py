@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.data.pictures import Pictures
-from keras_resnet.training.evaluation import AnyEvaluation, Evaluation, LabelsEvaluation, RegressionEvaluation
+from keras_resnet.training.evaluation import (
+    AnyEvaluation,
+    Evaluation,
+    LabelsEvaluation,
+    RegressionEvaluation,
+    in_digits,
+)
 from keras_resnet.utils.files import write_csv
 
 _LEAST = 1e-7  # the probability below which the loss grows no more, as in Keras
@@ -53,7 +59,7 @@ def _mistakes(evaluation: AnyEvaluation) -> Iterator[tuple[float, int, list[Any]
         errors = np.abs(evaluation.errors())
         for index, place in np.ndindex(errors.shape):
             numbers = true[index, place], scores[index, place], scores[index, place] - true[index, place]
-            yield -float(errors[index, place]), index, [names[place], *(f"{number:.9g}" for number in numbers)]
+            yield -float(errors[index, place]), index, [names[place], *map(in_digits, numbers)]
     elif isinstance(evaluation, LabelsEvaluation):
         said, given = evaluation.predicted, true > 0
         for index, place in np.argwhere(said != given).tolist():

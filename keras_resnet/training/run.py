@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,21 +89,20 @@ def train(
             learn, or could not be loaded again. Neither `out` nor the model changes.
         OSError: if the disk is full.
     """
-    out, kind = Path(out), type(model).__name__.lower()
+    out, kind = Path(out), type(model).__name__
     model, data, recipe, monitor, phases = plan(model, data, recipe, threshold, callbacks)
-    training, auto = data.training, re.sub(r"_\d+$", "", model.name)
-    known = auto if auto.replace("_", "") == kind else model.name  # Keras counts all that it names
+    training = data.training
     asked = {
         "backend": keras.backend.backend(),
         **(arguments or {}),
-        "recipe": run_folder.settings_of(recipe),
+        "recipe": asdict(recipe),
         "batch_size": training.batch_size,
         "image_size": training.image_size,
         **training.description.settings(),
         "augment": training.augment,
         **({"threshold": threshold} if threshold else {}),
         "order": training.seed,
-        "model": {"name": known, "parameters": model.count_params()},
+        "model": {"name": _uncounted(model.name, kind), "parameters": model.count_params()},
         "images": run_folder.describe(data.sides()),
     }
     run_folder.claim(out, asked, resume, overwrite)
@@ -127,6 +126,12 @@ def train(
     for name in (run_folder.STATE, run_folder.CHECKED):
         (out / name).unlink(missing_ok=True)
     return found
+
+
+def _uncounted(given: str, kind: str) -> str:
+    """A model's name without the number by which Keras tells those apart that it names itself, after their class."""
+    counted = re.fullmatch(r"(.*?)_\d+", given)
+    return counted[1] if counted and counted[1].replace("_", "") == kind.lower() else given
 
 
 class Plan(NamedTuple):

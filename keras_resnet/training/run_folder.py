@@ -3,7 +3,6 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,8 +14,7 @@ from keras_resnet.data.check import Checked
 from keras_resnet.data.datasets import Pictures, Splits
 from keras_resnet.models.description import Task
 from keras_resnet.training.calibration import Calibration
-from keras_resnet.training.evaluation import AnyEvaluation
-from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.evaluation import AnyEvaluation, in_digits
 from keras_resnet.utils.errors import enumerate_some
 from keras_resnet.utils.files import write_csv, write_text
 from keras_resnet.utils.progress import say
@@ -118,12 +116,6 @@ def _delete(out: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def settings_of(recipe: Recipe) -> dict[str, Any]:
-    """Returns what a recipe says, as JSON can hold it; what runs of before did not have only where it is told."""
-    found = asdict(recipe)
-    return {name: value for name, value in found.items() if name not in ("loss", "monitor") or value is not None}
-
-
 def check_free(out: Path, resume: bool, overwrite: bool, record: str = RUN) -> None:
     """Raises a `ValueError` if a folder has something in it that is no run to be resumed or overwritten."""
     if resume and overwrite:
@@ -222,7 +214,7 @@ def write_pictures(out: Path, data: Splits) -> None:
     rows = [[path, told, *names, *([group] if grouped else [])]]
     for side, part in data.sides().items():
         for index, row in enumerate(part.labels):
-            cells = [part.class_names[row]] if part.task == "classes" else [f"{value:.9g}" for value in row]
+            cells = [part.class_names[row]] if part.task == "classes" else list(map(in_digits, row))
             rows.append([part.path(index), side, *cells, *([part.groups[index]] if part.groups else [])])
     write_csv(out / IMAGES, rows)
 

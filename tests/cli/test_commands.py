@@ -498,6 +498,8 @@ def test_every_option_of_a_run_reaches_it_and_weights_come_from_a_file(
         "clip_norm": 1.0,
         "patience": 3,
         "balance": True,
+        "loss": None,
+        "monitor": None,
         "freeze": True,
         "unfreeze_from": "conv4",
         "seed": 7,

@@ -90,3 +90,46 @@ def test_evaluate_does_what_the_file_says(images: Path, capsys: Any) -> None:
     found = json.loads(printed(capsys, "evaluate", "model.keras", "numbers.csv", "--json", "--out", "out"))
     np.testing.assert_allclose([row["mean_absolute_error"] for row in found["targets"]], [0.5, 0], atol=1e-6)
     assert Path("out/scatter.png").is_file()
+
+
+@pytest.mark.parametrize("option", ["--label-column age", "--separator |"])
+def test_columns_of_labels_are_refused_for_a_model_of_numbers(images: Path, capsys: Any, option: str) -> None:
+    save(Description(("age", "size"), "regression"))
+    (images / "t.csv").write_text("image,age,size\nred.png,1,2\nblack.png,3,4\n")
+    assert main(["evaluate", "model.keras", "t.csv", *option.split()])
+    said = capsys.readouterr().err
+    assert (
+        f"`{option.split()[0]}` is for models of classes or labels; 'model.keras' is of the task 'regression'" in said
+    )
+    assert "Columns" not in said
+
+
+def test_a_label_that_the_model_does_not_know_is_told_with_its_column(images: Path, capsys: Any) -> None:
+    save(Description(("red", "green"), "classes"))
+    (images / "t.csv").write_text("image,label\nred.png,red\nblack.png,black\n")
+    assert main(["evaluate", "model.keras", "t.csv"])
+    said = capsys.readouterr().err
+    assert "`label` must be one of 'red', 'green'; received 'black'. It stands in column 'label' of 't.csv'" in said
+
+
+def test_a_table_whose_images_are_elsewhere_is_told_in_one_sentence(images: Path, capsys: Any) -> None:
+    save(Description(("red", "green"), "classes"))
+    (images / "t.csv").write_text("image,n\n" + "".join(f"photos/{name},1\n" for name in COLOURS))
+    assert main(["predict", "model.keras", "t.csv"])
+    said = capsys.readouterr().err
+    assert "nor is any of its 2 images there" in said
+    assert "`--images` must be it" in said
+    assert "skipped" not in said
+
+
+@pytest.mark.parametrize("option", ["--loss huber", "--monitor val_mean_absolute_error"])
+def test_what_is_not_for_the_task_of_a_table_is_refused_before_weights_are_looked_for(
+    images: Path, capsys: Any, option: str
+) -> None:
+    for index in range(10):
+        Image.new("RGB", (4, 4), (0, 0, 20 * index)).save(images / f"{index}.png")
+    (images / "t.csv").write_text("image,label\n" + "".join(f"{index}.png,{'ab'[index % 2]}\n" for index in range(10)))
+    assert main(["train", "t.csv", "--weights", "none", *option.split()])
+    said = capsys.readouterr().err
+    assert f"`{option.split()[0]}` must be one of" in said
+    assert "network:" not in said

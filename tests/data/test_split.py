@@ -375,3 +375,25 @@ def test_an_image_that_is_drawn_twice_is_augmented_twice() -> None:
     assert len({image.tobytes() for image in rare}) > 1
     again = data.with_()
     np.testing.assert_array_equal(again[0][0], images)
+
+
+@pytest.mark.parametrize(
+    ("labels", "task"),
+    [
+        ([0, 2], "classes"),
+        ([-1, 0], "classes"),
+        ([[0, 1], [1, 0]], "classes"),
+        ([0, 1], "labels"),
+        ([[0, 1, 1], [1, 0, 0]], "labels"),
+        ([[0, 2], [1, 0]], "labels"),
+        ([[0, 0.5], [1, 0]], "labels"),
+        ([[0, float("nan")], [1, 0]], "labels"),
+        ([1, 2], "regression"),
+        ([[1.5, float("nan")], [1, 2]], "regression"),
+        ([[1.5, float("inf")], [1, 2]], "regression"),
+    ],
+)
+def test_labels_that_are_none_of_the_task_are_refused(labels: Any, task: Any) -> None:
+    pictures = list(np.zeros((2, 4, 4, 3), "uint8"))
+    with pytest.raises(ValueError, match=f"`labels` of task='{task}' must be"):
+        Pictures(pictures, labels, ["a", "b"], 4, task=task)

@@ -410,3 +410,47 @@ def test_labels_called_as_columns_of_a_run_are_told_apart(root: Path, tmp_path: 
     again = data.splits(tmp_path / run_folder.IMAGES, 4, 2, verbose=False)
     assert again.training.class_names == ("path", "side")
     assert named(again.validation) == named(sets.validation)
+
+
+def test_a_folder_of_images_that_is_not_there_is_what_the_error_is_about(root: Path) -> None:
+    path = table(root, "a b c", "0.png x p", "1.png x p", "2.png y q", "3.png y q")
+    for reads in (read_rows, read_paths):
+        with pytest.raises(ValueError, match=r"`Columns\.images` must be a folder; there is no folder .*'nowhere'"):
+            reads(path, data.Columns(images=Path("nowhere")))
+
+
+def test_a_table_none_of_whose_images_is_there_asks_where_they_are(root: Path) -> None:
+    path = table(root, "file label", "photos/0.png x", "photos/1.png y")
+    for reads in (read_rows, read_paths):
+        with pytest.raises(
+            ValueError, match=r"nor is any of its 2 images there.*another folder than .*, `Columns\.images` must"
+        ):
+            reads(path, data.Columns())
+    assert len(read_rows(table(root, "file label", "0.png x", "photos/1.png y"), data.Columns()).files) == 1
+
+
+def test_a_number_with_a_decimal_comma_is_told_how_to_be_written(root: Path) -> None:
+    path = write(root / "t.csv", [["file", "alter"], ["0.png", "37,5"], ["1.png", "8"], ["2.png", "alt"]], ";")
+    found = read_rows(path, data.Columns(targets=("alter",)))
+    assert list(found.skipped.values()) == ["no number: 37,5; decimals need a point", "no number: alt"]
+
+
+@pytest.mark.parametrize("mark", ["|", ";", ","])
+def test_cells_that_seem_to_hold_several_labels_are_pointed_out(root: Path, mark: str) -> None:
+    def note(*cells: str) -> str:
+        rows = [["file", "label"], *([f"{index}.png", cell] for index, cell in enumerate(cells))]
+        return " ".join(read_rows(write(root / "t.tsv", rows, "\t"), data.Columns()).taken)
+
+    assert f"'cat{mark} dog' is one class, since no separator was passed" in note(f"cat{mark} dog", "dog", "cat")
+    assert "separator" not in note(f"tench{mark} Tinca tinca", "goldfish", f"cock{mark} rooster")  # names of ImageNet
+
+
+def test_numbers_of_a_run_are_written_as_they_were_read(root: Path, tmp_path: Path) -> None:
+    from keras_resnet.training import run_folder
+
+    numbers = ["58.4", "25.1", "90", "1e-07", "3e+30", "-0.3333333"]
+    path = table(root, "file age", *(f"{index}.png {number}" for index, number in enumerate(numbers)))
+    sets = data.splits(path, 4, 2, 0.5, verbose=False, columns=data.Columns(targets=("age",)))
+    run_folder.write_pictures(tmp_path, sets)
+    with (tmp_path / run_folder.IMAGES).open(encoding="utf-8") as file:
+        assert sorted(row["age"] for row in csv.DictReader(file)) == sorted(numbers)

@@ -308,6 +308,7 @@ def test_a_script_without_a_guard_runs_once_and_leaves_nothing(
 def test_processes_end_with_their_parent_however_it_ends(files: list[Path], how: signal.Signals) -> None:
     code = REQUESTS.format(root=str(ROOT), files=[str(file) for file in files], count=len(files))
     code += "while True: [pool.read(pool, each) for each in wanted]"
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"  # else a job's own
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
         lines: Any = parent.stdout
         assert lines.readline() == b"imported\n"
@@ -315,7 +316,10 @@ def test_processes_end_with_their_parent_however_it_ends(files: list[Path], how:
         assert len(pids) == 2
         assert not any(is_gone(pid, 0) for pid in pids)
         parent.send_signal(how)
-        parent.wait(20)
+        try:
+            parent.wait(20)
+        finally:
+            parent.kill()  # else `with` would wait for it
         assert all(is_gone(pid) for pid in pids)
 
 

@@ -302,7 +302,8 @@ def _most() -> int:
 
 def _other_channels(found: int, wanted: int) -> ValueError:
     """The error for a picture of another number of channels."""
-    hint = "" if wanted in _MODES else "; such images are read from TIFF and NumPy (.npy) files"
+    hint = f"; `channels` must be {found} to read it" if found not in _MODES else ""
+    hint = hint if wanted in _MODES else "; such images are read from TIFF and NumPy (.npy) files"
     return ValueError(f"it has {found} channel{'s' * (found > 1)}, and images of {wanted} are asked for{hint}")
 
 

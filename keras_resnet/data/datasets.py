@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import keras
+import numpy as np
 
 from keras_resnet.data.check import Checked, Level
 from keras_resnet.data.decode import Size
@@ -502,11 +503,14 @@ def _sides_of_table(
                 f"A group must be on one side; {names} of {str(path)!r} are on two. Mend the column of sides, or leave "
                 "the groups out."
             )
-    if whole.task == "classes":
-        learned = set(whole.labels[places["training"]].tolist())
-        if lacking := [name for label, name in enumerate(whole.class_names) if label not in learned]:
+    if whole.task != "regression":
+        kind = "class" if whole.task == "classes" else "label"
+        classes = np.arange(len(whole.class_names))
+        held = whole.labels[:, np.newaxis] == classes if kind == "class" else whole.labels > 0
+        missing = np.logical_and(~held[places["training"]].any(0), np.logical_or(held.any(0), kind == "class"))
+        if lacking := [whole.class_names[place] for place in np.flatnonzero(missing)]:
             raise ValueError(
-                f"Every class must have images for training; {enumerate_some([repr(name) for name in lacking])} of "
+                f"Every {kind} must have images for training; {enumerate_some([repr(name) for name in lacking])} of "
                 f"{str(path)!r} have none."
             )
     training = whole.part(places["training"])

@@ -350,15 +350,14 @@ def evaluate(model: keras.Model, data: Pictures) -> Any:
 
 
 def _in_order(data: Pictures, names: tuple[str, ...]) -> Array:
-    """The columns of the data in the order of a model; labels that they do not have are 0."""
-    known = {name: data.labels[:, place] for place, name in enumerate(data.class_names)}
-    return np.stack([known.get(name, np.zeros(len(data.labels), "float32")) for name in names], 1)
+    """The columns of the data in the order of a model."""
+    return np.asarray(data.labels[:, [data.class_names.index(name) for name in names]])
 
 
 def _scores(model: keras.Model, data: Pictures, names: tuple[str, ...]) -> Array:
     """What a model returns for data, after it has been checked to be of these names."""
     strange = [name for name in data.class_names if name not in names]
-    lacking = [name for name in names if name not in data.class_names] if data.task == "regression" else []
+    lacking = [name for name in names if name not in data.class_names] if data.task != "classes" else []
     what = {"classes": "classes", "labels": "labels", "regression": "targets"}[data.task]
     sigmoid = " or one sigmoid" if len(names) == 2 and data.task == "classes" else ""
 
@@ -367,7 +366,8 @@ def _scores(model: keras.Model, data: Pictures, names: tuple[str, ...]) -> Array
             raise ValueError(
                 f"`data` must have {what} of the model, {enumerate_some(names)}, and `model` must return "
                 f"(N, {len(names)}){sigmoid}; the model returns {returns}"
-                + (f", and the data have the {what} {enumerate_some(strange)}." if strange else ".")
+                + (f", and the data have the {what} {enumerate_some(strange)}" if strange else "")
+                + (f", and the data lack {enumerate_some(lacking)}." if lacking else ".")
             )
 
     if has_graph(model):

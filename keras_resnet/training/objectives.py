@@ -38,7 +38,7 @@ def loss_of(
             are weighted by N / (2 * images), as scikit-learn's "balanced" classes are.
 
     Raises:
-        ValueError: if the task has no such loss, or its labels can't be smoothed.
+        ValueError: if the task has no such loss, its labels can't be smoothed, or what balances them is not passed.
     """
     check_loss(task, name)
     name = LOSSES[task][0] if name is None else name
@@ -55,7 +55,11 @@ def loss_of(
         loss = keras.losses.BinaryFocalCrossentropy(gamma=_GAMMA, **shared)
     else:
         loss = keras.losses.BinaryCrossentropy(**shared)
-    return _weighted(loss, labels) if balance else loss
+    if not balance:
+        return loss
+    if labels is None:
+        raise ValueError("`labels` must be those of the training images where the recipe balances several labels.")
+    return _weighted(loss, labels)
 
 
 def check_loss(task: Task, name: str | None) -> None:

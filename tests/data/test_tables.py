@@ -454,3 +454,12 @@ def test_numbers_of_a_run_are_written_as_they_were_read(root: Path, tmp_path: Pa
     run_folder.write_pictures(tmp_path, sets)
     with (tmp_path / run_folder.IMAGES).open(encoding="utf-8") as file:
         assert sorted(row["age"] for row in csv.DictReader(file)) == sorted(numbers)
+
+
+def test_a_label_that_no_training_image_has_is_refused(root: Path) -> None:
+    rows = ["0.png 1 0 0 train", "1.png 1 1 0 train", "2.png 0 0 0 val", "3.png 1 1 0 val"]
+    path = table(root, "image a b none side", *rows)
+    assert data.splits(path, 4, verbose=False).training.class_names == ("a", "b", "none")
+    path = table(root, "image a b c side", *rows, "4.png 1 0 1 val")
+    with pytest.raises(ValueError, match="Every label must have images for training; 'c' of .* have none"):
+        data.splits(path, 4, verbose=False)

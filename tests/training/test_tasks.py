@@ -14,7 +14,7 @@ from keras_resnet import data, training, transfer
 from keras_resnet.architecture.rows import RESNET20V2
 from keras_resnet.architecture.variant import Stem
 from keras_resnet.evaluation import LabelsEvaluation, RegressionEvaluation, evaluate
-from keras_resnet.labels import description_of
+from keras_resnet.labels import Description, description_of, with_description
 from keras_resnet.training import figures
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.validation import Validation
@@ -345,3 +345,21 @@ def test_columns_come_in_the_order_of_the_model(ran: tuple[str, Path, Any]) -> N
     other = {"labels": "regression", "regression": "labels"}[task]
     with pytest.raises(ValueError, match=f"'{task}'.*'{other}'"):
         evaluate(model, splits(other).validation)
+
+
+@once
+def test_a_label_that_the_data_do_not_tell_of_is_not_taken_for_absent() -> None:
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2, "sigmoid")])
+    model = with_description(model, Description(("a", "b"), "labels"))
+    pictures = list(np.zeros((3, 8, 8, 3), "uint8"))
+    both = data.Pictures(pictures, [[1, 0], [0, 1], [1, 1]], ["b", "a"], 8, task="labels")
+    assert evaluate(model, both).labels.tolist() == [[0, 1], [1, 0], [1, 1]]
+    with pytest.raises(ValueError, match="the data lack b"):
+        evaluate(model, data.Pictures(pictures, [[1], [0], [1]], ["a"], 8, task="labels"))
+
+
+@once
+def test_balancing_several_labels_needs_those_of_training() -> None:
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2, "sigmoid")])
+    with pytest.raises(ValueError, match="`labels` must be those of the training images"):
+        training.compile_for(model, Recipe(balance=True), 9, "labels")

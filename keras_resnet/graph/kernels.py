@@ -1,11 +1,12 @@
 """Fast kernels for layers of a live model: one table of what replaces which method, and where it computes the same.
 
-Keras composes norms of several operations, on PyTorch copies each map between layouts, and on JAX gives 1x1
-convolutions to a kernel that is slower on a CPU than a matrix product. What is set here is not saved with a model.
+Keras composes norms of several operations, on PyTorch copies each map between layouts, and on JAX gives all
+convolutions to a kernel of XLA's that is slow on a CPU. What is set here is not saved with a model.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache, reduce
 from importlib import import_module
 from typing import Any
 
@@ -13,6 +14,7 @@ import keras
 from keras import layers, ops
 
 from keras_resnet.graph.replace_calls import is_replaced, replace_method, retrace
+from keras_resnet.graph.winograd import winograd
 from keras_resnet.models.inspection import models, walk_layers
 
 _STRIDES = "_strides_before_packing"  # an attribute of variables that are packed
@@ -28,6 +30,7 @@ class Kernel:
         written_for: the signatures of the layer's methods that it stands in for.
         method: which of them it replaces.
         packs: whether it takes the layer's kernel as `pack_kernels` lays it out.
+        trains: whether its gradient is the method's, too; else it is for inference.
     """
 
     function: Callable[..., Any]
@@ -35,14 +38,22 @@ class Kernel:
     written_for: Mapping[str, str]
     method: str = "call"
     packs: bool = False
+    trains: bool = True
 
 
 def use_fast_kernels(model: keras.Model, source: keras.Model | None = None) -> None:
-    """Lets a model's layers, at any depth, compute the same as fast as the backend can; what a source shares stays."""
+    """Lets a model's layers, at any depth, compute the same as fast as the backend can.
+
+    Args:
+        model: the model.
+        source: the model of which it is a copy for inference, whose layers stay as they are; None for training.
+    """
     replaced, shared = False, set(map(id, walk_layers(source).values())) if source else ()
     for layer in walk_layers(model).values():
         kernel = KERNELS.get((keras.backend.backend(), type(layer)))
         if kernel is None or not layer.built or id(layer) in shared or not kernel.fits(layer):
+            continue
+        if source is None and not kernel.trains:
             continue
         replaced |= replace_method(layer, kernel.method, kernel.function, kernel.written_for)
         if kernel.packs and is_replaced(layer, kernel.method):
@@ -103,41 +114,44 @@ def _from_nchw(y: Any, layer: Any) -> Any:
     return y if layer.data_format == "channels_first" else y.permute(0, 2, 3, 1)
 
 
-def _padding(layer: Any, sizes: Any, rates: Any = (1, 1)) -> tuple[int, ...]:
+@cache
+def _padding(padding: str, sizes: Any, rates: Any = (1, 1)) -> tuple[int, ...]:
     """Returns rate * (size - 1) / 2 for each axis, or zeros."""
-    if layer.padding == "valid":
+    if padding == "valid":
         return (0, 0)
     return tuple(rate * (size - 1) // 2 for size, rate in zip(sizes, rates, strict=True))
 
 
 def _torch_conv(layer: Any, inputs: Any) -> Any:
     """Returns act(conv(x, kernel) + bias), of one operation for kernel and bias."""
-    import torch
-
-    x = _nchw(inputs, layer)
-    if x.shape[1] < 4:  # images: oneDNN is twice as quick where their own memory is channels_first
-        x = x.contiguous()
-    y = torch.conv2d(
-        x,
-        ops.convert_to_tensor(layer.kernel).permute(3, 2, 0, 1),
-        ops.convert_to_tensor(layer.bias) if layer.use_bias else None,
-        layer.strides,
-        _padding(layer, layer.kernel_size, layer.dilation_rate),
-        layer.dilation_rate,
-        layer.groups,
-    )
-    y = _from_nchw(y, layer)
+    kernel, bias = ops.convert_to_tensor(layer.kernel), ops.convert_to_tensor(layer.bias) if layer.use_bias else None
+    y = _from_nchw(convolve(layer, _nchw(inputs, layer), kernel, bias), layer)
     if layer.activation is keras.activations.relu:
         return y.relu_()
     return y if layer.activation is None else layer.activation(y)
 
 
-def _torch_max_pool(layer: Any, inputs: Any) -> Any:
-    """Returns max_pool(x), without copying maps."""
+def convolve(layer: Any, x: Any, kernel: Any, bias: Any) -> Any:
+    """Returns a layer's convolution of an NCHW map, without its activation."""
     import torch
 
-    y = torch.max_pool2d(_nchw(inputs, layer), layer.pool_size, layer.strides, _padding(layer, layer.pool_size))
-    return _from_nchw(y, layer)
+    if x.shape[1] < 4:  # images: oneDNN is twice as quick where their own memory is channels_first
+        x = x.contiguous()
+    rates = layer.dilation_rate
+    pads = _padding(layer.padding, layer.kernel_size, rates)
+    return torch.conv2d(x, kernel.permute(3, 2, 0, 1), bias, layer.strides, pads, rates, layer.groups)
+
+
+def _torch_max_pool(layer: Any, inputs: Any) -> Any:
+    """Returns max_pool(x), without copying maps."""
+    return _from_nchw(pool(layer, _nchw(inputs, layer)), layer)
+
+
+def pool(layer: Any, x: Any) -> Any:
+    """Returns the largest numbers of an NCHW map in a layer's windows."""
+    import torch
+
+    return torch.max_pool2d(x, layer.pool_size, layer.strides, _padding(layer.padding, layer.pool_size))
 
 
 def _torch_norm(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -211,16 +225,66 @@ def _move(layer: Any, mean: Any, variance: Any) -> None:
         moving.assign(ops.cast(moving, batch.dtype) * layer.momentum + batch * (1 - layer.momentum))
 
 
-def _is_matrix_product(layer: Any) -> bool:
-    """Whether a convolution is a matrix product over the last axis, on a CPU, where that is quicker."""
-    if layer.kernel_size != (1, 1) or layer.groups != 1 or layer.data_format != "channels_last":
+def _is_quick_on_jax(layer: Any) -> bool:
+    """Whether a convolution of channels_last maps has a quicker form than XLA's on a CPU."""
+    if layer.groups != 1 or layer.data_format != "channels_last" or layer.padding not in ("same", "valid"):
         return False
+    if layer.kernel_size != (1, 1) and not (
+        layer.kernel_size == (3, 3) and {*layer.strides, *layer.dilation_rate} == {1}
+    ):
+        return False
+    return _is_on_cpu()
+
+
+def _jax_conv(layer: Any, x: Any, kernel: Any) -> Any:
+    """Returns a 1x1 convolution as a matrix product, a 3x3 convolution of many numbers by Winograd's algorithm."""
+    if layer.kernel_size == (1, 1):
+        return ops.matmul(x[:, :: layer.strides[0], :: layer.strides[1]], ops.convert_to_tensor(kernel)[0, 0])
+    tile = _tile(x.shape, layer.filters) if x.dtype == "float32" else None
+    if tile is None:
+        return type(layer).convolution_op(layer, x, kernel)
+    return _jitted_winograd()(x, ops.convert_to_tensor(kernel), layer.padding, tile)
+
+
+def _is_max_of_few(layer: Any) -> bool:
+    """Whether a max pool pads nothing and has a small window, on a CPU, where maxima of whole maps are quicker."""
+    small = layer.padding == "valid" and max(layer.pool_size) <= 3
+    return small and layer.data_format == "channels_last" and _is_on_cpu()
+
+
+def _jax_max_pool(layer: Any, x: Any) -> Any:
+    """Returns the maximum of the map's columns, and of its rows, that a window sees; ties divide the gradient."""
+    for axis, (size, step) in enumerate(zip(layer.pool_size, layer.strides, strict=True), 1):
+        end = x.shape[axis] - size + 1
+        before = (slice(None),) * axis
+        x = reduce(ops.maximum, [x[(*before, slice(i, i + end, step))] for i in range(size)])
+    return x
+
+
+def _is_on_cpu() -> bool:
+    """Whether JAX computes on a CPU."""
     return bool(import_module("jax").default_backend() == "cpu")
 
 
-def _matrix_product(layer: Any, x: Any, kernel: Any) -> Any:
-    """Returns x[:, ::stride, ::stride] @ kernel, which is a 1x1 convolution."""
-    return ops.matmul(x[:, :: layer.strides[0], :: layer.strides[1]], ops.convert_to_tensor(kernel)[0, 0])
+def _tile(shape: tuple[Any, ...], filters: int) -> int | None:
+    """Returns the side of Winograd's tiles for a 3x3 convolution of a map, or None where a direct one is as quick.
+
+    A kernel's transform takes as long as some dozens of tiles, the map's as long as some dozens of channels (measured
+    on two cores).
+    """
+    if not all(isinstance(side, int) for side in shape):  # traced for any size
+        return None
+    count, height, width, channels = shape
+    for tile, least in ((4, 64), (2, 256)):
+        if min(channels, filters) >= least and count * -(-height // tile) * -(-width // tile) >= 48:
+            return tile
+    return None
+
+
+@cache
+def _jitted_winograd() -> Any:
+    """Returns Winograd's algorithm as one operation of JAX's, also where nothing else is compiled."""
+    return import_module("jax").jit(winograd, static_argnums=(2, 3))
 
 
 _CONV = {"call": "(self, inputs)", "convolution_op": "(self, inputs, kernel)"}
@@ -231,5 +295,6 @@ KERNELS = {
     ("torch", layers.BatchNormalization): Kernel(_torch_norm, _is_norm, _NORM),
     ("torch", layers.GroupNormalization): Kernel(_torch_group_norm, _is_norm, {"call": "(self, inputs)"}),
     ("tensorflow", layers.BatchNormalization): Kernel(_tensorflow_norm, _is_last_norm, _NORM),
-    ("jax", layers.Conv2D): Kernel(_matrix_product, _is_matrix_product, _CONV, method="convolution_op"),
+    ("jax", layers.MaxPooling2D): Kernel(_jax_max_pool, _is_max_of_few, {"call": "(self, inputs)"}, trains=False),
+    ("jax", layers.Conv2D): Kernel(_jax_conv, _is_quick_on_jax, _CONV, method="convolution_op"),
 }

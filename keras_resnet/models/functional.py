@@ -92,6 +92,19 @@ def pad_operation() -> type[keras.Operation]:
     return type(padded.operations[-1])
 
 
+def read_nodes(model: keras.Model) -> tuple[keras.Model, list[Any]]:
+    """Returns a model as a plain graph, and Keras' own records of all calls in it, in the order of the calls.
+
+    Raises:
+        ValueError: if it has no graph.
+        AttributeError: if the installed Keras keeps them in another way.
+    """
+    graph = as_functional(model) if isinstance(model, keras.Sequential) else model
+    by_depth = graph._nodes_by_depth  # a config names no objects
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    return graph, [node for node in nodes if node.operation and not node.is_input]
+
+
 def read_graph(model: keras.Model) -> Graph:
     """Reads a model's graph from its config.
 

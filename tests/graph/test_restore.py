@@ -18,6 +18,7 @@ import pytest
 from keras import layers
 
 from keras_resnet import fold_batch_norm, optimize_for_inference, optimize_for_training, restore
+from keras_resnet.graph import training_calls
 from keras_resnet.graph.data_format import to_data_format
 from keras_resnet.graph.kernels import KERNELS
 from keras_resnet.models.inspection import models
@@ -97,8 +98,14 @@ def snapshot(model: keras.Model) -> list[Any]:
 
 def replaced(model: keras.Model) -> set[type]:
     """The types of the layers that don't compute as Keras lets them."""
-    found = [layer for around in models(model).values() for layer in (around, *around.layers)]
+    found = [layer for around in models(model).values() for layer in around.layers]
+    found = [layer for layer in found if not isinstance(layer, keras.Model)]
     return {type(layer) for layer in found if {"call", "convolution_op"} & set(vars(layer))}
+
+
+def walking(model: keras.Model) -> list[str]:
+    """The names of the models that compute or train in one walk."""
+    return [each.name for each in models(model).values() if {"call", "train_step", "_post_build"} & set(vars(each))]
 
 
 @pytest.fixture
@@ -113,6 +120,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[type]:
     for (backend, kind), kernel in list(KERNELS.items()):
         spied = replace(kernel, function=functools.partial(spy, kind, kernel.function))
         monkeypatch.setitem(KERNELS, (backend, kind), spied)
+    for kind, direct in list(training_calls._MAPS.items()):
+        monkeypatch.setitem(training_calls._MAPS, kind, functools.partial(spy, kind, direct))
     return counted
 
 
@@ -125,9 +134,11 @@ def test_attributes_layouts_and_outputs_are_those_of_before(kind: str) -> None:
     for _ in range(2):
         assert optimize_for_training(model) is model
     assert replaced(model) == set(REPLACED)
+    assert bool(walking(model)) == (BACKEND == "torch")
     assert snapshot(model) != before
     assert_close(run(model, data(model)[0]), outputs, 1e-5)
     assert restore(model) is model
+    assert not walking(model)
     assert snapshot(model) == before
     np.testing.assert_array_equal(run(model, data(model)[0]), outputs)
 
@@ -358,6 +369,7 @@ def test_copies_and_files_know_nothing_of_it(tmp_path: Path) -> None:
     loaded = keras.models.load_model(tmp_path / "net.keras")
     for other in (clone, loaded, copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert not replaced(other)
+        assert not walking(other)
         assert_close(run(other, images(8, 8)), expected, 1e-5)
         restore(other)
     assert replaced(model) == set(REPLACED)

@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -23,13 +23,13 @@ _BATCH, _TRAINING_BATCH = 8, 16
 
 def run(args: argparse.Namespace) -> None:
     """Runs each combination of networks, batches and image sizes as one race, and shows what came of it."""
-    names = contenders(_peers(args.against))
-    settings = list(_settings(args))
+    names = contenders(peers(args.against))
+    every = list(settings(args))
     if args.png:
         _check_png(args.png)
     races: list[Race] = []
     told = ""
-    for setting in settings:
+    for setting in every:
         say(describe(setting))
         done = race(setting, names, args.runs)
         races.append(done)
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
             told = line
             _print(done)
     if args.json:
-        print(json.dumps(_document(races), indent=2))
+        print(json.dumps(document(races), indent=2))
     if not any(done.results for done in races):
         raise ValueError("No contender could run; the reasons are above.")
     if args.png:
@@ -74,8 +74,16 @@ def cells(result: Result) -> list[str]:
     ]
 
 
-def _document(races: list[Race]) -> dict[str, Any]:
-    """What `--json` prints."""
+def describe_machine(computer: Mapping[str, Any], results: Iterable[Result]) -> str:
+    """Returns what a machine is, as `machine` has it, with the accelerators that results ran on."""
+    instructions = [name if there else f"no {name}" for name, there in computer["instructions"].items()]
+    accelerators = sorted({result.device for result in results} - {"cpu"})
+    cores = f"{computer['cores']} cores"
+    return ", ".join([computer["processor"], *instructions, cores, *accelerators, f"Python {computer['python']}"])
+
+
+def document(races: Sequence[Race]) -> dict[str, Any]:
+    """Returns what `--json` prints."""
     return {
         "machine": machine(),
         "backend": os.environ["KERAS_BACKEND"],
@@ -86,10 +94,8 @@ def _document(races: list[Race]) -> dict[str, Any]:
 
 def _machine_line(done: Race) -> str:
     """The machine, the accelerators that were used, and the libraries."""
-    computer = machine()
-    accelerators = sorted({result.device for result in done.results} - {"cpu"})
     libraries = [f"{name} {version}" for name, version in done.versions.items()]
-    return ", ".join([computer["processor"], f"{computer['cores']} cores", *accelerators, *libraries])
+    return ", ".join([describe_machine(machine(), done.results), *libraries])
 
 
 def _print(done: Race) -> None:
@@ -115,16 +121,16 @@ def _draw(races: list[Race], path: Path) -> None:
     draw_ratios(panels, path)
 
 
-def _peers(against: str) -> tuple[str, ...]:
-    """Peers by name, in the order of the list."""
-    peers = () if against == "none" else tuple(dict.fromkeys(against.split(",")))
-    for peer in peers:
+def peers(against: str) -> tuple[str, ...]:
+    """Returns peers by name, in the order of a list as `--against` takes it."""
+    named = () if against == "none" else tuple(dict.fromkeys(against.split(",")))
+    for peer in named:
         check_choice("--against", peer, tuple(PEERS), " Several are separated by commas; none stands alone.")
-    return peers
+    return named
 
 
-def _settings(args: argparse.Namespace) -> Iterable[Setting]:
-    """Every combination, as far as networks can do it."""
+def settings(args: argparse.Namespace) -> Iterable[Setting]:
+    """Yields every combination of networks, batches and image sizes, as far as networks can do it."""
     for network in args.model:
         variant = find_row(network, "--model")
         if args.style is not None:

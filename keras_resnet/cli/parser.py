@@ -206,8 +206,8 @@ def _add_benchmark(parser: argparse.ArgumentParser) -> None:
         "--against",
         default="keras.applications,torchvision,timm,keras_hub",
         metavar="LIST",
-        help="libraries to compare with, separated by commas, or none (default: keras.applications, torchvision, timm "
-        "and keras_hub, as far as installed)",
+        help="libraries to compare with, separated by commas, or none; also openvino, to which our network is exported "
+        "(default: keras.applications, torchvision, timm and keras_hub, as far as installed)",
     )
     measure.add_argument(
         "--runs", type=positive, default=15, metavar="N", help="rounds, in which each library runs once"

@@ -1,12 +1,13 @@
 """The command `benchmark`: races of real processes, against stand-ins for the libraries of PyTorch's."""
 
+import importlib.util
 import json
 import os
-import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import RESNET20, find_row
 from keras_resnet.cli import benchmark
 from keras_resnet.cli.benchmarking import contenders
+from keras_resnet.cli.benchmarking import race as races
 from keras_resnet.cli.benchmarking.contenders import CLASSES, Setting
-from keras_resnet.cli.benchmarking.race import Race, Result, compare, order, race
+from keras_resnet.cli.benchmarking.race import BEFORE, Race, Result, compare, order, race
 
 pytestmark = pytest.mark.one_backend
 ROOT = Path(__file__).parents[2]
@@ -269,16 +271,191 @@ def test_the_chart_is_a_png(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert (tmp_path / "ratios.png").read_bytes().startswith(b"\x89PNG\r\n")
 
 
-def test_a_section_of_the_report_is_replaced_and_the_others_stay(printed: Any) -> None:
-    script = runpy.run_path(str(ROOT / "scripts" / "benchmarks.py"))
-    replaced, names = script["replaced"], list(script["SECTIONS"])
-    table = script["markdown"](printed)
-    assert table.count("\n| ") == 4
-    assert "| contender | ms | images/s | x keras_resnet | GMAC/s |" in table
-    later = replaced("", "Machine: a.", names[1], "old\n")
-    both = replaced(later, "Machine: a.", names[0], table)
-    assert both.index(f"## {names[0]}\n\n| contender") < both.index(f"## {names[1]}\n\nold\n")
-    assert replaced(both, "Machine: a.", names[1], "new\n") == both.replace("old\n", "new\n")
-    with pytest.raises(SystemExit, match="another machine"):
-        replaced(both, "Machine: b.", names[1], "new\n")
-    assert "Machine: b." in replaced(later, "Machine: b.", names[1], "new\n")
+def test_the_network_of_another_checkout_is_the_baseline(
+    started: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """There it is a stand-in, which says what it was asked for, and takes a second."""
+    worker = tmp_path / "keras_resnet" / "cli" / "benchmarking" / "worker.py"
+    worker.parent.mkdir(parents=True)
+    for folder in worker.parents[:3]:
+        (folder / "__init__.py").touch()
+    worker.write_text(
+        "import json, sys\n"
+        "ready = dict(sample_seconds=1, build_seconds=1, first_seconds=1, device='cpu')\n"
+        "print(json.dumps(ready | dict(versions=dict(old=sys.argv[1]))))\n"
+        "for _ in sys.stdin: print(json.dumps(dict(seconds=1.0, peak_bytes=None)))\n"
+    )
+    done = race(TINY, ("torchvision",), 2, before=tmp_path)
+    assert [result.contender for result in done.results] == ["torchvision", BEFORE], done.left_out
+    assert done.baseline == BEFORE
+    ours, before = done.results
+    assert (ours.ratio > 1, before.ratio, before.seconds) == (True, 1, 1)
+    assert json.loads(done.versions["old"]) == ["keras_resnet, optimized", asdict(TINY)]
+    assert before.gmacs_per_second == pytest.approx(plan(RESNET20).multiply_adds(32, 32, CLASSES) * 2 / 1e9)
+
+
+def test_openvino_runs_our_network_as_built(started: list[subprocess.Popen[str]]) -> None:
+    pytest.importorskip("openvino")
+    done = race(TINY, ("openvino",), 1)
+    assert [(result.contender, result.device) for result in done.results] == [("openvino", "cpu")], done.left_out
+    assert set(done.versions) == {"openvino"}
+    assert contenders.variant_of("openvino", replace(TINY, network="ResNet50")).lineage.style == "keras"
+    with pytest.raises(contenders.LeftOutError, match="does not train"):
+        contenders.prepare("openvino", replace(TINY, train=True))
+
+
+def test_the_machine_says_which_quick_arithmetic_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    for told, instructions, text in (
+        (
+            {"model name": "A", "flags": "avx2 avx512_vnni"},
+            {"avx512_bf16": False, "avx512_vnni": True},
+            "no avx512_bf16, ",
+        ),
+        (
+            {"model name": "B", "flags": "avx512_bf16"},
+            {"avx512_bf16": True, "avx512_vnni": False},
+            "B, avx512_bf16, no ",
+        ),
+        ({}, {}, ""),
+    ):
+        monkeypatch.setattr(races, "_cpuinfo", lambda told=told: told)
+        assert races.machine()["instructions"] == instructions
+        assert text in benchmark.describe_machine(races.machine(), [RESULT])
+    assert "avx512" not in benchmark.describe_machine(races.machine(), [RESULT])
+    assert ", H200, " in benchmark.describe_machine(races.machine(), [replace(RESULT, device="H200"), RESULT])
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """scripts/benchmarks.py, which writes into an empty folder; its races take no time."""
+    specification = importlib.util.spec_from_file_location("benchmarks", ROOT / "scripts" / "benchmarks.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    monkeypatch.setitem(sys.modules, "benchmarks", module)
+    specification.loader.exec_module(module)
+    for name in ("KERAS_BACKEND", *module.KEPT):
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # as they were, afterwards
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+
+    def run(setting: Setting, names: tuple[str, ...], runs: int, before: Path | None) -> Race:
+        assert os.environ["MALLOC_TRIM_THRESHOLD_"] == "4294967296"
+        assert os.environ["KERAS_BACKEND"] in module.BACKENDS
+        names = (*names, BEFORE) if before else names
+        results = tuple(replace(RESULT, contender=name) for name in names if name != "torchvision")
+        return Race(setting, names[-1], results, {"torchvision": "not\ninstalled"}, {"keras": "3"})
+
+    monkeypatch.setattr(module, "race", run)
+    return module
+
+
+def test_a_section_alone_updates_its_details_and_the_tables(script: Any, tmp_path: Path) -> None:
+    script.main(["inference-torch", "training-torch"])
+    first = {path.name: path.read_text() for path in (tmp_path / "benchmarks").iterdir()}
+    assert set(first) == {"inference-torch.json", "training-torch.json"}
+    details = json.loads(first["inference-torch.json"])
+    assert details["command"] == (
+        "MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296 KERAS_BACKEND=torch "
+        "python -m keras_resnet benchmark --model ResNet50 --against keras.applications,openvino,torchvision --json"
+    )
+    assert details["documents"][0]["versions"] == {"keras": "3"}
+    text = (tmp_path / "BENCHMARKS.md").read_text()
+    assert "| backend | contender | inference | training |\n| --- | --- | --- | --- |\n" in text
+    assert "| torch | keras.applications | 500.0 (1.50) | 500.0 (1.50) |\n" in text
+    assert "| torch | openvino | 500.0 (1.50) |  |\n" in text
+    assert "\nLeft out of inference-torch, training-torch: torchvision: not; installed\n" in text
+    assert "Details: [inference-torch](benchmarks/inference-torch.json), [training-torch](" in text
+    assert "For which network?" not in text
+    script.main(["training-jax"])
+    assert first == {name: (tmp_path / "benchmarks" / name).read_text() for name in first}
+    assert "| torch | keras.applications | 500.0 (1.50) | 500.0 (1.50) |\n" in (tmp_path / "BENCHMARKS.md").read_text()
+    assert "| jax | keras.applications |  | 500.0 (1.50) |\n" in (tmp_path / "BENCHMARKS.md").read_text()
+
+
+def test_every_section_is_in_a_table(script: Any, tmp_path: Path) -> None:
+    script.main([])
+    text = (tmp_path / "BENCHMARKS.md").read_text()
+    assert [name for name in script.SECTIONS if f"[{name}](benchmarks/{name}.json)" not in text] == []
+    assert text.count("\n## ") == len(script.QUESTIONS) == 4
+    assert "\n| ResNet34 | 8 | 500.0 (1.50) | 500.0 (1.50) | 500.0 (1.50) |\n" in text
+    assert "\n| tensorflow | ResNet50 | 8 | 320 | 500.0 (0) | 500.0 (0) |\n" in text
+    assert "\n| jax | openvino | 500.0 (0) | 500.0 (0) |\n" in text
+    assert text.count("Machine") == 1
+    assert "Left out" not in text.partition("half precision")[2], "there torchvision is not shown"
+
+
+def test_tables_say_which_machine_they_come_from(script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, processor in (("inference-torch", "A"), ("inference-jax", "B"), ("inference-tensorflow", "A")):
+        monkeypatch.setattr(races, "_cpuinfo", lambda processor=processor: {"model name": processor})
+        script.main([name])
+        text = (tmp_path / "BENCHMARKS.md").read_text()
+        assert ("\nMachine: A, " in text) == (name == "inference-torch")
+    assert "\nMachine of inference-torch, inference-tensorflow: A, " in text
+    assert "\nMachine of inference-jax: B, " in text
+
+
+def test_of_several_races_that_of_the_median_ratio_counts(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = iter([(0.3, 1.1), (0.1, 1.3), (0.2, 1.2)])
+
+    def run(setting: Setting, *_: object) -> Race:
+        seconds, ratio = next(several)
+        results = tuple(
+            replace(RESULT, seconds=seconds, contender=name, ratio=1 if name == "a" else ratio) for name in "ab"
+        )
+        return Race(setting, "a", results, {}, {})
+
+    monkeypatch.setattr(script, "race", run)
+    script.main(["inference-torch", "--races", "3"])
+    text = (script.ROOT / "BENCHMARKS.md").read_text()
+    assert "| torch | a | 200.0 (1.00) |" in text
+    assert "| torch | b | 200.0 (1.20) |" in text
+
+
+def test_a_comparison_with_another_checkout_is_printed_and_not_written(
+    script: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "old" / "keras_resnet").mkdir(parents=True)
+    (tmp_path / "old" / "keras_resnet" / "__init__.py").touch()
+    script.main(["growth-batch", "--before", str(tmp_path / "old")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("| backend | network | batch | image side | precision | task | contender | ms |")
+    assert [line.split(" | ")[6] for line in lines[2:4]] == ["keras_resnet, optimized", BEFORE]
+    assert len(lines) == 2 + 5 * 2
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    for wrong in (["--before", str(tmp_path)], ["inference-numpy"], ["--races", "0"]):
+        with pytest.raises(SystemExit):
+            script.main(wrong)
+
+
+def test_the_script_measures_no_other_checkout_than_its_own(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    script = shutil.copy(ROOT / "scripts" / "benchmarks.py", tmp_path / "scripts")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-P", script, "--tables"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (
+        1,
+        f"This would measure {ROOT / 'keras_resnet' / '__init__.py'}. Put {tmp_path} in PYTHONPATH.\n",
+    )
+    assert not (tmp_path / "BENCHMARKS.md").exists()
+
+
+def test_the_report_is_what_its_details_make(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "ROOT", ROOT)
+    assert (ROOT / "BENCHMARKS.md").read_text() == script.report(script.read()), "run scripts/benchmarks.py --tables"
+    assert {path.name for path in (ROOT / "benchmarks").glob("*")} <= {f"{name}.json" for name in script.SECTIONS}
+
+
+def test_what_the_command_prints_is_what_the_tables_read(script: Any, printed: Any) -> None:
+    ((told, result), *_) = script.facts([printed])
+    assert result.contender == "keras_resnet"
+    assert told == {
+        "backend": "torch",
+        "network": "ResNet20",
+        "batch": "2",
+        "image side": "32",
+        "task": "inference",
+        "precision": "float32",
+        "contender": "keras_resnet",
+    }

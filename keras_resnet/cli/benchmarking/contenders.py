@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ PEERS = {
     "torchvision": ("torchvision", "torchvision, channels_last"),
     "timm": ("timm, channels_last",),
     "keras_hub": ("keras_hub",),
+    "openvino": ("openvino",),
 }
 _RATE, _MOMENTUM = 0.01, 0.9
 
@@ -57,7 +60,7 @@ def variant_of(name: str, setting: Setting) -> Variant:
     """Returns the network of a contender as data: in the layout of its library, ours in that of the style."""
     variant = find_row(setting.network)
     theirs = "keras" if name == "keras.applications" else "torch"
-    style = setting.style if name in OURS else theirs
+    style = setting.style if library(name) in ("keras_resnet", "openvino") else theirs
     return variant.in_style(style) if style in variant.styles else variant
 
 
@@ -87,6 +90,8 @@ def prepare(name: str, setting: Setting) -> Callable[[], Call]:
     random = np.random.default_rng(0)
     images = random.random((setting.batch, setting.image_side, setting.image_side, 3), np.float32)
     labels = random.integers(CLASSES, size=setting.batch)
+    if name == "openvino":
+        return _prepare_openvino(setting, images)
     prepare = _prepare_torch if of_torch(name) else _prepare_keras
     return prepare(name, setting, images, labels)
 
@@ -159,6 +164,30 @@ def _keras_hub(setting: Setting) -> Callable[[], Any]:
         return keras_hub.models.ResNetImageClassifier(backbone, CLASSES, activation="softmax")
 
     return create
+
+
+def _prepare_openvino(setting: Setting, images: Any) -> Callable[[], Call]:
+    """Our network as built, exported to OpenVINO and run there, on the CPU."""
+    if setting.train:
+        raise LeftOutError("does not train")
+    openvino, create = _import("openvino"), _ours(setting)
+    import keras
+
+    from keras_resnet.export.runtimes import export
+
+    keras.config.set_image_data_format("channels_last")
+
+    def build() -> Call:
+        with TemporaryDirectory() as folder:
+            path = str(Path(folder, "network.xml"))
+            export(create(), path, "openvino")
+            precision = {"INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[setting.dtype]}
+            core = openvino.Core()
+            core.set_property({"ENABLE_MMAP": "NO"})  # for the file goes away
+            compiled = core.compile_model(path, "CPU", precision)
+        return lambda: compiled(images)[0]
+
+    return build
 
 
 def _torch_network(module: Any, variant: Variant) -> Callable[[], Any]:

@@ -27,6 +27,9 @@ from keras_resnet.utils.progress import say, track, waiting
 # Else the first of the processes would take most of a GPU's memory, and leave none to the others
 _SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 _TAIL = 5  # lines
+_QUICK = ("avx512_bf16", "avx512_vnni")  # arithmetic in bfloat16 and in int8
+
+BEFORE = f"{OURS[1]}, before"  # from another checkout of this package
 
 
 @dataclass(frozen=True)
@@ -77,17 +80,26 @@ def contenders(peers: Sequence[str]) -> tuple[str, ...]:
 
 
 def machine() -> dict[str, Any]:
-    """Returns what the races run on: processor, cores that this process may use, Python."""
+    """Returns what the races run on: processor, cores that this process may use, Python.
+
+    Of the instructions "avx512_bf16" and "avx512_vnni" it says whether the processor has them, where the system tells.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": _processor(), "cores": cores, "python": platform.python_version()}
+    told = _cpuinfo()
+    flags = told.get("flags", "").split()
+    return {
+        "processor": told.get("model name") or platform.processor() or platform.machine(),
+        "instructions": {name: name in flags for name in _QUICK} if flags else {},
+        "cores": cores,
+        "python": platform.python_version(),
+    }
 
 
-def _processor() -> str:
-    """The processor's model, as far as the system tells."""
+def _cpuinfo() -> dict[str, str]:
+    """What Linux says of its processors, by key; nothing elsewhere."""
     told = Path("/proc/cpuinfo")
     lines = told.read_text().splitlines() if told.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
+    return {field.strip(): value.strip() for field, _, value in (line.partition(":") for line in lines)}
 
 
 def order(names: Sequence[str], turn: int) -> list[str]:
@@ -101,7 +113,7 @@ def compare(baseline: Sequence[float], times: Sequence[float]) -> tuple[float, t
     return float(median), (float(low), float(high))
 
 
-def race(setting: Setting, names: Sequence[str], runs: int) -> Race:
+def race(setting: Setting, names: Sequence[str], runs: int, before: Path | None = None) -> Race:
     """Starts contenders one after another, then lets each run a sample a round.
 
     Contenders that cannot run, or die, are left out: all, if need be. No process outlives the call.
@@ -110,10 +122,12 @@ def race(setting: Setting, names: Sequence[str], runs: int) -> Race:
         setting: what they do.
         names: of `contenders`.
         runs: how many rounds.
+        before: another checkout of this package, whose optimized network runs, too, as `BEFORE`; it is the baseline.
     """
     left_out: dict[str, str] = {}
     with ExitStack() as stack:
-        children = _start(setting, names, stack, left_out)
+        checkouts = dict.fromkeys(names) | ({BEFORE: before} if before else {})
+        children = _start(setting, checkouts, stack, left_out)
         say(f"{runs} rounds, about {runs * sum(child.ready['sample_seconds'] for child in children.values()):.0f} s")
         for turn in track(range(runs), "measuring", runs, "rounds"):
             for name in order(list(children), turn):
@@ -122,7 +136,7 @@ def race(setting: Setting, names: Sequence[str], runs: int) -> Race:
                 except LeftOutError as reason:
                     left_out[name] = str(reason)
                     del children[name]
-    baseline = next((name for name in ("keras.applications", *OURS, *children) if name in children), "")
+    baseline = next((name for name in (BEFORE, "keras.applications", *OURS, *children) if name in children), "")
     return Race(
         setting,
         baseline,
@@ -132,13 +146,15 @@ def race(setting: Setting, names: Sequence[str], runs: int) -> Race:
     )
 
 
-def _start(setting: Setting, names: Sequence[str], stack: ExitStack, left_out: dict[str, str]) -> dict[str, "_Child"]:
+def _start(
+    setting: Setting, checkouts: Mapping[str, Path | None], stack: ExitStack, left_out: dict[str, str]
+) -> dict[str, "_Child"]:
     """Contenders that are ready, by name; why others are left out."""
     children = {}
-    for name in names:
+    for name, checkout in checkouts.items():
         try:
             with waiting(f"starting {name}"):
-                children[name] = stack.enter_context(_child(name, setting))
+                children[name] = stack.enter_context(_child(name, setting, checkout))
             say(f"{name}: ready, first call {children[name].ready['first_seconds']:.1f} s")
         except LeftOutError as reason:
             left_out[name] = str(reason)
@@ -167,13 +183,14 @@ def _result(setting: Setting, name: str, child: "_Child", baseline: "_Child") ->
 
 
 @contextmanager
-def _child(name: str, setting: Setting) -> Iterator["_Child"]:
-    """Lends a contender's process that is ready."""
-    spec = json.dumps([name, asdict(setting)])
+def _child(name: str, setting: Setting, checkout: Path | None) -> Iterator["_Child"]:
+    """Lends a contender's process that is ready: of another checkout of this package, if there is one."""
+    spec = json.dumps([OURS[1] if name == BEFORE else name, asdict(setting)])
+    path = [*([str(checkout)] if checkout else []), *sys.path]  # it finds what we find
     with TemporaryFile() as errors:
         process = subprocess.Popen(  # -u: its last words come in their order
             [sys.executable, "-u", "-P", "-m", "keras_resnet.cli.benchmarking.worker", spec],
-            env=_SHARED_GPU | os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},  # it finds what we find
+            env=_SHARED_GPU | os.environ | {"PYTHONPATH": os.pathsep.join(path)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -83,12 +83,16 @@ def _modules(name: str) -> list[str]:
     """The modules that a contender runs on, and whose versions matter."""
     if of_torch(name):
         return ["torch", library(name)]
+    if name == "openvino":
+        return [name]
     backend = import_module("keras").backend.backend()
     return ["keras", backend, *(["keras_hub"] if name == "keras_hub" else [])]
 
 
 def _device(name: str) -> str:
     """The accelerator that a contender runs on, else "cpu"."""
+    if name == "openvino":
+        return "cpu"
     module = _modules(name)[0 if of_torch(name) else 1]
     backend: Any = import_module(module)
     if module == "torch":

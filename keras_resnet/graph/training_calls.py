@@ -4,8 +4,9 @@ Layers that the walk knows are computed directly, the others by their own `__cal
 Between layers that it knows, maps stay NCHW, and the moving statistics of norms are moved together.
 """
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -48,6 +49,7 @@ class _Step:
         policy: the layer's dtype policy.
         dtype: PyTorch's name for what the layer computes in.
         done: the numbers of the values that nothing reads after it.
+        target: which of what it takes it may write into, if any.
     """
 
     layer: Any
@@ -63,6 +65,7 @@ class _Step:
     policy: Any = None
     dtype: Any = None
     done: tuple[int, ...] = ()
+    target: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,29 @@ def _plan(model: keras.Model) -> _Plan | None:
     for number, index in last.items():
         if number not in kept:
             done[index].append(number)
-    steps = [_Step(**(vars(step) | {"done": tuple(ends)})) for step, ends in zip(steps, done, strict=True)]
+    steps = [replace(step, done=tuple(ends)) for step, ends in zip(steps, done, strict=True)]
+    steps = _share_memory(steps, kept)
     return _Plan(steps, list(model.layers), len(numbers), ends, graph.input, graph.output)
+
+
+def _share_memory(steps: list[_Step], kept: set[int]) -> list[_Step]:
+    """Lets sums and ReLUs stand where a map stood that nothing else reads, and whose gradient does not need it."""
+    readers = Counter(number for step in steps for number in step.reads)
+    fresh: set[int] = set()
+    found = []
+    for step in steps:
+        owned = [place for place, number in enumerate(step.reads) if number in fresh and readers[number] == 1]
+        if step.direct in (_relu, _add) and owned:
+            step = replace(step, target=owned[0])
+        found.append(step)
+        if step.direct in (_norm, _add) or (step.direct is _conv and _is_linear(step.layer)):
+            fresh.update(set(step.writes) - kept)
+    return found
+
+
+def _is_linear(layer: Any) -> bool:
+    """Whether a convolution has no activation."""
+    return layer.activation is None or layer.activation is keras.activations.linear
 
 
 def _step(node: Any, numbers: dict[int, int], turned: list[bool], masks: list[bool]) -> _Step:
@@ -216,7 +240,10 @@ def _call(
     if values is None:
         return type(model).call(model, inputs, training=training, mask=mask, **kwargs)
     pending: list[Any] = []
+    computed: set[int] = set()  # what the walk itself has made
     for step in plan.steps:
+        if step.target is not None and step.reads[step.target] not in computed:
+            step = replace(step, target=None)
         y = _direct(step, values, bool(training), pending) if step.direct is not None else None
         if y is None:
             if pending:
@@ -224,6 +251,7 @@ def _call(
             _call_layer(step, values, bool(training))
         else:
             values[step.writes[0]] = y
+            computed.add(step.writes[0])
         for number in step.done:
             values[number] = None
     if pending:
@@ -323,7 +351,7 @@ def _conv(step: _Step, x: Any, training: bool, pending: list[Any]) -> Any:
     y, activation = convolve(layer, x, kernel, bias), layer.activation
     if activation is keras.activations.relu:
         return y.relu_()
-    if activation is None or activation is keras.activations.linear:
+    if _is_linear(layer):
         return y
     return activation(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) if step.maps else activation(y)
 
@@ -378,11 +406,13 @@ def _move(pending: list[Any]) -> None:
 
 def _relu(step: _Step, x: Any, training: bool, pending: list[Any]) -> Any:
     """Returns max(x, 0)."""
-    return x.relu()
+    return x.relu() if step.target is None else x.relu_()
 
 
 def _add(step: _Step, given: list[Any], training: bool, pending: list[Any]) -> Any:
     """Returns the sum of maps."""
+    if step.target is not None and len(given) == 2 and given[0].shape == given[1].shape:
+        return given[step.target].add_(given[1 - step.target])
     y = given[0]
     for x in given[1:]:
         y = y + x

@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -220,6 +220,37 @@ def test_keras_stands_around_no_layer(kind: str, monkeypatch: pytest.MonkeyPatch
 def test_optimizers_are_the_same(optimizer: Callable[[], Any]) -> None:
     usual, walked = (trained(model, optimizer()) for model in optimized_pair(shallow))
     assert_same(walked, usual, 1e-4)
+
+
+def test_maps_that_others_need_stay() -> None:
+    """A sum or a ReLU stands where its map stood only if nobody else needs that one."""
+    import torch
+
+    def model() -> keras.Model:
+        x = keras.Input((6, 6, 3))
+        conv = layers.Conv2D(4, 3, padding="same")(x)
+        norm = layers.BatchNormalization()(conv)
+        seen = layers.Identity()(norm)
+        first = layers.ReLU()(norm)
+        second = layers.ReLU()(layers.Add()([conv, layers.BatchNormalization()(layers.Conv2D(4, 1)(first))]))
+        wide = layers.GlobalAveragePooling2D(keepdims=True)(second)
+        third = layers.Add()([layers.Conv2D(4, 1)(second), layers.Conv2D(4, 1)(wide)])
+        fourth = layers.Add()([layers.Conv2D(4, 1)(wide), third])
+        patched = layers.BatchNormalization(name="patched")(fourth)
+        return randomise(keras.Model(x, [seen, layers.ReLU()(patched), fourth, second]))
+
+    x, found = torch.from_numpy(images(6, 6)), []
+    for walks in (False, True):
+        with nullcontext() if walks else without_walk():
+            net = optimize_for_training(model())
+        object.__setattr__(net.get_layer("patched"), "call", lambda inputs, training=None, mask=None: inputs)
+        outputs = net(x, training=True)
+        sum(y.square().sum() for y in outputs).backward()
+        found.append([*(y.detach() for y in outputs), *(weight.value.grad for weight in net.trainable_weights)])
+    for mine, own in zip(found[1], found[0], strict=True):
+        assert (mine is None) == (own is None)
+        if own is not None:
+            np.testing.assert_allclose(mine, own, rtol=1e-4, atol=1e-5)
 
 
 def test_stateless_calls_change_nothing() -> None:

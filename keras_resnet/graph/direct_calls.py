@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_resnet.graph.fused_calls import FusedConv, fuse
+from keras_resnet.graph.fused_calls import FusedConv, fuse, is_still_fused
 from keras_resnet.graph.replace_calls import has_methods, replace_method
 from keras_resnet.models.functional import Graph, pad_operation, read_graph
 
@@ -138,7 +138,7 @@ def _call(
         _forget_kernels(fused)
         return type(model).call(model, inputs, training=training, mask=mask)
     values, steps = {image: ops.convert_to_tensor(inputs, dtype)}, fused
-    if not _only_computes(model, values[image]):
+    if not _only_computes(model, values[image]) or not _is_plain(fused, values[image]):
         _forget_kernels(fused)
         steps = one_by_one
     for step in steps:
@@ -167,6 +167,11 @@ def _forget_kernels(steps: list[_Step]) -> None:
     for step in steps:
         if isinstance(step.call, FusedConv):
             step.call.forget_kernels()
+
+
+def _is_plain(fused: list[_Step], x: Any) -> bool:
+    """Whether joined layers are what they were, and an image holds numbers alone: oneDNN's ReLU makes NaN zero."""
+    return bool(x.sum().isfinite()) and all(is_still_fused(step.call) for step in fused)
 
 
 def _only_computes(model: keras.Model, x: Any) -> bool:

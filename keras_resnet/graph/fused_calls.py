@@ -35,6 +35,8 @@ class FusedConv:
     relu: Any = None
     overwrites: bool = False
     _kernels: "_Kernels | None" = field(default=None, init=False)
+    _known: "list[_Kernels]" = field(default_factory=list, init=False)
+    _finite: bool = field(default=False, init=False)
 
     @property
     def members(self) -> list[Any]:
@@ -51,7 +53,7 @@ class FusedConv:
 
     def forget_kernels(self) -> None:
         """Lets the next calls lay out the kernel anew."""
-        self._kernels = None
+        self._kernels, self._known = None, []
 
     def _by_layers(self, x: Any, other: Any) -> Any:
         """Returns what the layers give one by one."""
@@ -73,6 +75,8 @@ class FusedConv:
         stride, dilation, padding = list(conv.strides), list(conv.dilation_rate), self._padding()
         if other is not None and (other.dtype != x.dtype or tuple(other.shape) != self._shape(x, padding)):
             return None
+        if not self._are_finite(weights[1:]):
+            return None  # whose NaN the operation's ReLU would make zero
         laid_out = self._laid_out(kernel.value, tuple(x.shape), stride, dilation, padding)
         rest = (weights[2] if bias is not None else None, padding, stride, dilation, conv.groups)
         relu = "relu" if self.relu is not None or conv.activation is keras.activations.relu else None
@@ -82,6 +86,13 @@ class FusedConv:
             fused = torch.ops.mkldnn._convolution_pointwise_.binary
             return fused(other, x, laid_out, *rest, "add", 1.0, relu, [], None)
         return torch.ops.mkldnn._convolution_pointwise.binary(x, other, laid_out, *rest, "add", 1.0, relu, [], None)
+
+    def _are_finite(self, weights: list[Any]) -> bool:
+        """Whether weights hold numbers alone, looked up again where somebody changed them."""
+        if not self._known or not all(known.are_of(each) for known, each in zip(self._known, weights, strict=True)):
+            self._known = [_Kernels(each) for each in weights]
+            self._finite = all(bool(each.detach().sum().isfinite()) for each in weights)
+        return self._finite
 
     def _padding(self) -> list[int]:
         """Returns the zeros on each side of each axis."""
@@ -205,10 +216,12 @@ class FusedPool:
     Attributes:
         pad: pads its map with zeros.
         pool: the pool.
+        source: puts out the map.
     """
 
     pad: layers.ZeroPadding2D
     pool: layers.MaxPooling2D
+    source: Any
 
     @property
     def members(self) -> list[Any]:
@@ -253,14 +266,16 @@ def fuse(graph: Graph) -> list[Fused]:
         ):
             fused.append(FusedNorm(layer, relu_after(layer)))
         elif type(layer) is layers.MaxPooling2D and id(before) in only and _is_pad_of(before, layer):
-            fused += [FusedPool(before, layer)] if _has_no_negatives(source[id(before)]) else []
+            fused += [FusedPool(before, layer, source[id(before)])] if _has_no_negatives(source[id(before)]) else []
     taken = {id(member) for one in fused for member in one.members}
     for call in graph.calls:
         if type(call.layer) is not layers.Add or len(call.reads) != 2 or id(call.layer) in taken:
             continue
         gated = [read for read in call.reads if type(read) is layers.Multiply and id(read) in only]
         gated = [read for read in gated if len(read.input) == 2 and _adds(call, read, place)]
-        if relu := relu_after(call.layer):
+        maps = [*gated[:1], call.layer]  # Keras gives maps of fewer axes more, and not where PyTorch does
+        relu = relu_after(call.layer)
+        if relu and not any(layer._reshape_required for layer in maps):
             fused.append(FusedSum(gated[0] if gated else None, call.layer, relu))
     return fused
 
@@ -294,6 +309,16 @@ def _is_pad_of(layer: Any, window: Any) -> bool:
 def _has_no_negatives(layer: Any) -> bool:
     """Whether a layer puts out no negative number."""
     return _is_relu(layer) or getattr(layer, "activation", None) is keras.activations.relu
+
+
+def is_still_fused(one: Any) -> bool:
+    """Whether the ReLU of joined layers, and what they pool, are still what they were: people replace activations."""
+    relu = getattr(one, "relu", None)
+    if isinstance(one, FusedConv) and not _is_plain_conv(one.conv):
+        return False
+    if isinstance(one, FusedConv) and one.members[-1] is not one.conv:
+        return (relu is None or _is_relu(relu)) and one.conv.activation is keras.activations.linear
+    return (relu is None or _is_relu(relu)) and (not isinstance(one, FusedPool) or _has_no_negatives(one.source))
 
 
 def _is_relu(layer: Any) -> bool:

@@ -168,6 +168,8 @@ def _torch_norm(layer: Any, inputs: Any, training: bool | None = None, mask: Any
     mean, variance, gamma, beta = (ops.convert_to_tensor(weight).to(dtype) for weight in weights)
     if trains:
         mean, variance = torch.zeros_like(mean), torch.zeros_like(variance)
+    elif torch.is_grad_enabled():  # a training step may move them before the gradient is asked for
+        mean, variance = mean.clone(), variance.clone()
     y = torch.nn.functional.batch_norm(
         x.movedim(axis, 1),
         mean,

@@ -134,7 +134,11 @@ def _share_memory(steps: list[_Step], kept: set[int]) -> list[_Step]:
         if step.direct in (_relu, _add) and owned:
             step = replace(step, target=owned[0])
         found.append(step)
-        if step.direct in (_norm, _add) or (step.direct is _conv and _is_linear(step.layer)):
+        if (
+            step.direct is _norm
+            or (step.direct is _add and len(step.reads) > 1)
+            or (step.direct is _conv and _is_linear(step.layer))
+        ):
             fresh.update(set(step.writes) - kept)
     return found
 
@@ -216,6 +220,7 @@ def _is_as_planned(step: _Step) -> bool:
         found.get("call") is not step.call
         or found["_dtype_policy"] is not step.policy
         or found["activity_regularizer"] is not None
+        or (step.direct is _relu and not _fits(step.layer))
         or found["_remat_mode"] is not None
         or found["_forward_hooks"]
         or found["_forward_pre_hooks"]
@@ -381,6 +386,8 @@ def _norm(step: _Step, x: Any, training: bool, pending: list[Any]) -> Any:
             _move(pending)
         mean, variance = torch.zeros_like(mean), torch.zeros_like(variance)
         pending.append((layer, mean, variance, (count - 1) / count))
+    elif torch.is_grad_enabled():  # a training step may move them before the gradient is asked for
+        mean, variance = mean.clone(), variance.clone()
     enabled = torch.backends.cudnn.enabled
     return torch.batch_norm(x, gamma, beta, mean, variance, trains, 1.0, found["epsilon"], enabled)
 

@@ -353,3 +353,59 @@ def test_lora_and_restore_take_the_layers_way(calls: Counter[str]) -> None:
     keras_resnet.restore(optimized)
     assert "call" not in vars(optimized)
     assert_close(optimized.predict_on_batch(images(8, 8)), expected, 1e-5)
+
+
+def compared(model: keras.Model, x: np.ndarray) -> None:
+    """Compares an optimized model with what its layers compute, thrice, as kernels are laid out meanwhile."""
+    model = randomise(model)
+    expected, fast = model.predict_on_batch(x), optimize_for_inference(model)
+    for _ in range(3):
+        assert_close(fast.predict_on_batch(x), expected, 1e-5)
+
+
+def test_maps_of_fewer_axes_are_added_as_keras_adds_them() -> None:
+    x = layers.Input((4, 4, 8))
+    rows, vector = layers.Dense(8)(layers.Reshape((4, 32))(x)), layers.Dense(8)(layers.Flatten()(x))
+    compared(keras.Model(x, layers.ReLU()(layers.Add()([rows, vector]))), images(4, 4, 8, count=4))
+    gated = layers.Multiply()([rows, vector])
+    compared(keras.Model(x, layers.ReLU()(layers.Add()([gated, rows]))), images(4, 4, 8, count=4))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_what_is_no_number_shows(number: float) -> None:
+    x, image = layers.Input((8, 8, 4)), images(8, 8, 4)
+    image[0, 3, 3, 1] = number
+    y = layers.Conv2D(4, 3, activation="relu")(x)
+    model = randomise(keras.Model(x, layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(y))))
+    expected, fast = model.predict_on_batch(image), optimize_for_inference(model)
+    np.testing.assert_array_equal(np.isfinite(fast.predict_on_batch(image)), np.isfinite(expected))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_weight_that_is_no_number_shows(place: int) -> None:
+    """In a kernel or a bias, from the start or later."""
+    x = layers.Input((8, 8, 4))
+    y = layers.Conv2D(4, 3, activation="relu")(x)
+    model = randomise(keras.Model(x, layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(y))))
+    fast, image = optimize_for_inference(model), images(8, 8, 4)
+    for _ in range(3):
+        assert np.isfinite(fast.predict_on_batch(image)).all()
+    weight = next(layer for layer in fast.layers if type(layer) is layers.Conv2D).weights[place]
+    value = weight.numpy().copy()
+    value.flat[0] = np.nan
+    weight.assign(value)
+    for _ in range(3):
+        assert np.isnan(fast.predict_on_batch(image)).all()
+
+
+def test_an_activation_may_be_replaced_afterwards() -> None:
+    x = layers.Input((8, 8, 4))
+    y = layers.Activation("relu")(layers.Add()([layers.Conv2D(4, 3, padding="same")(x), layers.Conv2D(4, 1)(x)]))
+    y = layers.Activation("relu")(layers.Conv2D(4, 3)(y))
+    y = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(y))
+    fast, image = optimize_for_inference(randomise(keras.Model(x, y))), images(8, 8, 4)
+    for layer in fast.layers:
+        if getattr(layer, "activation", None) is keras.activations.relu:
+            layer.activation = keras.activations.tanh
+    found = fast.predict_on_batch(image)
+    assert_close(found, keras_resnet.restore(fast).predict_on_batch(image), 1e-5)

@@ -321,3 +321,28 @@ def test_optimizers_compute_the_very_same(name: str) -> None:
         found.append([*used(model), *(each.numpy() for each in model.optimizer.variables)])
     for mine, own in zip(*found, strict=True):
         np.testing.assert_array_equal(mine, own)
+
+
+def test_activations_may_be_replaced_and_sums_may_be_of_one_map() -> None:
+    x = layers.Input((4, 4, 3))
+    y = layers.Conv2D(4, 1)(x)
+    y = layers.Concatenate()([y, layers.Activation("relu")(layers.Add()([y]))])
+    model, image = randomise(keras.Model(x, y)), images(4, 4, 3)
+    expected = keras.ops.convert_to_numpy(model(image, training=True))
+    optimize_for_training(model)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(image, training=True)), expected, atol=1e-5)
+    model.layers[-2].activation = keras.activations.tanh
+    found = keras.ops.convert_to_numpy(model(image, training=True))
+    np.testing.assert_allclose(found, keras.ops.convert_to_numpy(restore(model)(image, training=True)), atol=1e-5)
+
+
+@pytest.mark.parametrize("walks", [True, False])
+def test_a_pass_in_inference_may_come_before_one_in_training(walks: bool) -> None:
+    model = randomise(plain())
+    image = images(*model.input_shape[1:])
+    optimize_for_training(model)
+    call = model if walks else functools.partial(type(model).call, model)
+    difference = call(keras.ops.convert_to_tensor(image), training=False) - call(
+        keras.ops.convert_to_tensor(image), training=True
+    )
+    (difference**2).sum().backward()

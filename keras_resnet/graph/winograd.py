@@ -47,7 +47,7 @@ def _images_at_once(shape: Sequence[int], kernel: Sequence[int], m: int) -> int:
     count, height, width, channels = shape
     tiles = math.ceil(height / m) * math.ceil(width / m)
     size = 4 * kernel[0] * tiles * max(channels, kernel[-1])
-    if size * count <= 2 * _PART:
+    if size * count <= _PART:
         return count
     return max(part for part in range(1, count + 1) if count % part == 0 and (part == 1 or part * size <= _PART))
 

@@ -29,8 +29,8 @@ def optimize_for_inference(model: keras.Model) -> keras.Model:
     by less than 1e-5 of the largest output. A saved file does not keep these operations: call this function again after
     loading it. `restore` takes them back.
 
-    Two things differ on JAX on a CPU. A number that is not finite, or far larger than the rest of a map, reaches a whole
-    tile of 4x4 pixels, not its 3x3 neighbours alone: near a huge number, small ones are less exact. Where several
+    Two things differ on JAX on a CPU. A number that is not finite, or far larger than the rest of a map, reaches a
+    whole tile of 4x4 pixels, not its 3x3 neighbours alone: near a huge number, small ones are less exact. Where several
     numbers of a max pool's window are largest, its gradient is divided among them, while Keras gives it to one.
 
     Weights may be changed afterwards. On PyTorch, oneDNN keeps a copy of each kernel in an order of its own, which

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_resnet.graph.fused_calls import FusedConv, fuse, is_still_fused
-from keras_resnet.graph.replace_calls import has_methods, replace_method
+from keras_resnet.graph.replace_calls import MODEL_CALL, has_methods, is_watched, replace_method
 from keras_resnet.models.functional import Graph, pad_operation, read_graph
 
 # Whose `call`, in inference, on float32, is all that their calls do; and the signature of that.
@@ -28,7 +28,6 @@ _KNOWN = dict.fromkeys(
 }
 _MERGING = {layers.Add, layers.Multiply}  # which take lists of maps
 _PAD = {"call": "(self, x, constant_values=None)"}
-_MODEL = {"call": "(self, inputs, training=None, mask=None, **kwargs)"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def call_layers_directly(model: keras.Model) -> None:
     image = next(layer.name for layer in model.layers if isinstance(layer, layers.InputLayer))
     called = [call.layer for call in graph.calls]
     steps = _steps(graph, ends, []), _steps(graph, ends, fuse(graph))
-    replace_method(model, "call", _call, _MODEL, image, called, *steps, ends, *dtypes)
+    replace_method(model, "call", _call, MODEL_CALL, image, called, *steps, ends, *dtypes)
 
 
 def _steps(graph: Graph, ends: list[str], fused: list[Any]) -> list[_Step]:
@@ -152,14 +151,7 @@ def _call(
 
 def _is_still_known(operation: Any) -> bool:
     """Whether a layer that was known has not been quantized since, and nobody listens to its calls."""
-    own = vars(operation)
-    return not (
-        own.get("_forward_hooks")
-        or own.get("_forward_pre_hooks")
-        or own.get("_backward_hooks")
-        or own.get("_backward_pre_hooks")
-        or (type(operation) is layers.Dense and operation.quantization_mode is not None)
-    )
+    return not is_watched(operation) and (type(operation) is not layers.Dense or operation.quantization_mode is None)
 
 
 def _forget_kernels(steps: list[_Step]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_resnet.graph.kernels import is_relu, is_symmetric, zeros_around
 from keras_resnet.models.functional import Call, Graph
 
 _NORMS = (layers.BatchNormalization, layers.GroupNormalization)
@@ -96,12 +97,9 @@ class FusedConv:
 
     def _padding(self) -> list[int]:
         """Returns the zeros on each side of each axis."""
-        conv = self.conv
         if self.pad is not None:
             return [before for before, _ in self.pad.padding]
-        if conv.padding == "valid":
-            return [0, 0]
-        return [rate * (size - 1) // 2 for size, rate in zip(conv.kernel_size, conv.dilation_rate, strict=True)]
+        return list(zeros_around(self.conv.padding, self.conv.kernel_size, self.conv.dilation_rate))
 
     def _shape(self, x: Any, padding: list[int]) -> tuple[int, ...]:
         """Returns the shape of what the convolution puts out."""
@@ -251,7 +249,7 @@ def fuse(graph: Graph) -> list[Fused]:
     def relu_after(layer: Any) -> Any:
         """Returns the ReLU that alone reads a layer, if there is one."""
         after = only.get(id(layer))
-        return after.layer if after and _is_relu(after.layer) else None
+        return after.layer if after and is_relu(after.layer) else None
 
     for call in graph.calls:
         layer, before, after = call.layer, call.reads[0], only.get(id(call.layer))
@@ -290,9 +288,8 @@ def _adds(call: Call, layer: Any, place: dict[int, int]) -> bool:
 
 def _is_plain_conv(layer: Any) -> bool:
     """Whether a convolution has a form that oneDNN's fused operation has."""
-    pads_alike = layer.padding == "valid" or (set(layer.strides) == {1} and all(size % 2 for size in layer.kernel_size))
     known = layer.activation in (keras.activations.linear, keras.activations.relu)
-    return layer.data_format == "channels_first" and pads_alike and known
+    return layer.data_format == "channels_first" and is_symmetric(layer) and known
 
 
 def _is_pad_of(layer: Any, window: Any) -> bool:
@@ -308,7 +305,7 @@ def _is_pad_of(layer: Any, window: Any) -> bool:
 
 def _has_no_negatives(layer: Any) -> bool:
     """Whether a layer puts out no negative number."""
-    return _is_relu(layer) or getattr(layer, "activation", None) is keras.activations.relu
+    return is_relu(layer) or getattr(layer, "activation", None) is keras.activations.relu
 
 
 def is_still_fused(one: Any) -> bool:
@@ -317,12 +314,5 @@ def is_still_fused(one: Any) -> bool:
     if isinstance(one, FusedConv) and not _is_plain_conv(one.conv):
         return False
     if isinstance(one, FusedConv) and one.members[-1] is not one.conv:
-        return (relu is None or _is_relu(relu)) and one.conv.activation is keras.activations.linear
-    return (relu is None or _is_relu(relu)) and (not isinstance(one, FusedPool) or _has_no_negatives(one.source))
-
-
-def _is_relu(layer: Any) -> bool:
-    """Whether a layer is max(x, 0)."""
-    if type(layer) is layers.ReLU:
-        return layer.max_value is None and layer.negative_slope == 0 and layer.threshold == 0
-    return type(layer) is layers.Activation and layer.activation is keras.activations.relu
+        return (relu is None or is_relu(relu)) and one.conv.activation is keras.activations.linear
+    return (relu is None or is_relu(relu)) and (not isinstance(one, FusedPool) or _has_no_negatives(one.source))

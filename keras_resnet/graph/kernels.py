@@ -86,10 +86,17 @@ def unpack_kernels(variables: Iterable[Any]) -> None:
             variable.value.data = empty.copy_(data)
 
 
-def _symmetric(layer: Any) -> bool:
+def is_symmetric(layer: Any) -> bool:
     """Whether a layer pads each side alike, if it pads."""
     sizes = layer.kernel_size if hasattr(layer, "kernel_size") else layer.pool_size
     return layer.padding == "valid" or (set(layer.strides) == {1} and all(size % 2 for size in sizes))
+
+
+def is_relu(layer: Any) -> bool:
+    """Whether a layer is max(x, 0)."""
+    if type(layer) is layers.ReLU:
+        return layer.max_value is None and not layer.negative_slope and not layer.threshold
+    return type(layer) is layers.Activation and layer.activation is keras.activations.relu
 
 
 def _is_norm(layer: Any) -> bool:
@@ -115,7 +122,7 @@ def _from_nchw(y: Any, layer: Any) -> Any:
 
 
 @cache
-def _padding(padding: str, sizes: Any, rates: Any = (1, 1)) -> tuple[int, ...]:
+def zeros_around(padding: str, sizes: Any, rates: Any = (1, 1)) -> tuple[int, ...]:
     """Returns rate * (size - 1) / 2 for each axis, or zeros."""
     if padding == "valid":
         return (0, 0)
@@ -138,7 +145,7 @@ def convolve(layer: Any, x: Any, kernel: Any, bias: Any) -> Any:
     if x.shape[1] < 4:  # images: oneDNN is twice as quick where their own memory is channels_first
         x = x.contiguous()
     rates = layer.dilation_rate
-    pads = _padding(layer.padding, layer.kernel_size, rates)
+    pads = zeros_around(layer.padding, layer.kernel_size, rates)
     return torch.conv2d(x, kernel.permute(3, 2, 0, 1), bias, layer.strides, pads, rates, layer.groups)
 
 
@@ -151,7 +158,7 @@ def pool(layer: Any, x: Any) -> Any:
     """Returns the largest numbers of an NCHW map in a layer's windows."""
     import torch
 
-    return torch.max_pool2d(x, layer.pool_size, layer.strides, _padding(layer.padding, layer.pool_size))
+    return torch.max_pool2d(x, layer.pool_size, layer.strides, zeros_around(layer.padding, layer.pool_size))
 
 
 def _torch_norm(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -292,8 +299,8 @@ def _jitted_winograd() -> Any:
 _CONV = {"call": "(self, inputs)", "convolution_op": "(self, inputs, kernel)"}
 _NORM = {"call": "(self, inputs, training=None, mask=None)"}
 KERNELS = {
-    ("torch", layers.Conv2D): Kernel(_torch_conv, _symmetric, _CONV, packs=True),
-    ("torch", layers.MaxPooling2D): Kernel(_torch_max_pool, _symmetric, {"call": "(self, inputs)"}),
+    ("torch", layers.Conv2D): Kernel(_torch_conv, is_symmetric, _CONV, packs=True),
+    ("torch", layers.MaxPooling2D): Kernel(_torch_max_pool, is_symmetric, {"call": "(self, inputs)"}),
     ("torch", layers.BatchNormalization): Kernel(_torch_norm, _is_norm, _NORM),
     ("torch", layers.GroupNormalization): Kernel(_torch_group_norm, _is_norm, {"call": "(self, inputs)"}),
     ("tensorflow", layers.BatchNormalization): Kernel(_tensorflow_norm, _is_last_norm, _NORM),

@@ -33,6 +33,9 @@ def optimize_for_inference(model: keras.Model) -> keras.Model:
     whole tile of 4x4 pixels, not its 3x3 neighbours alone: near a huge number, small ones are less exact. Where several
     numbers of a max pool's window are largest, its gradient is divided among them, while Keras gives it to one.
 
+    On PyTorch on a CPU, a NaN in an image or a weight comes out as it should; one that only arises inside, where
+    numbers pass 3e38, may come out as 0.
+
     Weights may be changed afterwards. On PyTorch, oneDNN keeps a copy of each kernel in an order of its own, which
     follows every change that PyTorch counts; a write through `tensor.data` or NumPy is not counted: call this function
     again after one.

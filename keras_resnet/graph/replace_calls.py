@@ -12,6 +12,8 @@ from typing import Any
 
 import keras
 
+MODEL_CALL = {"call": "(self, inputs, training=None, mask=None, **kwargs)"}  # of functional and Sequential models
+
 
 class Replacement(partial[Any]):
     """What computes in the place of a method of one layer or model; being of this class marks it."""
@@ -52,6 +54,17 @@ def restore_methods(owner: Any) -> bool:
 def is_replaced(owner: Any, method: str) -> bool:
     """Whether `replace_method` replaced a method."""
     return isinstance(vars(owner).get(method), Replacement)
+
+
+def is_watched(layer: Any) -> bool:
+    """Whether somebody listens to a layer's calls on PyTorch."""
+    own = vars(layer)
+    return bool(
+        own.get("_forward_hooks")
+        or own.get("_forward_pre_hooks")
+        or own.get("_backward_hooks")
+        or own.get("_backward_pre_hooks")
+    )
 
 
 def has_methods(owner: Any, written_for: Mapping[str, str]) -> bool:

@@ -14,12 +14,13 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_resnet.graph.kernels import KERNELS, convolve, pool
-from keras_resnet.graph.replace_calls import has_methods, is_replaced, replace_method
+from keras_resnet.graph.kernels import KERNELS, convolve, is_relu, pool
+from keras_resnet.graph.replace_calls import MODEL_CALL, has_methods, is_replaced, is_watched, replace_method
 from keras_resnet.models.functional import has_graph, read_nodes
 from keras_resnet.models.inspection import models
 
-_MODEL = {"call": "(self, inputs, training=None, mask=None, **kwargs)"}
+# Keras' own names in a layer that are looked at in each call; where a Keras has others, it calls its layers itself.
+_LOOKED_AT = {"_dtype_policy", "activity_regularizer", "_remat_mode", "_trainable", "_trainable_variables"}
 _INPUTS = {"call": "(self, inputs)"}
 # Layers without variables whose `call` is all that they do, and its signature.
 _CALLED = {
@@ -88,10 +89,10 @@ def walk_graphs(model: keras.Model) -> bool:
         return False
     replaced = False
     for each in models(model).values():
-        if has_graph(each) and has_methods(each, _MODEL) and not is_replaced(each, "call") and each.weights:
+        if has_graph(each) and has_methods(each, MODEL_CALL) and not is_replaced(each, "call") and each.weights:
             plan = _plan(each)
             if plan is not None:
-                replaced |= replace_method(each, "call", _call, _MODEL, plan, scope)
+                replaced |= replace_method(each, "call", _call, MODEL_CALL, plan, scope)
     return replaced
 
 
@@ -111,15 +112,15 @@ def _plan(model: keras.Model) -> _Plan | None:
         return None
     if not any(step.direct for step in steps):
         return None
-    last: dict[int, int] = {}
+    lasts: dict[int, int] = {}
     for index, step in enumerate(steps):
-        last.update(dict.fromkeys((*step.reads, *step.writes), index))
+        lasts.update(dict.fromkeys((*step.reads, *step.writes), index))
     kept = {number for number, _ in ends}
     done: list[list[int]] = [[] for _ in steps]
-    for number, index in last.items():
+    for number, index in lasts.items():
         if number not in kept:
             done[index].append(number)
-    steps = [replace(step, done=tuple(ends)) for step, ends in zip(steps, done, strict=True)]
+    steps = [replace(step, done=tuple(last)) for step, last in zip(steps, done, strict=True)]
     steps = _share_memory(steps, kept)
     return _Plan(steps, list(model.layers), len(numbers), ends, graph.input, graph.output)
 
@@ -167,7 +168,7 @@ def _step(node: Any, numbers: dict[int, int], turned: list[bool], masks: list[bo
     maps = False
     if kernel and type(layer) in _MAPS and is_replaced(layer, "call"):
         found, maps = _MAPS[type(layer)], layer.axis % 4 == 3 if type(layer) is _NORM else _is_last(layer)
-    elif type(layer) in _ALIKE and _CALLED[type(layer)] and has_methods(layer, _CALLED[type(layer)]) and _fits(layer):
+    elif type(layer) in _ALIKE and has_methods(layer, _CALLED[type(layer)]) and _fits(layer):
         found, maps = _ALIKE[type(layer)], all(held) and bool(held)
     elif type(layer) in _CALLED and has_methods(layer, _CALLED[type(layer)]):
         found = _by_call
@@ -192,6 +193,7 @@ def _is_stock(layer: Any) -> bool:
     kinds = (*_MAPS, *_CALLED)
     return (
         type(layer) in kinds
+        and vars(layer).keys() >= _LOOKED_AT
         and layer.built
         and layer.autocast
         and type(layer.dtype_policy) in (keras.DTypePolicy, keras.dtype_policies.FloatDTypePolicy)
@@ -204,10 +206,8 @@ def _is_stock(layer: Any) -> bool:
 
 def _fits(layer: Any) -> bool:
     """Whether a layer that takes maps in any order of axes does no more than that."""
-    if type(layer) is layers.Activation:
-        return layer.activation is keras.activations.relu
-    if type(layer) is layers.ReLU:
-        return layer.max_value is None and not layer.negative_slope and not layer.threshold
+    if type(layer) in (layers.Activation, layers.ReLU):
+        return is_relu(layer)
     if type(layer) in (layers.Add, layers.Multiply):
         return not layer._reshape_required
     return type(layer) is layers.Identity
@@ -222,10 +222,7 @@ def _is_as_planned(step: _Step) -> bool:
         or found["activity_regularizer"] is not None
         or (step.direct is _relu and not _fits(step.layer))
         or found["_remat_mode"] is not None
-        or found["_forward_hooks"]
-        or found["_forward_pre_hooks"]
-        or found["_backward_hooks"]
-        or found["_backward_pre_hooks"]
+        or is_watched(step.layer)
     )
 
 

@@ -7,6 +7,7 @@ import keras
 from keras_resnet.graph.replace_calls import replace_method
 
 _STEP = {"train_step": "(self, data)", "zero_grad": "(self, set_to_none: bool = True) -> None"}
+_LOOKED_AT = ("_compute_loss", "_call_has_training_arg")  # Keras' own names; where a Keras has others, nothing changes
 _BUILD = {"_post_build": "(self)", "_track_variables": "(self)"}
 
 
@@ -15,7 +16,8 @@ def quicken_step(model: keras.Model) -> None:
     import torch
 
     kind = type(model)
-    if kind.train_step is keras.Model.train_step and kind.zero_grad is torch.nn.Module.zero_grad:
+    stock = kind.train_step is keras.Model.train_step and kind.zero_grad is torch.nn.Module.zero_grad
+    if stock and all(hasattr(model, name) for name in _LOOKED_AT):
         replace_method(model, "train_step", _train_step, _STEP)
         replace_method(model, "_post_build", _post_build, _BUILD)
 
@@ -26,6 +28,7 @@ def _train_step(model: keras.Model, data: Any) -> Any:
 
     weights = model.trainable_weights
     usual = weights and model.optimizer is not None and model._call_has_training_arg and "zero_grad" not in vars(model)
+    usual = usual and hasattr(model, "_loss_tracker")
     if not usual or torch.compiler.is_compiling():
         return type(model).train_step(model, data)
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

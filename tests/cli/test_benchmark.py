@@ -308,13 +308,13 @@ def test_the_machine_says_which_quick_arithmetic_it_has(monkeypatch: pytest.Monk
     for told, instructions, text in (
         (
             {"model name": "A", "flags": "avx2 avx512_vnni"},
-            {"avx512_bf16": False, "avx512_vnni": True},
+            {"avx512_bf16": False, "avx512_vnni": True, "amx_bf16": False},
             "no avx512_bf16, ",
         ),
         (
-            {"model name": "B", "flags": "avx512_bf16"},
-            {"avx512_bf16": True, "avx512_vnni": False},
-            "B, avx512_bf16, no ",
+            {"model name": "B", "flags": "avx512_bf16 amx_bf16"},
+            {"avx512_bf16": True, "avx512_vnni": False, "amx_bf16": True},
+            "B, avx512_bf16, no avx512_vnni, amx_bf16, ",
         ),
         ({}, {}, ""),
     ):

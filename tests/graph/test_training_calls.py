@@ -105,9 +105,9 @@ def shared() -> keras.Model:
 
 def masked() -> keras.Model:
     x = keras.Input((16, 16, 3))
-    y = layers.Masking()(layers.Reshape((256, 3))(x))
-    y = layers.Dense(4)(layers.Dropout(0.2, seed=1)(y))
-    return keras.Model(x, layers.Dense(5)(layers.GlobalAveragePooling1D()(layers.Activation("relu")(y))))
+    y = layers.Masking()(layers.Reshape((16, 48))(x))
+    y = layers.Activation("relu")(layers.Dense(4)(layers.Dropout(0.2, seed=1)(y)))
+    return keras.Model(x, layers.Dense(5)(layers.SimpleRNN(4)(y)))
 
 
 def inference_inside() -> keras.Model:
@@ -265,6 +265,21 @@ def test_compilers_and_stateless_calls_get_what_keras_computes(monkeypatch: pyte
     seen.clear()
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     model.train_on_batch(x, np.arange(2))
+    assert not seen
+
+
+def test_a_keras_of_other_names_calls_its_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not half of it: what is looked at in each call must be there when a model is optimized."""
+    from keras_resnet.graph import training_step
+
+    seen = walked(monkeypatch)
+    monkeypatch.setattr(training_calls, "_LOOKED_AT", {"_renamed"})
+    monkeypatch.setattr(training_step, "_LOOKED_AT", ("_renamed",))
+    model = randomise(plain())
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    optimize_for_training(model)
+    assert not {"call", "train_step", "_post_build"} & set(vars(model))
+    model.train_on_batch(images(16, 16), np.arange(2))
     assert not seen
 
 

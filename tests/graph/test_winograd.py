@@ -12,7 +12,7 @@ import keras_resnet
 from keras_resnet import optimize_for_inference, optimize_for_training
 from keras_resnet.architecture.rows import find_row
 from keras_resnet.graph import kernels
-from keras_resnet.graph.winograd import winograd
+from keras_resnet.graph.winograd import _images_at_once, winograd
 from tests.helpers.nets import assert_close, assert_same_weights, images, randomise, run, thin
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="other backends have quick convolutions")
@@ -58,6 +58,7 @@ def test_maps_of_every_size_are_exact(padding: str, m: int) -> None:
 
 def test_large_batches_are_computed_in_parts() -> None:
     x, kernel = random(12, 40, 40, 64), random(3, 3, 64, 24, seed=1)
+    assert _images_at_once(x.shape, (16, 64, 24), 2) == 6
     found = kernels._jitted_winograd()(x, kernel, "same", 2)
     assert_close(found, exact(x, kernel, "same"), 4e-6)
 

@@ -27,7 +27,7 @@ from keras_resnet.utils.progress import say, track, waiting
 # Else the first of the processes would take most of a GPU's memory, and leave none to the others
 _SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 _TAIL = 5  # lines
-_QUICK = ("avx512_bf16", "avx512_vnni")  # arithmetic in bfloat16 and in int8
+_QUICK = ("avx512_bf16", "avx512_vnni", "amx_bf16")  # arithmetic in bfloat16, in int8, and in tiles of bfloat16
 
 BEFORE = f"{OURS[1]}, before"  # from another checkout of this package
 
@@ -82,7 +82,7 @@ def contenders(peers: Sequence[str]) -> tuple[str, ...]:
 def machine() -> dict[str, Any]:
     """Returns what the races run on: processor, cores that this process may use, Python.
 
-    Of the instructions "avx512_bf16" and "avx512_vnni" it says whether the processor has them, where the system tells.
+    Of the instructions in `_QUICK` it says whether the processor has them, where the system tells.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     told = _cpuinfo()

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_resnet.graph.kernels import is_relu, is_symmetric, zeros_around
+from keras_resnet.graph.kernels import is_pad_of, is_relu, is_symmetric, pool, zeros_around
 from keras_resnet.models.functional import Call, Graph
 
 _NORMS = (layers.BatchNormalization, layers.GroupNormalization)
@@ -228,10 +228,7 @@ class FusedPool:
 
     def __call__(self, x: Any) -> Any:
         """Returns the pool of the padded map."""
-        import torch
-
-        padding = [before for before, _ in self.pad.padding]
-        return torch.max_pool2d(x, self.pool.pool_size, self.pool.strides, padding)
+        return pool(self.pool, x, self.pad)
 
 
 Fused = FusedConv | FusedNorm | FusedSum | FusedPool
@@ -254,7 +251,7 @@ def fuse(graph: Graph) -> list[Fused]:
     for call in graph.calls:
         layer, before, after = call.layer, call.reads[0], only.get(id(call.layer))
         if type(layer) is layers.Conv2D and _is_plain_conv(layer):
-            conv = FusedConv(layer, before if id(before) in only and _is_pad_of(before, layer) else None)
+            conv = FusedConv(layer, before if id(before) in only and is_pad_of(before, layer) else None)
             if layer.activation is keras.activations.linear:
                 conv.add = after.layer if after and _adds(after, layer, place) else None
                 conv.relu = relu_after(conv.add or layer)
@@ -263,8 +260,9 @@ def fuse(graph: Graph) -> list[Fused]:
             type(layer) in _NORMS and relu_after(layer) and layer.input_spec.ndim == 4 and layer.scale and layer.center
         ):
             fused.append(FusedNorm(layer, relu_after(layer)))
-        elif type(layer) is layers.MaxPooling2D and id(before) in only and _is_pad_of(before, layer):
-            fused += [FusedPool(before, layer, source[id(before)])] if _has_no_negatives(source[id(before)]) else []
+        elif type(layer) is layers.MaxPooling2D and id(before) in only and is_pad_of(before, layer):
+            known = layer.data_format == "channels_first" and _has_no_negatives(source[id(before)])
+            fused += [FusedPool(before, layer, source[id(before)])] if known else []
     taken = {id(member) for one in fused for member in one.members}
     for call in graph.calls:
         if type(call.layer) is not layers.Add or len(call.reads) != 2 or id(call.layer) in taken:
@@ -290,17 +288,6 @@ def _is_plain_conv(layer: Any) -> bool:
     """Whether a convolution has a form that oneDNN's fused operation has."""
     known = layer.activation in (keras.activations.linear, keras.activations.relu)
     return layer.data_format == "channels_first" and is_symmetric(layer) and known
-
-
-def _is_pad_of(layer: Any, window: Any) -> bool:
-    """Whether a layer pads each side of an axis alike, with zeros, for a convolution or pool that pads nothing."""
-    if type(layer) is not layers.ZeroPadding2D or window.padding != "valid":
-        return False
-    if layer.data_format != "channels_first" or window.data_format != "channels_first":
-        return False
-    sizes = window.pool_size if type(window) is layers.MaxPooling2D else (None, None)  # a pool pads half its size
-    pairs = zip(layer.padding, sizes, strict=True)
-    return all(before == after and (size is None or before <= size // 2) for (before, after), size in pairs)
 
 
 def _has_no_negatives(layer: Any) -> bool:

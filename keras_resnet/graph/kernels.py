@@ -92,6 +92,15 @@ def is_symmetric(layer: Any) -> bool:
     return layer.padding == "valid" or (set(layer.strides) == {1} and all(size % 2 for size in sizes))
 
 
+def is_pad_of(layer: Any, window: Any) -> bool:
+    """Whether a layer pads each side of an axis alike, with zeros, for a convolution or pool that pads nothing."""
+    if type(layer) is not layers.ZeroPadding2D or window.padding != "valid" or layer.data_format != window.data_format:
+        return False
+    sizes = window.pool_size if type(window) is layers.MaxPooling2D else (None, None)  # a pool pads half its size
+    pairs = zip(layer.padding, sizes, strict=True)
+    return all(before == after and (size is None or before <= size // 2) for (before, after), size in pairs)
+
+
 def is_relu(layer: Any) -> bool:
     """Whether a layer is max(x, 0)."""
     if type(layer) is layers.ReLU:
@@ -154,11 +163,12 @@ def _torch_max_pool(layer: Any, inputs: Any) -> Any:
     return _from_nchw(pool(layer, _nchw(inputs, layer)), layer)
 
 
-def pool(layer: Any, x: Any) -> Any:
-    """Returns the largest numbers of an NCHW map in a layer's windows."""
+def pool(layer: Any, x: Any, pad: Any = None) -> Any:
+    """Returns the largest numbers of an NCHW map in a layer's windows; with a pad before it, of no negative numbers."""
     import torch
 
-    return torch.max_pool2d(x, layer.pool_size, layer.strides, zeros_around(layer.padding, layer.pool_size))
+    pads = zeros_around(layer.padding, layer.pool_size) if pad is None else [before for before, _ in pad.padding]
+    return torch.max_pool2d(x, layer.pool_size, layer.strides, pads)
 
 
 def _torch_norm(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -278,14 +288,15 @@ def _is_on_cpu() -> bool:
 def _tile(shape: tuple[Any, ...], filters: int) -> int | None:
     """Returns the side of Winograd's tiles for a 3x3 convolution of a map, or None where a direct one is as quick.
 
-    A kernel's transform takes as long as some dozens of tiles, the map's as long as some dozens of channels (measured
-    on two cores).
+    The transform of a kernel grows with its channels times its filters, and what the products save with the tiles, too:
+    so there must be 3 tiles for 8 channels (measured on two cores of two processors).
     """
     if not all(isinstance(side, int) for side in shape):  # traced for any size
         return None
     count, height, width, channels = shape
+    few, many = sorted((channels, filters))
     for tile, least in ((4, 64), (2, 256)):
-        if min(channels, filters) >= least and count * -(-height // tile) * -(-width // tile) >= 48:
+        if few >= least and 8 * count * -(-height // tile) * -(-width // tile) >= 3 * many:
             return tile
     return None
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_resnet.graph.kernels import KERNELS, convolve, is_relu, pool
+from keras_resnet.graph.kernels import KERNELS, convolve, is_pad_of, is_relu, pool
 from keras_resnet.graph.replace_calls import MODEL_CALL, has_methods, is_replaced, is_watched, replace_method
 from keras_resnet.models.functional import has_graph, read_nodes
 from keras_resnet.models.inspection import models
@@ -50,6 +50,7 @@ class _Step:
         policy: the layer's dtype policy.
         dtype: PyTorch's name for what the layer computes in.
         done: the numbers of the values that nothing reads after it.
+        parts: a pad and a max pool that are computed at once.
         target: which of what it takes it may write into, if any.
     """
 
@@ -67,6 +68,7 @@ class _Step:
     dtype: Any = None
     done: tuple[int, ...] = ()
     target: int | None = None
+    parts: tuple["_Step", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,11 @@ def _plan(model: keras.Model) -> _Plan | None:
         return None
     if not any(step.direct for step in steps):
         return None
+    kept = {number for number, _ in ends}
+    steps = _join_pools(steps, kept)
     lasts: dict[int, int] = {}
     for index, step in enumerate(steps):
         lasts.update(dict.fromkeys((*step.reads, *step.writes), index))
-    kept = {number for number, _ in ends}
     done: list[list[int]] = [[] for _ in steps]
     for number, index in lasts.items():
         if number not in kept:
@@ -123,6 +126,22 @@ def _plan(model: keras.Model) -> _Plan | None:
     steps = [replace(step, done=tuple(last)) for step, last in zip(steps, done, strict=True)]
     steps = _share_memory(steps, kept)
     return _Plan(steps, list(model.layers), len(numbers), ends, graph.input, graph.output)
+
+
+def _join_pools(steps: list[_Step], kept: set[int]) -> list[_Step]:
+    """Joins a max pool with the zeros before it, of what a ReLU puts out: no zero is more than the pool's own."""
+    writers = {number: step for step in steps for number in step.writes}
+    readers = Counter(number for step in steps for number in step.reads)
+    joined: dict[int, list[_Step]] = {}
+    for step in steps:
+        pad = writers.get(step.reads[0]) if step.direct is _max_pool else None
+        if pad is None or pad.direct is not _by_call or not is_pad_of(pad.layer, step.layer):
+            continue
+        source, alone = writers.get(pad.reads[0]), readers[pad.writes[0]] == 1 and pad.writes[0] not in kept
+        if alone and source is not None and source.direct is _relu and pad.dtype is step.dtype:
+            at_once = replace(step, direct=_padded_pool, reads=pad.reads, turned=pad.turned, parts=(pad, step))
+            joined |= {id(pad): [], id(step): [at_once]}
+    return [each for step in steps for each in joined.get(id(step), [step])]
 
 
 def _share_memory(steps: list[_Step], kept: set[int]) -> list[_Step]:
@@ -246,11 +265,13 @@ def _call(
     for step in plan.steps:
         if step.target is not None and step.reads[step.target] not in computed:
             step = replace(step, target=None)
-        y = _direct(step, values, bool(training), pending) if step.direct is not None else None
+        direct = step.direct is not None and (not step.parts or step.reads[0] in computed)  # by the walk's own ReLU
+        y = _direct(step, values, bool(training), pending) if direct else None
         if y is None:
             if pending:
                 _move(pending)
-            _call_layer(step, values, bool(training))
+            for part in step.parts or (step,):
+                _call_layer(part, values, bool(training))
         else:
             values[step.writes[0]] = y
             computed.add(step.writes[0])
@@ -307,7 +328,7 @@ def _mask_of(x: Any) -> Any:
 
 def _direct(step: _Step, values: list[Any], training: bool, pending: list[Any]) -> Any:
     """Returns what a layer puts out; None if it must be asked itself."""
-    if not _is_as_planned(step):
+    if not all(map(_is_as_planned, step.parts or (step,))):
         return None
     given = []
     for index, number in enumerate(step.reads):
@@ -361,6 +382,11 @@ def _conv(step: _Step, x: Any, training: bool, pending: list[Any]) -> Any:
 def _max_pool(step: _Step, x: Any, training: bool, pending: list[Any]) -> Any:
     """Returns max_pool(x)."""
     return pool(step.layer, x)
+
+
+def _padded_pool(step: _Step, x: Any, training: bool, pending: list[Any]) -> Any:
+    """Returns max_pool(pad(x)) of a map without negative numbers."""
+    return pool(step.layer, x, step.parts[0].layer)
 
 
 def _norm(step: _Step, x: Any, training: bool, pending: list[Any]) -> Any:

@@ -293,3 +293,66 @@ def test_a_subclass_keeps_its_own_step() -> None:
 
     usual, walked = (trained(model) for model in optimized_pair(make))
     assert_same(walked, usual, 1e-4)
+
+
+def padded(*before: layers.Layer, pad: Any = 1, size: int = 3, read_twice: bool = False) -> keras.Model:
+    """A max pool with zeros before it."""
+    x = keras.Input((9, 8, 3))
+    y = layers.BatchNormalization()(layers.Conv2D(4, 3, name="first")(x))
+    for layer in before:
+        y = layer(y)
+    y = layers.ZeroPadding2D(pad, name="pad")(y)
+    z = layers.MaxPooling2D(size, 2, name="pool")(y)
+    ends = [layers.Dense(5)(layers.GlobalAveragePooling2D()(each)) for each in ([y, z] if read_twice else [z])]
+    return randomise(keras.Model(x, ends))
+
+
+@pytest.mark.parametrize(
+    ("make", "joined"),
+    [
+        (lambda: padded(layers.ReLU()), True),
+        (lambda: padded(layers.Activation("relu"), pad=(1, 0)), True),
+        (lambda: padded(layers.ReLU(), pad=2, size=5), True),
+        (lambda: padded(layers.ReLU(), pad=2), False),
+        (lambda: padded(layers.ReLU(), pad=((0, 1), (0, 1))), False),
+        (lambda: padded(layers.ReLU(), read_twice=True), False),
+        (lambda: padded(layers.ReLU(negative_slope=0.1)), False),
+        (lambda: padded(), False),
+    ],
+)
+def test_a_max_pool_of_a_relu_pads_itself(
+    make: Callable[[], keras.Model], joined: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    usual, walked = (trained(model) for model in optimized_pair(make))
+    for mine, own in zip(walked, usual, strict=True):
+        np.testing.assert_array_equal(mine, own)
+    called: Counter[str] = Counter()
+    original = layers.ZeroPadding2D.call
+    _, model = optimized_pair(make)
+    monkeypatch.setattr(layers.ZeroPadding2D, "call", lambda self, x: called.update(["pad"]) or original(self, x))
+    x = torch.from_numpy(images(9, 8))
+    model(x, training=True)
+    assert called.total() == (0 if joined else 1)
+
+
+def test_pads_and_relus_that_change_count() -> None:
+    """Somebody's own `call`, and a hook, of the pad, the pool and the ReLU."""
+    import torch
+
+    x = torch.from_numpy(images(9, 8))
+    for name, function in {
+        "pad": lambda inputs: inputs - 1,
+        "pool": lambda inputs: inputs[:, ::2, ::2],
+        "relu": lambda inputs: inputs,
+    }.items():
+        usual, walked = optimized_pair(lambda: padded(layers.ReLU(name="relu")))
+        for model in (usual, walked):
+            object.__setattr__(model.get_layer(name), "call", function)
+        expected, found = (model(x, training=True).detach().numpy() for model in (usual, walked))
+        np.testing.assert_array_equal(found, expected)
+        seen: list[str] = []
+        walked.get_layer("pad").register_forward_hook(lambda *_, seen=seen: seen.append("pad"))
+        np.testing.assert_array_equal(walked(x, training=True).detach().numpy(), expected)
+        assert seen == ["pad"]

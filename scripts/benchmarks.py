@@ -29,8 +29,13 @@ from keras_resnet.cli.parser import parser
 ROOT = Path(__file__).resolve().parents[1]
 REPORT, DETAILS = "BENCHMARKS.md", "benchmarks"
 BACKENDS = ("torch", "tensorflow", "jax")
-# glibc keeps what is freed; else PyTorch, which allocates each feature map anew, fetches it from the system again
-KEPT = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
+# glibc keeps what is freed; else feature maps, which are allocated anew in each call, are fetched from the system again
+KEPT = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TOP_PAD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+}
 NETWORKS = "ResNet18 ResNet34 ResNet50 ResNet50V2 ResNet152 resnext50_32x4d seresnet50 resnet50d resnetv2_50x1_bit"
 
 INTRODUCTION = """# Benchmarks

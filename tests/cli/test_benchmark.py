@@ -355,7 +355,8 @@ def test_a_section_alone_updates_its_details_and_the_tables(script: Any, tmp_pat
     assert set(first) == {"inference-torch.json", "training-torch.json"}
     details = json.loads(first["inference-torch.json"])
     assert details["command"] == (
-        "MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296 KERAS_BACKEND=torch "
+        "MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=1073741824 "
+        "MALLOC_TRIM_THRESHOLD_=4294967296 KERAS_BACKEND=torch "
         "python -m keras_resnet benchmark --model ResNet50 --against keras.applications,openvino,torchvision --json"
     )
     assert details["documents"][0]["versions"] == {"keras": "3"}

@@ -296,9 +296,11 @@ def _has_no_negatives(layer: Any) -> bool:
 
 
 def is_still_fused(one: Any) -> bool:
-    """Whether the ReLU of joined layers, and what they pool, are still what they were: people replace activations."""
-    relu = getattr(one, "relu", None)
+    """Whether the pad, the ReLU and the source of joined layers are still what they were: people change them."""
+    relu, pad = getattr(one, "relu", None), getattr(one, "pad", None)
     if isinstance(one, FusedConv) and not _is_plain_conv(one.conv):
+        return False
+    if pad is not None and not is_pad_of(pad, one.members[1]):
         return False
     if isinstance(one, FusedConv) and one.members[-1] is not one.conv:
         return (relu is None or is_relu(relu)) and one.conv.activation is keras.activations.linear

@@ -288,8 +288,8 @@ def _is_on_cpu() -> bool:
 def _tile(shape: tuple[Any, ...], filters: int) -> int | None:
     """Returns the side of Winograd's tiles for a 3x3 convolution of a map, or None where a direct one is as quick.
 
-    The transform of a kernel grows with its channels times its filters, and what the products save with the tiles, too:
-    so there must be 3 tiles for 8 channels (measured on two cores of two processors).
+    A kernel's transform must pay: there must be 3 tiles for 8 channels or filters, whichever are more (measured on two
+    cores of two processors).
     """
     if not all(isinstance(side, int) for side in shape):  # traced for any size
         return None

@@ -118,7 +118,8 @@ def _plan(model: keras.Model) -> _Plan | None:
     steps = _join_pools(steps, kept)
     lasts: dict[int, int] = {}
     for index, step in enumerate(steps):
-        lasts.update(dict.fromkeys((*step.reads, *step.writes), index))
+        written = [number for part in step.parts or (step,) for number in part.writes]
+        lasts.update(dict.fromkeys((*step.reads, *written), index))
     done: list[list[int]] = [[] for _ in steps]
     for number, index in lasts.items():
         if number not in kept:
@@ -129,7 +130,11 @@ def _plan(model: keras.Model) -> _Plan | None:
 
 
 def _join_pools(steps: list[_Step], kept: set[int]) -> list[_Step]:
-    """Joins a max pool with the zeros before it, of what a ReLU puts out: no zero is more than the pool's own."""
+    """Joins a max pool with the zeros before it, of what a ReLU puts out.
+
+    No zero is more than the pool's own. Where it is as much, the pad would take the gradient and the joined pool gives
+    it to the map: to a zero of the ReLU, which drops it, too.
+    """
     writers = {number: step for step in steps for number in step.writes}
     readers = Counter(number for step in steps for number in step.reads)
     joined: dict[int, list[_Step]] = {}
@@ -137,8 +142,9 @@ def _join_pools(steps: list[_Step], kept: set[int]) -> list[_Step]:
         pad = writers.get(step.reads[0]) if step.direct is _max_pool else None
         if pad is None or pad.direct is not _by_call or not is_pad_of(pad.layer, step.layer):
             continue
-        source, alone = writers.get(pad.reads[0]), readers[pad.writes[0]] == 1 and pad.writes[0] not in kept
-        if alone and source is not None and source.direct is _relu and pad.dtype is step.dtype:
+        source = writers.get(pad.reads[0])
+        alone = readers[pad.writes[0]] == 1 and not kept & {pad.reads[0], pad.writes[0]}
+        if alone and source is not None and source.direct is _relu and source.dtype is pad.dtype is step.dtype:
             at_once = replace(step, direct=_padded_pool, reads=pad.reads, turned=pad.turned, parts=(pad, step))
             joined |= {id(pad): [], id(step): [at_once]}
     return [each for step in steps for each in joined.get(id(step), [step])]
@@ -265,7 +271,9 @@ def _call(
     for step in plan.steps:
         if step.target is not None and step.reads[step.target] not in computed:
             step = replace(step, target=None)
-        direct = step.direct is not None and (not step.parts or step.reads[0] in computed)  # by the walk's own ReLU
+        direct = step.direct is not None
+        if step.parts:  # of the walk's own ReLU
+            direct = step.reads[0] in computed and is_pad_of(step.parts[0].layer, step.layer)
         y = _direct(step, values, bool(training), pending) if direct else None
         if y is None:
             if pending:

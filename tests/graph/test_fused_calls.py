@@ -409,3 +409,17 @@ def test_an_activation_may_be_replaced_afterwards() -> None:
             layer.activation = keras.activations.tanh
     found = fast.predict_on_batch(image)
     assert_close(found, keras_resnet.restore(fast).predict_on_batch(image), 1e-5)
+
+
+@pytest.mark.parametrize("padding", [((0, 1), (0, 1)), ((2, 2), (2, 2))])
+@pytest.mark.parametrize("name", ["before_conv", "before_pool"])
+def test_a_pad_may_change_afterwards(name: str, padding: Any) -> None:
+    x = keras.Input((9, 8, 3))
+    y = layers.Conv2D(4, 3, activation="relu")(layers.ZeroPadding2D(1, name="before_conv")(x))
+    y = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1, name="before_pool")(y))
+    model = randomise(keras.Model(x, layers.GlobalAveragePooling2D()(y)))
+    optimized, given = optimize_for_inference(model), images(9, 8)
+    optimized.predict_on_batch(given)
+    for each in (model, optimized):
+        each.get_layer(name).padding = padding
+    assert_close(optimized.predict_on_batch(given), run(model, given), 1e-5)

@@ -295,16 +295,25 @@ def test_a_subclass_keeps_its_own_step() -> None:
     assert_same(walked, usual, 1e-4)
 
 
-def padded(*before: layers.Layer, pad: Any = 1, size: int = 3, read_twice: bool = False) -> keras.Model:
-    """A max pool with zeros before it."""
+def padded(
+    *before: layers.Layer, pad: Any = 1, size: int = 3, ends: tuple[str, ...] = (), **options: Any
+) -> keras.Model:
+    """A max pool with zeros before it; `ends` are more outputs."""
     x = keras.Input((9, 8, 3))
     y = layers.BatchNormalization()(layers.Conv2D(4, 3, name="first")(x))
     for layer in before:
         y = layer(y)
-    y = layers.ZeroPadding2D(pad, name="pad")(y)
-    z = layers.MaxPooling2D(size, 2, name="pool")(y)
-    ends = [layers.Dense(5)(layers.GlobalAveragePooling2D()(each)) for each in ([y, z] if read_twice else [z])]
-    return randomise(keras.Model(x, ends))
+    found = {"before": y}
+    found["pad"] = layers.ZeroPadding2D(pad, name="pad", **options)(y)
+    z = layers.MaxPooling2D(size, 2, name="pool", **options)(found["pad"])
+    z = layers.Dense(5)(layers.GlobalAveragePooling2D()(z))
+    return randomise(keras.Model(x, [*(layers.Flatten()(found[name]) for name in ends), z]))
+
+
+def output_before() -> keras.Model:
+    """The map of the ReLU and that of the pad are outputs themselves."""
+    model = padded(layers.ReLU(name="relu"))
+    return keras.Model(model.input, [model.get_layer(name).output for name in ("relu", "pad")] + [model.output])
 
 
 @pytest.mark.parametrize(
@@ -313,11 +322,15 @@ def padded(*before: layers.Layer, pad: Any = 1, size: int = 3, read_twice: bool 
         (lambda: padded(layers.ReLU()), True),
         (lambda: padded(layers.Activation("relu"), pad=(1, 0)), True),
         (lambda: padded(layers.ReLU(), pad=2, size=5), True),
+        (lambda: padded(layers.ReLU(), ends=("before",)), True),
         (lambda: padded(layers.ReLU(), pad=2), False),
         (lambda: padded(layers.ReLU(), pad=((0, 1), (0, 1))), False),
-        (lambda: padded(layers.ReLU(), read_twice=True), False),
+        (lambda: padded(layers.ReLU(), ends=("pad",)), False),
         (lambda: padded(layers.ReLU(negative_slope=0.1)), False),
+        (lambda: padded(layers.ReLU(), dtype="float16"), False),
+        (lambda: padded(layers.ReLU(dtype="float16")), False),
         (lambda: padded(), False),
+        (output_before, False),
     ],
 )
 def test_a_max_pool_of_a_relu_pads_itself(
@@ -325,34 +338,50 @@ def test_a_max_pool_of_a_relu_pads_itself(
 ) -> None:
     import torch
 
-    usual, walked = (trained(model) for model in optimized_pair(make))
-    for mine, own in zip(walked, usual, strict=True):
+    x = torch.from_numpy(images(9, 8))
+    found = []
+    for model in optimized_pair(make):
+        outputs = keras.tree.flatten(model(x, training=True))
+        sum(y.float().square().sum() for y in outputs).backward()
+        found.append([*(y.detach() for y in outputs), *(weight.value.grad for weight in model.trainable_weights)])
+    for mine, own in zip(found[1], found[0], strict=True):
         np.testing.assert_array_equal(mine, own)
     called: Counter[str] = Counter()
     original = layers.ZeroPadding2D.call
-    _, model = optimized_pair(make)
     monkeypatch.setattr(layers.ZeroPadding2D, "call", lambda self, x: called.update(["pad"]) or original(self, x))
-    x = torch.from_numpy(images(9, 8))
     model(x, training=True)
     assert called.total() == (0 if joined else 1)
 
 
-def test_pads_and_relus_that_change_count() -> None:
-    """Somebody's own `call`, and a hook, of the pad, the pool and the ReLU."""
+def test_pads_pools_and_relus_that_change_count() -> None:
+    """By a `call` of somebody's own, a hook, or another setting."""
     import torch
 
     x = torch.from_numpy(images(9, 8))
+
+    def pair() -> tuple[keras.Model, keras.Model]:
+        return optimized_pair(lambda: padded(layers.ReLU(name="relu")))
+
+    def assert_alike(usual: keras.Model, walked: keras.Model) -> None:
+        expected, found = (model(x, training=True).detach().numpy() for model in (usual, walked))
+        np.testing.assert_array_equal(found, expected)
+
     for name, function in {
         "pad": lambda inputs: inputs - 1,
         "pool": lambda inputs: inputs[:, ::2, ::2],
         "relu": lambda inputs: inputs,
     }.items():
-        usual, walked = optimized_pair(lambda: padded(layers.ReLU(name="relu")))
+        usual, walked = pair()
         for model in (usual, walked):
             object.__setattr__(model.get_layer(name), "call", function)
-        expected, found = (model(x, training=True).detach().numpy() for model in (usual, walked))
-        np.testing.assert_array_equal(found, expected)
+        assert_alike(usual, walked)
+        usual, walked = pair()
         seen: list[str] = []
-        walked.get_layer("pad").register_forward_hook(lambda *_, seen=seen: seen.append("pad"))
-        np.testing.assert_array_equal(walked(x, training=True).detach().numpy(), expected)
-        assert seen == ["pad"]
+        walked.get_layer(name).register_forward_hook(lambda *_, seen=seen, name=name: seen.append(name))
+        assert_alike(usual, walked)
+        assert seen == [name]
+    for padding in (((0, 1), (0, 1)), ((2, 2), (2, 2))):
+        usual, walked = pair()
+        for model in (usual, walked):
+            model.get_layer("pad").padding = padding
+        assert_alike(usual, walked)

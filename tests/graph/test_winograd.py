@@ -79,6 +79,7 @@ def test_the_tile_follows_from_the_shape() -> None:
     }
     assert {shape: kernels._tile(shape, shape[3]) for shape in shapes} == shapes
     assert kernels._tile((8, 56, 56, 64), 32) is None
+    assert kernels._tile((1, 28, 28, 128), 256) is kernels._tile((1, 28, 28, 256), 128) is None
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50v2", "seresnet50"])

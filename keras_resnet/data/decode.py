@@ -1,6 +1,7 @@
 """Decodes image files: orientation, transparency, palettes, 16 bits, any number of channels."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -18,6 +19,7 @@ RGB = np.ndarray[Any, np.dtype[np.uint8]]
 Range = tuple[float, float]
 
 _NUMPY = b"\x93NUMPY"  # how a file of NumPy begins
+_PARSER = threading.Lock()
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of Pillow, by channels
 _LUMA = (0.299, 0.587, 0.114)  # Pillow's gray of RGB, ITU-R 601-2
 _UNKNOWN_RANGE = "its pixels are {} of an unknown range; pass `value_range`, or save it with 8 or 16 bits per channel"
@@ -74,8 +76,8 @@ def decode_channels(
                     return _of_image(image, channels, value_range)
         except import_optional("PIL").UnidentifiedImageError:
             head = _head(picture)
-            if head == _NUMPY:  # of which only the header is read and checked before its size is
-                return _of_array(np.load(picture, mmap_mode="r", allow_pickle=False), channels, value_range)
+            if head == _NUMPY:
+                return _of_array(_mapped(picture), channels, value_range)
             if not head.startswith(TIFF):
                 raise
         return _of_raster(read_tiff(picture, _most(), channels in (1, 3)), channels, value_range)
@@ -133,6 +135,21 @@ def seems_picture(path: str | os.PathLike[str]) -> bool:
 def as_pair(size: Size) -> tuple[int, int]:
     """Returns height and width."""
     return (size, size) if isinstance(size, int) else size
+
+
+def _mapped(path: Any) -> Any:
+    """A file of NumPy's as an array whose pixels are not read yet; only its header is, and is checked.
+
+    NumPy reads the header with Python's parser, which until Python 3.12 two threads at once now and then make fail
+    with a `SystemError` (CPython issue 106905). Ours wait for each other; after those of others, it is read again.
+    """
+    with _PARSER:
+        for _ in range(9):
+            try:
+                return np.load(path, mmap_mode="r", allow_pickle=False)
+            except SystemError:
+                continue
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 @contextmanager
@@ -334,7 +351,7 @@ def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
                 return (height, width) if turned else (width, height)
         except import_optional("PIL").UnidentifiedImageError:
             if _head(path) == _NUMPY:
-                height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
+                height, width = _mapped(path).shape[:2]
                 return width, height
             if not _head(path).startswith(TIFF):
                 raise

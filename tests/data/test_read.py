@@ -2,7 +2,9 @@
 
 import pickle
 import re
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from PIL import Image, ImageOps
 from keras_resnet import data
 from keras_resnet.data.augment import mix
 from keras_resnet.data.check import Checked
-from keras_resnet.data.decode import decode
+from keras_resnet.data.decode import decode, picture_size
 from keras_resnet.data.read import Reader
 from keras_resnet.data.scan import scan
 
@@ -144,6 +146,28 @@ def test_16_bits_keep_their_precision_where_channels_are_not_three(tmp_path: Pat
         assert rgb.dtype == np.uint8 or picture == tmp_path / "x.npy"
     small = Reader(9, channels=1)(DEEP)
     assert len(np.unique(small % 1)) > 40  # not rounded
+
+
+def test_files_of_numpy_are_read_on_many_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's parser, which reads their headers, fails now and then when two threads use it at once."""
+    real, inside, failing = np.load, [], [SystemError("AST constructor recursion depth mismatch")]
+
+    def load(*arguments: Any, **keywords: Any) -> Any:
+        inside.append(1)
+        assert len(inside) == 1
+        time.sleep(0.001)
+        inside.pop()
+        if failing:  # because of a thread that is not ours
+            raise failing.pop()
+        return real(*arguments, **keywords)
+
+    monkeypatch.setattr(np, "load", load)
+    np.save(tmp_path / "x.npy", DEEP)
+    with ThreadPoolExecutor(8) as pool:
+        sizes = [pool.submit(picture_size, tmp_path / "x.npy") for _ in range(8)]
+        for found in list(pool.map(Reader(None, channels=1), [tmp_path / "x.npy"] * 16)):
+            np.testing.assert_allclose(found[..., 0], DEEP / 257, rtol=1e-6)
+        assert {size.result() for size in sizes} == {(30, 20)}
 
 
 def test_alpha_is_a_channel_only_of_four(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
 from importlib import import_module
@@ -40,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         if args.command not in _WITHOUT_KERAS:
-            say(f"backend: {_choose_backend()}")
+            backend = _choose_backend()
+            if "TORCHELASTIC_RUN_ID" not in os.environ:  # one of several processes
+                say(f"backend: {backend}")
         with quiet_import():
             command = import_module(f"keras_resnet.cli.{args.command}")  # only now that there is a backend
         with recursion_limit(), redirect_stdout(sys.stdout or StringIO()):  # None where it is closed
@@ -49,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, ImportError) as error:
+        if int(os.environ.get("RANK", 0)):
+            time.sleep(2)  # if the first process fails alike, it says so, and the launcher ends this one
         say(f"keras-resnet: {args.parser.in_options(str(error))}")
         return 1
     except Exception as error:

@@ -150,6 +150,20 @@ def count(text: str) -> int:
     return int(text)
 
 
+def devices(text: str) -> int | str:
+    """An int above 0, or "all"."""
+    if text != "all" and (not text.isdecimal() or int(text) < 1):
+        raise argparse.ArgumentTypeError(f"must be all or a whole number above 0; received {text!r}")
+    return text if text == "all" else int(text)
+
+
+def switch(text: str) -> bool:
+    """Whether it is "on"."""
+    if text not in ("on", "off"):
+        raise argparse.ArgumentTypeError(f"must be on or off; received {text!r}")
+    return text == "on"
+
+
 def folds(text: str) -> int:
     """An int from 2 up."""
     if not text.isdecimal() or int(text) < 2:

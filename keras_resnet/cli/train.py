@@ -17,6 +17,7 @@ from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.checkpoints.open import digest, download, open_named
 from keras_resnet.cli.arguments import check_image_size
 from keras_resnet.cli.data import TABLE_OPTIONS, columns_of, kind_of_data
+from keras_resnet.cli.launch import launch, processes_for
 from keras_resnet.cli.quiet import import_tensorflow
 from keras_resnet.data import datasets
 from keras_resnet.data.decode import as_pair
@@ -24,7 +25,7 @@ from keras_resnet.data.pictures import Pictures
 from keras_resnet.models.description import Task
 from keras_resnet.models.networks import builder_of
 from keras_resnet.models.weights.find import imagenet
-from keras_resnet.training import run_folder, transfer
+from keras_resnet.training import distribution, run_folder, transfer
 from keras_resnet.training.folds import spread_in_words, train_folds
 from keras_resnet.training.objectives import check_loss, deviations, monitor_of
 from keras_resnet.training.recipe import Recipe, fine_tuning
@@ -55,10 +56,22 @@ _SMALL = 48  # pixels; below, the CIFAR nets' three halvings do better than Imag
 
 
 def run(args: argparse.Namespace) -> None:
-    """Trains a network on images."""
+    """Trains a network on images, in this process or in one for each device."""
     data = Path(args.data).resolve()
     out = args.out or Path("runs") / (data.stem if kind_of_data(args.data) == "table" else data.name)
-    _check(args, out)
+    if processes := processes_for(args.devices):
+        launch(processes, args.typed)
+    import_tensorflow()
+    place = distribution.start(args.devices)
+    with distribution.one_speaks():
+        _check(args, out)
+        if place.devices > 1:
+            say(f"devices: {place.devices}" + (f" in {place.processes} processes" if place.processes > 1 else ""))
+        _run(args, out)
+
+
+def _run(args: argparse.Namespace, out: Path) -> None:
+    """Trains."""
     record = _record(args)
     sides, leaks, shorter = _pictures(args, out)
     check_loss(sides["training"].task, args.loss)  # which a table may have told
@@ -77,7 +90,6 @@ def run(args: argparse.Namespace) -> None:
     if chosen["weights"] and not (recipe.freeze or recipe.unfreeze_from) and recipe.learning_rate is None:
         recipe = fine_tuning(recipe)
         say(f"learning rate: {recipe.learning_rate:g}, a tenth of the usual, since all pretrained weights train")
-    import_tensorflow()
     build = partial(_build, args, chosen)
     settings = {
         "arguments": {"asked": asked, "chosen": chosen},

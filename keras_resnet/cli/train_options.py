@@ -3,7 +3,20 @@
 import argparse
 from pathlib import Path
 
-from keras_resnet.cli.arguments import count, decay, folds, inner_share, number, positive, rate, seed, share, size
+from keras_resnet.cli.arguments import (
+    count,
+    decay,
+    devices,
+    folds,
+    inner_share,
+    number,
+    positive,
+    rate,
+    seed,
+    share,
+    size,
+    switch,
+)
 
 NETWORK = "name of a network, such as ResNet50 or resnetv2_50"
 
@@ -251,6 +264,21 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="cross-validation: K runs, each validated on another K-th of the images, in FOLDER/fold1 to foldK "
         "(default: one run)",
+    )
+    run.add_argument(
+        "--devices",
+        type=devices,
+        metavar="N|all",
+        help="GPUs or TPUs that train together, --batch-size images in all (default: all there are; on CPUs one)",
+    )
+    run.add_argument(
+        "--norm-sync",
+        type=switch,
+        default="on",
+        metavar="on|off",
+        help="on several devices, what batch norms see (default: on)\n"
+        "on: the images of all devices, so that the weights are those of one device\n"
+        "off: each device its own images, which is quicker; not on JAX",
     )
     earlier = run.add_mutually_exclusive_group()
     earlier.add_argument("--resume", action="store_true", help="continue the interrupted run in that folder")

@@ -106,7 +106,7 @@ def _shift(pixels: Any, rng: Generator) -> Any:
 
 
 def mix(images: Floats, labels: Floats, rng: Generator) -> tuple[Floats, Floats]:
-    """Mixes each image of a batch with that at the same place from the end.
+    """Mixes the images of a batch by twos: the first with the second, the third with the fourth; a last one is left.
 
     Half of the time all pixels of both, by MixUp's share from Beta(0.2, 0.2) (arXiv:1710.09412), else a box out of the
     other, by CutMix's from Beta(1, 1) (arXiv:1905.04899).
@@ -119,9 +119,10 @@ def mix(images: Floats, labels: Floats, rng: Generator) -> tuple[Floats, Floats]
     Returns:
         New images and labels of the same shapes.
     """
+    partner = np.minimum(np.arange(len(images)) ^ 1, len(images) - 1)
     if rng.random() < 0.5:
         share = rng.beta(0.2, 0.2)
-        mixed = share * images + (1 - share) * images[::-1]
+        mixed = share * images + (1 - share) * images[partner]
     else:
         height, width = images.shape[1:3]
         side = np.sqrt(1 - rng.beta(1, 1))
@@ -131,6 +132,6 @@ def mix(images: Floats, labels: Floats, rng: Generator) -> tuple[Floats, Floats]
             for sign in (-1, 1)
         )
         mixed = images.copy()
-        mixed[:, top:bottom, left:right] = images[::-1, top:bottom, left:right]
+        mixed[:, top:bottom, left:right] = images[partner, top:bottom, left:right]
         share = 1 - (bottom - top) * (right - left) / (height * width)
-    return mixed.astype("float32"), (share * labels + (1 - share) * labels[::-1]).astype("float32")
+    return mixed.astype("float32"), (share * labels + (1 - share) * labels[partner]).astype("float32")

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_resnet.data import workers as processes
 from keras_resnet.data.augment import LEVELS, mix
-from keras_resnet.data.decode import Size
+from keras_resnet.data.decode import Size, as_pair
 from keras_resnet.data.read import Reader
 from keras_resnet.data.scan import Inventory
 from keras_resnet.data.split import balanced_order, folds, split
@@ -75,6 +75,9 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         workers: how many processes read and augment image files, two batches ahead; 0: this one does, in threads.
             Batches are the same, bit for bit. Datasets with the same number share the processes. Arrays, images of
             Pillow, and what `crop` makes, this process reads.
+        share: which images of a batch are wanted, if others read the rest of it: a function of the number of images in
+            the batch that returns a `range`, as `keras_resnet.distribution.share` is. They are those of the whole
+            batch, mixed and weighted as there. None: all.
 
     Raises:
         ValueError: if `augment` or `data_format` is not one of these, `augment` is "strong" and `one_hot` False,
@@ -101,6 +104,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         value_range: tuple[float, float] | None = None,
         groups: Sequence[str] | None = None,
         workers: int = 0,
+        share: Callable[[int], range] | None = None,
     ) -> None:
         super().__init__()
         check_choice("task", task, get_args(Task))
@@ -126,6 +130,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         self.task, self.resize, self.channels, self.value_range = task, resize, channels, value_range
         self.groups = None if groups is None else tuple(groups)
         self.readers = workers  # Keras has `workers` of its own
+        self.share = share
         self.epoch = 0
         _ = self.reader  # refuses what it can't be
 
@@ -200,15 +205,31 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         return -(-len(self.labels) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        wanted, read = self._places(index)
+        chosen = self.order[read.start : read.stop]
         images, labels = self._images(index), self._targets(chosen)
-        if self.augment == "strong" and self.task != "regression":
+        if self._mixes:
             images, labels = mix(images, labels, self._rng(1, index))
+        own = slice(wanted.start - read.start, wanted.stop - read.start)
+        images, labels, chosen = images[own], labels[own], chosen[own]
         if self.data_format == "channels_first":
             images = np.ascontiguousarray(np.moveaxis(images, -1, 1))
         weights = (labels @ self._class_weights(),) if self.balance in (True, "loss") and self.task == "classes" else ()
         plain = self.task == "classes" and not self.one_hot
         return images, self.labels[chosen] if plain else labels, *weights
+
+    @property
+    def _mixes(self) -> bool:
+        """Whether images are mixed by twos."""
+        return self.augment == "strong" and self.task != "regression"
+
+    def _places(self, index: int) -> tuple[range, range]:
+        """Where in the epoch's order the images of a batch lie: the share, and that with what it is mixed with."""
+        first = index * self.batch_size
+        count = min(self.batch_size, len(self.order) - first)
+        own = range(count) if self.share is None else self.share(count)
+        read = range(own.start & ~1, min((own.stop + 1) & ~1, count)) if self._mixes and own else own
+        return (range(first + own.start, first + own.stop), range(first + read.start, first + read.stop))
 
     def _images(self, index: int) -> np.ndarray[Any, np.dtype[np.float32]]:
         """The images of a batch, (N, height, width, channels); workers begin with later ones."""
@@ -218,6 +239,8 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
             later = map(self._request, range(index + 1, min(index + 1 + ahead, len(self))))
             return processes.workers(self.readers).read(self, wanted, list(filter(None, later)))
         reader, drawn = self.reader, self._drawn(index)
+        if not drawn:
+            return np.zeros((0, *as_pair(self.image_size), self.channels), "float32")
 
         def read(each: tuple[Any, Any]) -> Any:
             picture, seed = each
@@ -232,16 +255,16 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
 
     def _drawn(self, index: int) -> list[tuple[Any, Any]]:
         """The pictures of a batch, each with the seed of its augmentation: of a sample by its place in the epoch."""
-        first = index * self.batch_size
-        chosen = self.order[first : first + self.batch_size]
-        counts = range(first, first + len(chosen)) if self.balance == "sampling" else chosen
+        _, places = self._places(index)
+        chosen = self.order[places.start : places.stop]
+        counts = places if self.balance == "sampling" else chosen
         return [(self.pictures[i], self._seed(0, int(count))) for i, count in zip(chosen, counts, strict=True)]
 
     def _request(self, index: int) -> Request | None:
         """What workers are asked for; None for what only this process has: arrays, and functions that crop."""
         drawn = self._drawn(index)
         paths = all(isinstance(picture, (str, os.PathLike)) for picture, _ in drawn)
-        if (self.crop and self.augment == "none") or not paths:
+        if (self.crop and self.augment == "none") or not paths or not drawn:
             return None
         pictures, seeds = zip(*drawn, strict=True)
         return Request(self.reader, self.augment, tuple(map(os.fspath, pictures)), seeds)

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resnet.data.datasets import Pictures, Splits
 from keras_resnet.data.scan import duplicates
-from keras_resnet.training import run_folder
+from keras_resnet.training import distribution, run_folder
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.run import plan, train
 from keras_resnet.utils.progress import say
@@ -69,8 +69,8 @@ def train_folds(
             names. `out` does not change.
         OSError: if the disk is full.
     """
-    out, recipe = Path(out), recipe or Recipe()
-    run_folder.check_free(out, resume, overwrite, run_folder.FOLDS)
+    recipe = recipe or Recipe()
+    run_folder.check_free(Path(out), resume, overwrite, run_folder.FOLDS)
     if test is not None and (test.task, test.class_names) != (data.task, data.class_names):
         raise ValueError(
             f"`test` must be of the same task, classes or targets as `data`, {data.task!r} with {data.class_names}; it "
@@ -78,13 +78,33 @@ def train_folds(
         )
     if test is not None:
         test = test.with_(seed=None, augment="none", balance=False)
+    with distribution.one_speaks(), distribution.folder_of_one(Path(out)) as own:
+        return _train_folds(
+            build, data, own, folds, recipe, test, arguments or {}, resume, overwrite, threshold, callbacks
+        )
+
+
+def _train_folds(
+    build: Callable[[Pictures], keras.Model],
+    data: Pictures,
+    out: Path,
+    folds: int,
+    recipe: Recipe,
+    test: Pictures | None,
+    arguments: Mapping[str, Any],
+    resume: bool,
+    overwrite: bool,
+    threshold: float | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> dict[str, Any]:
+    """Trains in a folder of this process's own."""
     runs = _runs(data, folds, test, recipe.seed)
     model = _built(build, runs[0].training, recipe.seed)
     plan(model, runs[0], recipe, threshold, callbacks)  # raises what a run would
     sides = {"folds": data} | ({} if test is None else {"test": test})
     asked = {
         "backend": keras.backend.backend(),
-        **(arguments or {}),
+        **arguments,
         "folds": folds,
         "recipe": asdict(recipe),
         "batch_size": data.batch_size,
@@ -94,6 +114,7 @@ def train_folds(
         "threshold": threshold,
         "images": run_folder.describe(sides),
     }
+    distribution.agree({"versions": run_folder.versions(), **asked, "way to begin": [resume, overwrite]})
     run_folder.claim(out, asked, resume, overwrite, run_folder.FOLDS)
     run_folder.write_checked(out, sides)
     for number, run in enumerate(runs, 1):
@@ -109,7 +130,7 @@ def train_folds(
             run,
             folder,
             recipe,
-            arguments={**(arguments or {}), "fold": number},
+            arguments={**arguments, "fold": number},
             resume=True,
             threshold=threshold,
             callbacks=callbacks,

@@ -48,6 +48,8 @@ class Recipe:
         freeze: whether the backbone is frozen, its batch norms included, so that only the classifier learns.
         unfreeze_from: a stage, such as "conv5". In a second phase, this stage and all later ones learn too, except
             their batch norms, at a tenth of the learning rate. Implies `freeze`.
+        norm_sync: on several devices, whether batch norms see the images of all of them, see
+            `keras_resnet.distribution.spread`.
         seed: determines every random draw of the training.
     """
 
@@ -63,6 +65,7 @@ class Recipe:
     balance: Literal[False, True, "loss", "sampling"] = False
     freeze: bool = False
     unfreeze_from: str | None = None
+    norm_sync: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:

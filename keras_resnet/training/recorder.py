@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_resnet.training import run_folder
+from keras_resnet.training.distribution import alone
 from keras_resnet.training.objectives import merit
 from keras_resnet.training.resume import Resume
 from keras_resnet.utils.errors import choice_error
@@ -79,7 +80,7 @@ class RunRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         done = [*self.logs[:epoch], log]
         if best_epoch(done, self.monitor) == epoch:
             bare = keras.Model(self.model.input, self.model.output, name=self.model.name)  # without the optimizer
-            with uninterrupted(), atomic_file(self.out / run_folder.MODEL) as part:
+            with alone(), uninterrupted(), atomic_file(self.out / run_folder.MODEL) as part:
                 bare.save(part)
         names = ["phase", *sorted(set().union(*done) - {"phase", "stopped"})]
         rows = [

@@ -12,7 +12,7 @@ import keras
 from keras_resnet.data.datasets import Splits
 from keras_resnet.models.description import with_description
 from keras_resnet.models.inspection import walk_layers
-from keras_resnet.training import figures, run_folder
+from keras_resnet.training import distribution, figures, run_folder
 from keras_resnet.training.evaluation import AnyEvaluation, evaluate
 from keras_resnet.training.findings import write_findings
 from keras_resnet.training.objectives import loss_of, monitor_of
@@ -51,6 +51,9 @@ def train(
     generators of Python, NumPy and the backend (see `keras_resnet.resume.Resume`). Keras prints the metrics of each
     epoch on standard output; all other messages go to standard error.
 
+    Where `keras_resnet.distribution.start` found several devices, they train together, and the weights are those of one
+    device with the same batches. Of several processes, the first writes `out` and prints; all must be given the same.
+
     Example:
 
         data = keras_resnet.data.splits("flowers", image_size=224, augment="light")
@@ -86,31 +89,60 @@ def train(
     Raises:
         ValueError: if `out` is not empty and neither `resume` nor `overwrite` is True; if `resume` is True and the run
             in `out` had other arguments; if the model takes images of another shape, has other classes, has nothing to
-            learn, or could not be loaded again. Neither `out` nor the model changes.
+            learn, or could not be loaded again; if a batch has fewer images than there are devices, or the processes
+            have other data or versions. Neither `out` nor the model changes.
+        ConnectionError: if another process ended.
         OSError: if the disk is full.
     """
-    out, kind = Path(out), type(model).__name__
-    model, data, recipe, monitor, phases = plan(model, data, recipe, threshold, callbacks)
-    training = data.training
-    asked = {
-        "backend": keras.backend.backend(),
-        **(arguments or {}),
-        "recipe": asdict(recipe),
-        "batch_size": training.batch_size,
-        "image_size": training.image_size,
-        **training.description.settings(),
-        "augment": training.augment,
-        **({"threshold": threshold} if threshold else {}),
-        "order": training.seed,
-        "model": {"name": _uncounted(model.name, kind), "parameters": model.count_params()},
-        "images": run_folder.describe(data.sides()),
-    }
+    if distribution.is_launched():
+        raise ValueError(
+            "A launcher started this process with others, which would all train by themselves: call "
+            "keras_resnet.distribution.start() before the model is built."
+        )
+    with distribution.one_speaks():
+        out, kind = Path(out), type(model).__name__
+        planned = plan(model, data, recipe, threshold, callbacks)
+        training, sides = planned.data.training, planned.data.sides()
+        asked = {
+            "backend": keras.backend.backend(),
+            **(arguments or {}),
+            "recipe": asdict(planned.recipe),
+            "batch_size": training.batch_size,
+            "image_size": training.image_size,
+            **training.description.settings(),
+            "augment": training.augment,
+            **({"threshold": threshold} if threshold else {}),
+            "order": training.seed,
+            "model": {"name": _uncounted(planned.model.name, kind), "parameters": planned.model.count_params()},
+            "images": run_folder.describe(sides),
+        }
+        run_folder.check_free(out, resume, overwrite)
+        for part in sides.values():
+            distribution.check_batches(len(part.labels), part.batch_size)
+        with distribution.folder_of_one(out) as own:
+            return _train(planned, own, asked, resume, overwrite, callbacks)
+
+
+def _train(
+    planned: "Plan",
+    out: Path,
+    asked: Mapping[str, Any],
+    resume: bool,
+    overwrite: bool,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> dict[str, Any]:
+    """Trains in a folder that is free, or this process's own."""
+    model, data, recipe, monitor, phases = planned
+    shared = data.with_(share=distribution.share) if distribution.here().processes > 1 else data
+    done = Resume(out / run_folder.STATE).epochs_done() if resume else 0
+    begins = {"resume": resume, "overwrite": overwrite}
+    distribution.agree({"versions": run_folder.versions(), **asked, **begins, f"epochs done in {out}": done})
     run_folder.claim(out, asked, resume, overwrite)
     run_folder.write(out, skipped=run_folder.skipped(data), leaks=[[str(file) for file in same] for same in data.leaks])
     run_folder.write_pictures(out, data)
     run_folder.write_checked(out, data.sides())
-    write_text(out / run_folder.LABELS, "".join(f"{name}\n" for name in training.class_names))
-    state = Resume(out / run_folder.STATE, training, recipe.seed)
+    write_text(out / run_folder.LABELS, "".join(f"{name}\n" for name in data.training.class_names))
+    state = Resume(out / run_folder.STATE, shared.training, recipe.seed)
     recorder = RunRecorder(out, state, recipe.epochs or 0, recipe.patience, monitor)
     if "results" not in run_folder.read(out):
         for phase, before in enumerate(phases, 1):
@@ -118,9 +150,10 @@ def train(
             if not recorder.ended():
                 if recipe.freeze:
                     freeze(model, before)
-                _fit(model, data, recipe, recorder, callbacks)
-    best = keras.models.load_model(out / run_folder.MODEL, compile=False)
-    found = {side: evaluate(best, part) for side, part in data.sides().items() if side != "training"}
+                _fit(model, shared, recipe, recorder, callbacks)
+    with distribution.alone():
+        best = keras.models.load_model(out / run_folder.MODEL, compile=False)
+        found = {side: evaluate(best, part) for side, part in data.sides().items() if side != "training"}
     if recorder.logs:
         _show(out, recorder, found, data)
     for name in (run_folder.STATE, run_folder.CHECKED):
@@ -190,7 +223,8 @@ def plan(
 def _check_loads(model: keras.Model) -> None:
     """Raises a `ValueError` if a file of a model would not load."""
     try:
-        shapes = [tuple(weight.shape) for weight in keras.models.model_from_json(model.to_json()).weights]
+        with distribution.alone():
+            shapes = [tuple(weight.shape) for weight in keras.models.model_from_json(model.to_json()).weights]
         if shapes != [tuple(weight.shape) for weight in model.weights]:
             raise ValueError("the model made from its config has other weights")
     except Exception as error:  # whatever own classes raise
@@ -221,6 +255,7 @@ def _fit(
     now = fine_tuning(recipe) if later else recipe
     task = data.training.task
     compile_for(model, now, epochs * steps, task, None if task == "classes" else data.training.labels)
+    distribution.spread(model, recipe.norm_sync)
     if recipe.freeze:
         learning = sum(weight.size for weight in map(keras.ops.convert_to_numpy, model.trainable_weights))
         what = f"{recipe.unfreeze_from} and all later layers learn" if later else "only the classifier learns"
@@ -239,7 +274,7 @@ def _fit(
             if interrupts:
                 raise KeyboardInterrupt
 
-        measuring = [Validation(data.validation)] if task == "labels" else []
+        measuring = [Validation(data.validation.with_(share=None))] if task == "labels" else []
         stopping = keras.callbacks.LambdaCallback(on_train_batch_end=stop, on_test_batch_end=stop)
         model.fit(
             data.training,

@@ -85,7 +85,7 @@ def claim(out: Path, arguments: Mapping[str, Any], resume: bool, overwrite: bool
                 f"The run in {str(out)!r} had other arguments or images: {enumerate_some(differing)}. Resume it with "
                 "the same ones, overwrite it, or choose another folder for a new run."
             )
-        for text in _differing(before["versions"], _versions()):
+        for text in _differing(before["versions"], versions()):
             say(f"note: {text}; the weights may differ a little from those of an uninterrupted run")
     elif (out / record).is_file() and overwrite:
         for fold in folds_of(out) if record == FOLDS else ():
@@ -96,7 +96,7 @@ def claim(out: Path, arguments: Mapping[str, Any], resume: bool, overwrite: bool
     for part in _parts(out):
         part.unlink(missing_ok=True)
     if not (out / record).is_file():
-        write(out, record, arguments=wanted, versions=_versions())
+        write(out, record, arguments=wanted, versions=versions())
 
 
 def folds_of(out: Path) -> list[Path]:
@@ -240,7 +240,7 @@ def skipped(data: Splits) -> dict[str, str]:
     return {str(file): why for inventory in found.values() for file, why in inventory.skipped.items()}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """What the run's numbers depend on besides its arguments."""
     found = {"python": platform.python_version(), "keras_resnet": __version__}
     for package in ("keras", "numpy", "pillow", keras.backend.backend()):

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_resnet.data.datasets import Pictures
 from keras_resnet.models.outputs import probabilities
+from keras_resnet.training.distribution import alone, here
 from keras_resnet.training.evaluation import LabelsEvaluation
 
 
@@ -22,10 +23,12 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, data: Pictures) -> None:
         super().__init__()
         self.data = data
+        self._copy: keras.Model | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures."""
-        scores = np.asarray(self.model.predict(self.data.with_(), verbose=0), "float32")
+        with alone():
+            scores = np.asarray(self._predicting().predict(self.data.with_(), verbose=0), "float32")
         measured = LabelsEvaluation(
             self.data.class_names, self.data.labels, probabilities(self.model, scores, several=True)
         )
@@ -33,3 +36,12 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         if logs is not None:
             logs["val_loss"] = float(loss)
             logs["val_mean_average_precision"] = measured.mean_average_precision()
+
+    def _predicting(self) -> keras.Model:
+        """The model, or a copy of this process's own: JAX predicts by none whose weights lie in several processes."""
+        if keras.backend.backend() != "jax" or here().processes == 1:
+            return self.model
+        if self._copy is None:
+            self._copy = keras.models.model_from_json(self.model.to_json())
+        self._copy.set_weights(self.model.get_weights())
+        return self._copy

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_resnet.training.replicas import check_layers
+from keras_resnet.training.replicas import NO_STATISTICS, check_layers
 from keras_resnet.utils.progress import say
 
 Devices = int | Literal["all"] | None
@@ -198,7 +198,7 @@ def gather(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return import_module("keras_resnet.training.replicas_torch").gather(numbers)  # type: ignore[no-any-return]
 
 
-def check_batches(images: int, batch_size: int) -> None:
+def check_batches(images: int, batch_size: int, norm_sync: bool = True) -> None:
     """Raises a `ValueError` for batches that can't be divided; says where that only costs time."""
     place, backend = here(), keras.backend.backend()
     if batch_size < place.devices:
@@ -206,6 +206,8 @@ def check_batches(images: int, batch_size: int) -> None:
             f"`batch_size` must be at least the number of devices, {place.devices}; received {batch_size}. It is the "
             "batch of all devices together."
         )
+    if not norm_sync and 0 < images % batch_size < place.devices:
+        raise ValueError(f"{NO_STATISTICS} Here that has {images % batch_size}.")
     for count in {min(images, batch_size), images % batch_size} - {0}:
         share(count)  # raises where batches would be mistaken
     if backend == "jax" and batch_size % place.devices:

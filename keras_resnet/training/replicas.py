@@ -13,6 +13,11 @@ from keras import layers
 
 from keras_resnet.models.inspection import walk_layers
 
+NO_STATISTICS = (
+    "A batch must have at least one image for each device with norm_sync=False, whose batch norms have no statistics "
+    "without one; choose another `batch_size`, of which the last batch is not so small."
+)
+
 
 class Spread(partial[Any]):
     """What stands in front of a method; being of this class marks it."""

@@ -10,7 +10,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_resnet.training.replicas import each_layer, first_input, has_dropout, is_norm, noise_shape, stand_before
+from keras_resnet.training.replicas import (
+    NO_STATISTICS,
+    each_layer,
+    first_input,
+    has_dropout,
+    is_norm,
+    noise_shape,
+    stand_before,
+)
 
 
 class _Rows(local):
@@ -50,12 +58,14 @@ def spread(model: keras.Model, norm_sync: bool) -> None:
             stand_before(layer, "call", _dropout, rows)
         elif is_norm(layer) and norm_sync:
             stand_before(layer, "call", _norm, rows)
-    stand_before(model, "train_step", _train_step, rows)
+    stand_before(model, "train_step", _train_step, rows, norm_sync)
     stand_before(model, "test_step", _test_step, rows)
 
 
-def _train_step(model: Any, usual: Callable[..., Any], rows: _Rows, data: Any) -> Any:
+def _train_step(model: Any, usual: Callable[..., Any], rows: _Rows, norm_sync: bool, data: Any) -> Any:
     """Trains on a replica's rows of a batch."""
+    if not norm_sync:
+        tf.debugging.assert_positive(tf.shape(first_input(data))[0], message=NO_STATISTICS)
     stand_before(model.optimizer, "scale_loss", _scale_loss, rows)
     stand_before(model.optimizer, "apply", _apply)
     for optimizer in (model.optimizer, getattr(model.optimizer, "inner_optimizer", None)):
@@ -65,14 +75,26 @@ def _train_step(model: Any, usual: Callable[..., Any], rows: _Rows, data: Any) -
 
 
 def _test_step(model: Any, usual: Callable[..., Any], rows: _Rows, data: Any) -> Any:
-    """Takes a step, and keeps the metrics of a replica without rows, which a mean of nothing spoils."""
-    rows.begin(tf.shape(first_input(data))[0])
+    """Takes a step. A replica without rows takes a black image, which counts nowhere."""
+    count = tf.shape(first_input(data))[0]
+    rows.begin(count)
+    missing = tf.cast(count == 0, "int32")
+    data = keras.tree.map_structure(lambda x: _filled(x, missing), data)
     before = [tf.identity(_own(variable)) for variable in model.metrics_variables]
     logs = usual(data)
     some = rows.count > 0
     for variable, value in zip(model.metrics_variables, before, strict=False):
         variable.assign(tf.where(some, _own(variable), value))
     return logs
+
+
+def _filled(x: Any, missing: Any) -> Any:
+    """An array of a batch, if it is one, with so many rows of zeros behind it; its shape stays as far as known."""
+    if x is None:
+        return None
+    filled = tf.pad(x, [[0, missing], *[[0, 0]] * (len(x.shape) - 1)])
+    filled.set_shape([None, *x.shape[1:]])
+    return filled
 
 
 def _own(variable: Any) -> Any:
@@ -103,7 +125,9 @@ def _dropout(layer: Any, usual: Callable[..., Any], rows: _Rows, inputs: Any, tr
     sizes = tuple(tf.shape(inputs)[axis] if size is None else size for axis, size in enumerate(inputs.shape))
     shape, by_image = noise_shape(layer, sizes, rows.total)
     noise = keras.random.dropout(tf.ones(shape, inputs.dtype), layer.rate, seed=layer.seed_generator)
-    return inputs * (noise[rows.first : rows.first + rows.count] if by_image else noise)
+    count = tf.shape(inputs)[0]
+    first = tf.minimum(rows.first, rows.total - count)  # where it has no rows, but a black image
+    return inputs * (noise[first : first + count] if by_image else noise)
 
 
 def _norm(
@@ -121,9 +145,9 @@ def _norm(
     shape = [-1 if each == axis else 1 for each in range(len(x.shape))]
     places = tf.reduce_prod([tf.shape(x)[each] for each in axes[1:]])
     count = tf.cast(rows.total * places, x.dtype)
-    mean = _sum(tf.reduce_sum(x, axes)) / count
+    mean = _sum(tf.reduce_sum(x[: rows.count], axes)) / count
     centred = x - tf.reshape(mean, shape)
-    variance = _sum(tf.reduce_sum(centred * centred, axes)) / count
+    variance = _sum(tf.reduce_sum(centred[: rows.count] ** 2, axes)) / count
     for moving, found in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         moving.assign(moving * layer.momentum + tf.stop_gradient(found) * (1 - layer.momentum))
     scale = tf.math.rsqrt(variance + layer.epsilon)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from keras_resnet.training.replicas import (
+    NO_STATISTICS,
     each_layer,
     first_input,
     has_dropout,
@@ -30,19 +31,39 @@ class _Rows:
         first: the number of images in the processes before it.
         count: its own.
         total: those of all.
-        before: where it has none, the values of the metrics before the step, which a mean of nothing spoils.
+        least: the fewest of one.
+        before: where it has none, the values of the metrics before the step.
     """
 
     def __init__(self) -> None:
-        self.first, self.count, self.total = 0, 0, 0
+        self.first, self.count, self.total, self.least = 0, 0, 0, 0
         self.before: list[torch.Tensor] | None = None
 
-    def begin(self, count: int, metrics: Iterable[Any]) -> None:
-        """Asks the others how many they have."""
+    def begin(self, data: Any, metrics: Iterable[Any]) -> Any:
+        """Asks the others how many they have; returns what to compute, which is a black image if this one has none."""
+        count = len(first_input(data))
         counts = gather(np.array([count]))[:, 0]
         rank = distributed.get_rank()
         self.first, self.count, self.total = int(counts[:rank].sum()), count, int(counts.sum())
+        self.least = int(counts.min())
         self.before = None if count else [variable.value.clone() for variable in metrics]
+        return data if count else keras.tree.map_structure(_black, data)
+
+
+class LostProcessError(ConnectionError):
+    """Tells that another process is gone; Keras, through whose layers it comes, would add pages to its arguments."""
+
+    def __str__(self) -> str:
+        return (
+            f"The training ended, since another of its {distributed.get_world_size()} processes did (this is the one "
+            f"with the number {distributed.get_rank()}). What that one said tells why; --resume (resume=True) goes on "
+            "after the last epoch that was done."
+        )
+
+
+def _black(x: Any) -> Any:
+    """One row of zeros like those of an array, if it is one."""
+    return None if x is None else keras.ops.zeros((1, *x.shape[1:]), keras.backend.standardize_dtype(x.dtype))
 
 
 def join(patience: int) -> None:
@@ -93,7 +114,7 @@ def spread(model: keras.Model, norm_sync: bool) -> None:
         if has_dropout(layer) and layer.rate:
             stand_before(layer, "call", _dropout, rows)
         elif is_norm(layer) and norm_sync:
-            stand_before(layer, "call", _norm)
+            stand_before(layer, "call", _norm, rows)
     stand_before(model, "train_step", _train_step, rows, norm_sync)
     stand_before(model, "test_step", _test_step, rows)
     stand_before(model, "get_metrics_result", _get_metrics_result, rows)
@@ -106,7 +127,9 @@ def spread(model: keras.Model, norm_sync: bool) -> None:
 
 def _train_step(model: Any, usual: Callable[..., Any], rows: _Rows, norm_sync: bool, data: Any) -> Any:
     """Trains on this process's rows of a batch."""
-    rows.begin(len(first_input(data)), model.metrics_variables)
+    data = rows.begin(data, model.metrics_variables)
+    if not norm_sync and rows.least == 0:
+        raise ValueError(NO_STATISTICS)
     stand_before(model.optimizer, "scale_loss", _scale_loss, rows)
     stand_before(model.optimizer, "apply", _apply)
     logs = usual(data)
@@ -119,8 +142,7 @@ def _train_step(model: Any, usual: Callable[..., Any], rows: _Rows, norm_sync: b
 
 def _test_step(model: Any, usual: Callable[..., Any], rows: _Rows, data: Any) -> Any:
     """Measures this process's rows of a batch."""
-    rows.begin(len(first_input(data)), model.metrics_variables)
-    return usual(data)
+    return usual(rows.begin(data, model.metrics_variables))
 
 
 def _scale_loss(optimizer: Any, usual: Callable[..., Any], rows: _Rows, loss: Any) -> Any:
@@ -156,7 +178,7 @@ def _dropout(layer: Any, usual: Callable[..., Any], rows: _Rows, inputs: Any, tr
     """Drops what one device would, in its own rows of the batch."""
     if not training or inputs.is_meta:
         return usual(inputs, training=training)
-    if len(inputs) != rows.count:
+    if len(inputs) != max(rows.count, 1):
         raise ValueError(f"{layer.name!r} must be called in a training step of the model that was spread.")
     shape, by_image = noise_shape(layer, tuple(inputs.shape), rows.total)
     order = sorted(range(len(shape)), key=lambda axis: -inputs.stride(axis))  # in which PyTorch fills a mask
@@ -164,10 +186,13 @@ def _dropout(layer: Any, usual: Callable[..., Any], rows: _Rows, inputs: Any, tr
     ones = ones.permute([order.index(axis) for axis in range(len(shape))])
     fixed = None if layer.noise_shape is None else shape
     noise = keras.random.dropout(ones, layer.rate, noise_shape=fixed, seed=layer.seed_generator)
-    return inputs * (noise[rows.first : rows.first + rows.count] if by_image else noise)
+    first = min(rows.first, rows.total - len(inputs))
+    return inputs * (noise[first : first + len(inputs)] if by_image else noise)
 
 
-def _norm(layer: Any, usual: Callable[..., Any], inputs: Any, training: Any = None, mask: Any = None) -> Any:
+def _norm(
+    layer: Any, usual: Callable[..., Any], rows: _Rows, inputs: Any, training: Any = None, mask: Any = None
+) -> Any:
     """Norms by mean and variance of the images of all processes."""
     if not training or not layer.trainable or inputs.is_meta:
         return usual(inputs, training=training, mask=mask)
@@ -179,7 +204,7 @@ def _norm(layer: Any, usual: Callable[..., Any], inputs: Any, training: Any = No
     gamma = ones if layer.gamma is None else layer.gamma.value.to(x.dtype)
     beta = torch.zeros_like(ones) if layer.beta is None else layer.beta.value.to(x.dtype)
     normed: Any = _Norm.apply
-    y, mean, variance = normed(x, gamma, beta, layer.epsilon)
+    y, mean, variance = normed(x, gamma, beta, layer.epsilon, rows.count)
     with torch.no_grad():
         for moving, found in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
             moving.assign(moving.value * layer.momentum + found * (1 - layer.momentum))
@@ -190,13 +215,13 @@ class _Norm(torch.autograd.Function):
     """A batch norm over all processes, (N, C, ...): one message forward and one backward."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    def forward(ctx: Any, x: Any, gamma: Any, beta: Any, epsilon: float, count: int) -> Any:
         axes = [axis for axis in range(x.ndim) if axis != 1]
-        if len(x):
+        if count:
             variance, mean = torch.var_mean(x, axes, correction=0)
         else:
             mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
-        own = torch.cat([mean, variance, mean.new_tensor([len(x)])])
+        own = torch.cat([mean, variance, mean.new_tensor([count])])
         found = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
         _among_all(distributed.all_gather, found, own)
         parts: Any = torch.stack(found)
@@ -205,7 +230,7 @@ class _Norm(torch.autograd.Function):
         mean = (means * counts).sum(0) / total
         variance = ((variances + (means - mean) ** 2) * counts).sum(0) / total
         ctx.save_for_backward(x, gamma, mean, variance, total)
-        ctx.epsilon = epsilon
+        ctx.epsilon, ctx.count = epsilon, count
         ctx.mark_non_differentiable(mean, variance)
         y = torch.batch_norm(x, gamma, beta, mean, variance, False, 0.0, epsilon, torch.backends.cudnn.enabled)
         return y, mean, variance
@@ -220,12 +245,14 @@ class _Norm(torch.autograd.Function):
         )
         summed = torch.cat([of_gamma, of_beta])
         _sum(summed)
-        summed /= total * (x[0, 0].numel() if len(x) else 1)
+        if not ctx.count:  # mean and variance don't depend on a black image
+            return found, of_gamma, of_beta, None, None
+        summed /= total * x[0, 0].numel()
         deviation = torch.sqrt(variance + ctx.epsilon)
         scale, shape = gamma / deviation, (1, -1, *[1] * (x.ndim - 2))
         through_variance = (-scale / deviation * summed[: len(gamma)]).view(shape)
         through_mean = (-scale * summed[len(gamma) :]).view(shape)
-        return found.add_(through_mean).addcmul_(x - mean.view(shape), through_variance), of_gamma, of_beta, None
+        return found.add_(through_mean).addcmul_(x - mean.view(shape), through_variance), of_gamma, of_beta, None, None
 
 
 # Messages
@@ -260,16 +287,12 @@ def _among_all(operation: Callable[..., Any], *arguments: Any) -> None:
     """Exchanges something with all processes.
 
     Raises:
-        ConnectionError: if one of them is gone.
+        LostProcessError: if one of them is gone.
     """
     try:
         operation(*arguments)
     except RuntimeError as error:
-        rank, processes = distributed.get_rank(), distributed.get_world_size()
-        raise ConnectionError(
-            f"The training ended, since another process of it did (this is {rank + 1} of {processes}). What that one "
-            "said tells why; --resume (resume=True) goes on after the last epoch that was done."
-        ) from error
+        raise LostProcessError from error
 
 
 def _device() -> str:

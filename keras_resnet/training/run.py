@@ -117,8 +117,9 @@ def train(
             "images": run_folder.describe(sides),
         }
         run_folder.check_free(out, resume, overwrite)
-        for part in sides.values():
-            distribution.check_batches(len(part.labels), part.batch_size)
+        for side, part in sides.items():
+            sync = planned.recipe.norm_sync or side != "training"
+            distribution.check_batches(len(part.labels), part.batch_size, sync)
         with distribution.folder_of_one(out) as own:
             return _train(planned, own, asked, resume, overwrite, callbacks)
 

@@ -5,6 +5,7 @@
 `FOLDER/CASE-RANK.npz` holds weights by path, and what else a case tells; `FOLDER/said-RANK.txt` what was printed.
 """
 
+import errno
 import json
 import os
 import sys
@@ -214,7 +215,33 @@ def refused(folder: Path) -> dict[str, Any]:
     return {"told": np.array(json.dumps({"said": said, "written": (folder / "refused").exists()}))}
 
 
-RUNS = {"whole": whole, "killed": killed, "resumed": resumed, "refused": refused}
+def dies(folder: Path) -> dict[str, Any]:
+    """The second process dies in the second epoch."""
+
+    def die(self: Resume, batch: int, logs: Any = None) -> None:
+        if batch == 2 and len(self.logs) == 1 and distribution.here().rank:
+            os._exit(9)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Resume, "on_train_batch_end", die)
+        return run(folder / "dies")
+
+
+def full_disk(folder: Path) -> dict[str, Any]:
+    """The first process can't write after the first epoch."""
+    write = Resume._write
+
+    def fail(self: Resume) -> None:
+        if len(self.logs) == 1 and distribution.here().rank == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        write(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Resume, "_write", fail)
+        return run(folder / "full")
+
+
+RUNS = {"dies": dies, "full disk": full_disk, "whole": whole, "killed": killed, "resumed": resumed, "refused": refused}
 
 
 def main(folder: str, devices: str, *cases: str) -> None:

@@ -44,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setenv(
                 f"JAX_COMPILATION_CACHE_{name}" if name == "DIR" else f"JAX_PERSISTENT_CACHE_{name}", str(value)
             )
+        patch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
         yield folder
 
 

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, ImportError) as error:
-        if int(os.environ.get("RANK", 0)):
+        if os.environ.get("RANK", "0") != "0":
             time.sleep(2)  # if the first process fails alike, it says so, and the launcher ends this one
         say(f"keras-resnet: {args.parser.in_options(str(error))}")
         return 1

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import keras
 
+from keras_resnet.training.distribution import is_launched
 from keras_resnet.utils.errors import import_optional
 from keras_resnet.utils.progress import say
 
@@ -19,7 +20,7 @@ def processes_for(devices: int | str | None) -> int:
     Raises:
         ValueError: if there are not as many GPUs.
     """
-    if keras.backend.backend() != "torch" or "WORLD_SIZE" in os.environ:
+    if keras.backend.backend() != "torch" or is_launched() or "TORCHELASTIC_RUN_ID" in os.environ:
         return 0
     gpus = import_optional("torch").cuda.device_count()
     wanted = devices if isinstance(devices, int) else gpus

@@ -41,7 +41,7 @@ _PATIENCE = 60  # seconds, for other processes to begin, or to be missed
 # What launchers of JAX's processes set, and what says how many there are
 _LAUNCHED = (
     "KERAS_DISTRIBUTION_NUM_PROCESSES",
-    "SLURM_NTASKS",
+    "SLURM_STEP_NUM_TASKS",
     "OMPI_COMM_WORLD_SIZE",
     "JAX_NUM_PROCESSES",
 )
@@ -178,13 +178,33 @@ def agree(what: Mapping[str, Any]) -> None:
     """Raises a `ValueError` in every process if one of them has other values, which JSON can hold, under some name."""
     if here().processes == 1:
         return
-    digests = [sha256(json.dumps(value, sort_keys=True, default=str).encode()).digest() for value in what.values()]
-    found = gather(np.frombuffer(b"".join(digests), "int64").reshape(len(digests), -1))
+    names = gather(_digest(list(what)))
+    if (names != names[0]).any():
+        raise ValueError(f"All {here().processes} processes of a training must have the same arguments; they differ.")
+    found = gather(np.stack([_digest(value) for value in what.values()]))
     differing = [name for index, name in enumerate(what) if (found[:, index] != found[:1, index]).any()]
     if differing:
         raise ValueError(
             f"All {here().processes} processes of a training must have the same {' and '.join(differing)}; they differ."
         )
+
+
+def _digest(value: Any) -> np.ndarray[Any, Any]:
+    """A hash of something that JSON can hold, as four integers."""
+    return np.frombuffer(sha256(json.dumps(value, sort_keys=True, default=str).encode()).digest(), "int64")
+
+
+def of_first(numbers: dict[str, float]) -> dict[str, float]:
+    """Returns the numbers of the first process in all of them.
+
+    Raises:
+        ValueError: if another has other names for them.
+    """
+    if here().processes == 1:
+        return numbers
+    agree({"names in the logs": sorted(numbers)})
+    own = np.array([numbers[name] for name in sorted(numbers)], "float64").view("int64")
+    return dict(zip(sorted(numbers), gather(own)[0].view("float64").tolist(), strict=True))
 
 
 def gather(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -196,6 +216,12 @@ def gather(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         found = import_module("jax.experimental.multihost_utils").process_allgather(pairs)
         return np.ascontiguousarray(found, "uint32").reshape(-1, *pairs.shape).view("int64")
     return import_module("keras_resnet.training.replicas_torch").gather(numbers)  # type: ignore[no-any-return]
+
+
+def forget_batches() -> None:
+    """Lets the next training have batches of other sizes."""
+    _shared.clear()
+    _whole.clear()
 
 
 def check_batches(images: int, batch_size: int, norm_sync: bool = True) -> None:
@@ -300,6 +326,13 @@ def _refuse_torchrun() -> None:
         )
 
 
+def _refuse_tasks(instead: str) -> None:
+    """Raises a `ValueError` where a launcher started several processes that would not know of each other."""
+    tasks = _number(_LAUNCHED)
+    if tasks > 1:
+        raise ValueError(f"A launcher started {tasks} processes, which would each train alone: {instead}.")
+
+
 def _take(devices: Devices, there: int, accelerators: bool) -> int:
     """How many of the devices that are there to take."""
     wanted = there if devices == "all" or (devices is None and accelerators) else devices or 1
@@ -368,6 +401,7 @@ def _start_tensorflow(devices: Devices) -> Place:
             "TF_CONFIG names several workers, and Keras 3 does not train with MultiWorkerMirroredStrategy. Train on "
             "the devices of one machine without TF_CONFIG, or on several machines with KERAS_BACKEND=jax or torch."
         )
+    _refuse_tasks("one process of TensorFlow takes all devices")
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     there = len(tf.config.list_physical_devices("GPU"))
     if kind == "GPU":
@@ -394,6 +428,7 @@ def _start_torch(devices: Devices) -> Place:
     joined = distributed.is_available() and distributed.is_initialized()
     processes = distributed.get_world_size() if joined else _number(("WORLD_SIZE",))
     if processes == 1:
+        _refuse_tasks("torchrun starts those of PyTorch, on each machine")
         if isinstance(devices, int) and devices > 1:
             raise ValueError(
                 f"`devices` must be 1 in a process of PyTorch, which has one for each device; received {devices}. "
@@ -415,20 +450,16 @@ _whole: set[int] = set()
 
 
 def _jax_share(count: int, place: Place) -> range:
-    if count % place.devices:
-        _whole.add(count)
-        rows = range(count)
-    else:
-        size = count // place.processes
-        _shared.add(size)
-        rows = range(size * place.rank, size * (place.rank + 1))
-    if both := _shared & _whole:
+    whole = count % place.devices > 0
+    size = count if whole else count // place.processes
+    if size in (_shared if whole else _whole):
         raise ValueError(
-            f"`batch_size` must be another one: here a batch of {min(both)} images is a process's part of one of "
-            f"{min(both) * place.processes}, and also a whole one, which {place.devices} devices don't divide, and "
-            "Keras can't tell them apart."
+            f"`batch_size` must be another one: here a batch of {size} images is a process's part of one of "
+            f"{size * place.processes}, and also a whole one, which {place.devices} devices don't divide, and Keras "
+            "can't tell them apart."
         )
-    return rows
+    (_whole if whole else _shared).add(size)
+    return range(count) if whole else range(size * place.rank, size * (place.rank + 1))
 
 
 def _ask_for_each_batch() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_resnet.training import run_folder
-from keras_resnet.training.distribution import alone
+from keras_resnet.training.distribution import alone, of_first
 from keras_resnet.training.objectives import merit
 from keras_resnet.training.resume import Resume
 from keras_resnet.utils.errors import choice_error
@@ -66,8 +66,11 @@ class RunRecorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the model, if it is the best, and the history; raises a `ValueError` if the loss is no number."""
-        self.resume.note["stopped"] = float(self.model.stop_training)  # by another callback
-        log = {name: float(value) for name, value in (logs or {}).items()} | self.resume.note
+        own = {name: float(value) for name, value in (logs or {}).items()}
+        log = of_first(own | self.resume.note | {"stopped": float(self.model.stop_training)})  # by another callback
+        self.resume.note["stopped"] = log["stopped"]
+        if logs is not None:
+            logs.update({name: log[name] for name in own})
         if not isfinite(log["loss"]):
             raise ValueError(
                 f"The loss of epoch {epoch + 1} is {log['loss']}: the learning rate is too high. Start again with a "

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from keras_resnet.models.inspection import walk_layers
@@ -16,6 +17,12 @@ from keras_resnet.models.inspection import walk_layers
 NO_STATISTICS = (
     "A batch must have at least one image for each device with norm_sync=False, whose batch norms have no statistics "
     "without one; choose another `batch_size`, of which the last batch is not so small."
+)
+
+
+OUTSIDE = (
+    "{!r} can only be called in a training step of the model that was spread, on the images of the batch themselves: "
+    "not in a model that shares it, by hand, or on reshaped images."
 )
 
 
@@ -29,6 +36,26 @@ def stand_before(owner: Any, method: str, function: Callable[..., Any], *bound: 
     while isinstance(usual, Spread):
         usual = usual.args[1]
     object.__setattr__(owner, method, Spread(function, owner, usual, *bound))  # Keras would track it
+
+
+def stand_aside(owner: Any) -> bool:
+    """Takes away all that `stand_before` put in front of an object's methods; returns whether there was anything."""
+    found = False
+    for name, value in [(name, value) for name, value in vars(owner).items() if isinstance(value, Spread)]:
+        usual, found = value.args[1], True
+        object.__delattr__(owner, name)
+        if getattr(usual, "__self__", None) is not owner:  # not its class's method
+            object.__setattr__(owner, name, usual)
+    return found
+
+
+def unspread(model: keras.Model) -> None:
+    """Takes back what `spread` did to a model, its layers and its optimizer."""
+    optimizers = [model.optimizer, getattr(model.optimizer, "inner_optimizer", None)]
+    found = [stand_aside(owner) for owner in (model, *each_layer(model), *filter(None, optimizers))]
+    if any(found):
+        for act in ("train", "test"):
+            setattr(model, f"{act}_function", None)
 
 
 def each_layer(model: keras.Model) -> list[keras.Layer]:
@@ -62,13 +89,34 @@ def check_layers(model: keras.Model, norm_sync: bool) -> None:
                 f"{layer.name!r} of {name} is a random layer, {type(layer).__name__}, and each device would draw by "
                 "itself. Of random layers, Dropout can be spread; augment the images in the data instead."
             )
-    for loss in keras.tree.flatten(model.loss):
+    losses = keras.tree.flatten(model.loss)
+    outputs = model.outputs if len(losses) == len(model.outputs) else model.outputs * len(losses)
+    for loss, output in zip(losses, outputs, strict=False):
         reduction = getattr(loss, "reduction", "sum_over_batch_size")
         if isinstance(loss, keras.losses.Loss) and reduction != "sum_over_batch_size":
             raise ValueError(
                 f"The loss of {name} must be a mean over the images, reduction='sum_over_batch_size', to be spread; it "
                 f"has {reduction!r}."
             )
+        if not _is_by_image(loss, output.shape):
+            raise ValueError(
+                f"The loss of {name} must have a number for each image to be spread; {loss!r} is of the whole batch."
+            )
+
+
+def _is_by_image(loss: Any, shape: tuple[int | None, ...]) -> bool:
+    """Whether a loss of two images is two numbers or more, as far as it can be tried."""
+    if loss is None:
+        return True
+    loss = keras.losses.get(loss)
+    y_pred = np.full((2, *(size or 4 for size in shape[1:])), 0.5, "float32")
+    for y_true in (y_pred, np.zeros((2,), "int32"), np.zeros((*y_pred.shape[:-1], 1), "int32")):
+        try:
+            found = loss.call(y_true, y_pred) if isinstance(loss, keras.losses.Loss) else loss(y_true, y_pred)
+            return tuple(found.shape)[:1] == (2,)
+        except Exception:  # it takes labels of another shape
+            continue
+    return True
 
 
 def noise_shape(layer: layers.Dropout, shape: tuple[Any, ...], total: Any) -> tuple[tuple[Any, ...], bool]:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_resnet.training.replicas import (
     NO_STATISTICS,
+    OUTSIDE,
     each_layer,
     first_input,
     has_dropout,
@@ -29,6 +30,15 @@ class _Rows(local):
         count: its own.
         total: those of all.
     """
+
+    total: Any = None
+
+    def check(self, layer: Any, inputs: Any) -> None:
+        """Raises an error for what is not of the images of a step that runs."""
+        message = OUTSIDE.format(layer.name)
+        if self.total is None:
+            raise ValueError(message)
+        tf.debugging.assert_equal(tf.shape(inputs)[0], tf.maximum(self.count, 1), message=message)
 
     def begin(self, count: Any) -> None:
         """Asks the other replicas how many they have."""
@@ -83,6 +93,7 @@ def _test_step(model: Any, usual: Callable[..., Any], rows: _Rows, data: Any) ->
     before = [tf.identity(_own(variable)) for variable in model.metrics_variables]
     logs = usual(data)
     some = rows.count > 0
+    rows.total = None
     for variable, value in zip(model.metrics_variables, before, strict=False):
         variable.assign(tf.where(some, _own(variable), value))
     return logs
@@ -122,6 +133,7 @@ def _dropout(layer: Any, usual: Callable[..., Any], rows: _Rows, inputs: Any, tr
     """Drops what one device would, in its own rows of the batch."""
     if not training or tf.distribute.get_replica_context() is None:
         return usual(inputs, training=training)
+    rows.check(layer, inputs)
     sizes = tuple(tf.shape(inputs)[axis] if size is None else size for axis, size in enumerate(inputs.shape))
     shape, by_image = noise_shape(layer, sizes, rows.total)
     noise = keras.random.dropout(tf.ones(shape, inputs.dtype), layer.rate, seed=layer.seed_generator)
@@ -138,12 +150,13 @@ def _norm(
         return usual(inputs, training=training, mask=mask)
     if mask is not None:
         raise ValueError(f"{layer.name!r} must have no mask to be spread; received one.")
+    rows.check(layer, inputs)
     dtype = inputs.dtype
     x = tf.cast(inputs, "float32") if dtype in (tf.float16, tf.bfloat16) else inputs
     axis = layer.axis % len(x.shape)
     axes = [each for each in range(len(x.shape)) if each != axis]
     shape = [-1 if each == axis else 1 for each in range(len(x.shape))]
-    places = tf.reduce_prod([tf.shape(x)[each] for each in axes[1:]])
+    places = tf.size(x) // (tf.shape(x)[0] * x.shape[axis])
     count = tf.cast(rows.total * places, x.dtype)
     mean = _sum(tf.reduce_sum(x[: rows.count], axes)) / count
     centred = x - tf.reshape(mean, shape)

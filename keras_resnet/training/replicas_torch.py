@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -13,6 +14,7 @@ import torch
 
 from keras_resnet.training.replicas import (
     NO_STATISTICS,
+    OUTSIDE,
     each_layer,
     first_input,
     has_dropout,
@@ -22,6 +24,8 @@ from keras_resnet.training.replicas import (
 )
 
 distributed: Any = torch.distributed  # which has no types for half of what it documents
+# What gloo and NCCL say where a process is gone
+_LOST = re.compile("connection|connect|peer|broken pipe|timed? ?out|socket|remote process|nccl communicator", re.I)
 
 
 class _Rows:
@@ -30,7 +34,7 @@ class _Rows:
     Attributes:
         first: the number of images in the processes before it.
         count: its own.
-        total: those of all.
+        total: those of all; 0 while no step runs.
         least: the fewest of one.
         before: where it has none, the values of the metrics before the step.
     """
@@ -38,6 +42,14 @@ class _Rows:
     def __init__(self) -> None:
         self.first, self.count, self.total, self.least = 0, 0, 0, 0
         self.before: list[torch.Tensor] | None = None
+
+    def are_of(self, inputs: Any) -> bool:
+        """Whether something is of the images of a step that runs."""
+        return self.total > 0 and len(inputs) == max(self.count, 1)
+
+    def end(self) -> None:
+        """Ends a step."""
+        self.total = 0
 
     def begin(self, data: Any, metrics: Iterable[Any]) -> Any:
         """Asks the others how many they have; returns what to compute, which is a black image if this one has none."""
@@ -75,18 +87,22 @@ def join(patience: int) -> None:
     missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if missing:
         raise ValueError(f"{' and '.join(missing)} must be set where WORLD_SIZE is, as torchrun does.")
-    on_gpu = torch.cuda.is_available()
+    gpus = torch.cuda.device_count()
     neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    if on_gpu:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    if gpus:
+        own = int(os.environ.get("LOCAL_RANK", int(os.environ["RANK"]) % gpus))
+        if own >= gpus:
+            raise ValueError(f"This is process {own + 1} on a machine of {gpus} GPUs; start one for each GPU.")
+        torch.cuda.set_device(own)
     else:  # or the processes' threads wait for each other
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // neighbours))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores // neighbours))
     address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     try:
         store, rank, processes = next(distributed.rendezvous("env://", timeout=timedelta(seconds=patience)))
         store.set_timeout(timedelta(minutes=30))
         shared = distributed.PrefixStore("keras_resnet", store)
-        distributed.init_process_group("nccl" if on_gpu else "gloo", store=shared, rank=rank, world_size=processes)
+        distributed.init_process_group("nccl" if gpus else "gloo", store=shared, rank=rank, world_size=processes)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"The first process of the training can't be reached at {address}: {reason}") from error
@@ -132,7 +148,10 @@ def _train_step(model: Any, usual: Callable[..., Any], rows: _Rows, norm_sync: b
         raise ValueError(NO_STATISTICS)
     stand_before(model.optimizer, "scale_loss", _scale_loss, rows)
     stand_before(model.optimizer, "apply", _apply)
-    logs = usual(data)
+    try:
+        logs = usual(data)
+    finally:
+        rows.end()
     if not norm_sync:
         norms = [layer for layer in each_layer(model) if is_norm(layer)]
         with torch.no_grad():
@@ -178,8 +197,8 @@ def _dropout(layer: Any, usual: Callable[..., Any], rows: _Rows, inputs: Any, tr
     """Drops what one device would, in its own rows of the batch."""
     if not training or inputs.is_meta:
         return usual(inputs, training=training)
-    if len(inputs) != max(rows.count, 1):
-        raise ValueError(f"{layer.name!r} must be called in a training step of the model that was spread.")
+    if not rows.are_of(inputs):
+        raise ValueError(OUTSIDE.format(layer.name))
     shape, by_image = noise_shape(layer, tuple(inputs.shape), rows.total)
     order = sorted(range(len(shape)), key=lambda axis: -inputs.stride(axis))  # in which PyTorch fills a mask
     ones = torch.ones([shape[axis] for axis in order], dtype=inputs.dtype, device=inputs.device)
@@ -196,6 +215,8 @@ def _norm(
     """Norms by mean and variance of the images of all processes."""
     if not training or not layer.trainable or inputs.is_meta:
         return usual(inputs, training=training, mask=mask)
+    if not rows.are_of(inputs):
+        raise ValueError(OUTSIDE.format(layer.name))
     if mask is not None:
         raise ValueError(f"{layer.name!r} must have no mask to be spread; received one.")
     dtype = inputs.dtype
@@ -292,6 +313,8 @@ def _among_all(operation: Callable[..., Any], *arguments: Any) -> None:
     try:
         operation(*arguments)
     except RuntimeError as error:
+        if not _LOST.search(str(error)):
+            raise
         raise LostProcessError from error
 
 

@@ -20,6 +20,7 @@ from keras_resnet.training.prepare import prepared
 from keras_resnet.training.progress import StepProgress
 from keras_resnet.training.recipe import Recipe, compile_for, fine_tuning
 from keras_resnet.training.recorder import RunRecorder, best_epoch
+from keras_resnet.training.replicas import unspread
 from keras_resnet.training.resume import Resume
 from keras_resnet.training.transfer import freeze, learning_stages, quicken_norms
 from keras_resnet.training.validation import Validation
@@ -117,6 +118,7 @@ def train(
             "images": run_folder.describe(sides),
         }
         run_folder.check_free(out, resume, overwrite)
+        distribution.forget_batches()
         for side, part in sides.items():
             sync = planned.recipe.norm_sync or side != "training"
             distribution.check_batches(len(part.labels), part.batch_size, sync)
@@ -136,8 +138,9 @@ def _train(
     model, data, recipe, monitor, phases = planned
     shared = data.with_(share=distribution.share) if distribution.here().processes > 1 else data
     done = Resume(out / run_folder.STATE).epochs_done() if resume else 0
-    begins = {"resume": resume, "overwrite": overwrite}
-    distribution.agree({"versions": run_folder.versions(), **asked, **begins, f"epochs done in {out}": done})
+    begins: dict[str, Any] = {"resume": resume, "overwrite": overwrite}
+    begins |= {"epochs done in the run's folder, which all must see": done}
+    distribution.agree({"versions": run_folder.versions(), **asked, **begins})
     run_folder.claim(out, asked, resume, overwrite)
     run_folder.write(out, skipped=run_folder.skipped(data), leaks=[[str(file) for file in same] for same in data.leaks])
     run_folder.write_pictures(out, data)
@@ -146,12 +149,15 @@ def _train(
     state = Resume(out / run_folder.STATE, shared.training, recipe.seed)
     recorder = RunRecorder(out, state, recipe.epochs or 0, recipe.patience, monitor)
     if "results" not in run_folder.read(out):
-        for phase, before in enumerate(phases, 1):
-            recorder.phase = phase
-            if not recorder.ended():
-                if recipe.freeze:
-                    freeze(model, before)
-                _fit(model, shared, recipe, recorder, callbacks)
+        try:
+            for phase, before in enumerate(phases, 1):
+                recorder.phase = phase
+                if not recorder.ended():
+                    if recipe.freeze:
+                        freeze(model, before)
+                    _fit(model, shared, recipe, recorder, callbacks)
+        finally:
+            unspread(model)  # afterwards it is any model
     with distribution.alone():
         best = keras.models.load_model(out / run_folder.MODEL, compile=False)
         found = {side: evaluate(best, part) for side, part in data.sides().items() if side != "training"}

@@ -46,18 +46,22 @@ def pictures(pixels: Any, batch_size: int = BATCH, **settings: Any) -> keras_res
 def network() -> keras.Model:
     """A network no ReLU of which is near its kink, so that rounding stays what it is."""
     keras.utils.set_random_seed(3)
-    model = keras_resnet.ResNet(
+    inner = keras_resnet.ResNet(
         thin(find_row("ResNet18"), units=(1, 1), widths=(8, 16)),
         style="torch",  # whose convolutions have no biases, noise in front of a norm
         weights=None,
-        classes=CLASSES,
+        include_top=False,
+        pooling="avg",
         input_shape=(SIZE, SIZE, 3),
         include_preprocessing=True,
-        dropout=0.3,
         drop_path=0.3,
     )
+    x = keras.layers.Dense(8, use_bias=False, name="vectors")(keras.layers.Dropout(0.3)(inner.output))
+    x = keras.layers.BatchNormalization(scale=False, name="vectors_bn")(x)  # of vectors, and without gamma
+    x = keras.layers.Dense(CLASSES, activation="softmax", name="predictions")(x)
+    model = keras.Model(inner.input, x, name="tiny")
     for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.scale:
             gamma = keras.ops.convert_to_numpy(layer.gamma) * 0.25
             layer.gamma.assign(gamma)
             layer.beta.assign(4 * gamma + 0.1)

@@ -110,6 +110,7 @@ def test_jax_divides_what_devices_divide_and_tells_what_it_would_mistake(monkeyp
     assert inner._jax_share(12, place) == range(6, 12)
     with pytest.raises(ValueError, match=r"`batch_size` must be another one: here a batch of 6 images .* of 12,"):
         inner._jax_share(6, place)
+    assert inner._jax_share(32, place) == range(16, 32)
 
 
 # What starts, and what does not
@@ -156,6 +157,15 @@ def test_what_a_launcher_started_does_not_train_alone(tmp_path: Path, monkeypatc
     with pytest.raises(ValueError, match=r"A launcher started this process .* call\s+keras_resnet.distribution.start"):
         train(model, splits, tmp_path / "run", Recipe(epochs=1))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"])
+def test_tasks_that_know_nothing_of_each_other_do_not_train(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "4")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    assert processes_for(None) == 0
+    with pytest.raises(ValueError, match="A launcher started 4 processes, which would each train alone: torchrun"):
+        distribution.start()
 
 
 def test_torchrun_starts_no_other_backend(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +238,8 @@ class OwnNorm(layers.BatchNormalization):  # type: ignore[misc]
         (lambda: built(OwnNorm()), "is a batch norm whose statistics can't be those"),
         (lambda: built(kind=OwnStep), "must train by Keras' own steps to be spread; 'own' has a `train_step`"),
         (lambda: built(loss=keras.losses.MeanSquaredError(reduction="sum")), "must be a mean over the images.*'sum'"),
+        (lambda: built(loss=keras.losses.Dice()), "must have a number for each image to be spread; .*dice"),
+        (lambda: built(loss=lambda y, p: keras.ops.max(y - p)), "must have a number for each image to be spread"),
     ],
 )
 def test_what_would_differ_without_a_word_is_refused(model: Any, message: str) -> None:
@@ -236,8 +248,24 @@ def test_what_would_differ_without_a_word_is_refused(model: Any, message: str) -
 
 
 def test_what_does_not_differ_is_taken() -> None:
+    for loss in ("mse", "sparse_categorical_crossentropy", keras.losses.Dice(axis=(1, 2, 3)), lambda y, p: abs(y - p)):
+        replicas.check_layers(built(loss=loss), norm_sync=True)
     model = built(layers.Dropout(0.5), layers.SpatialDropout2D(0.0), layers.BatchNormalization(), OwnNorm())
     replicas.check_layers(model, norm_sync=False)
+
+
+def test_what_stood_before_a_method_is_taken_away() -> None:
+    model = keras_resnet.optimize_for_training(built(layers.BatchNormalization(), layers.Dropout(0.5)))
+    owners = [model, *replicas.each_layer(model), model.optimizer]
+    before = [vars(owner).copy() for owner in owners]
+    for owner, method in zip(owners, ("train_step", "call", "call", "call", "apply"), strict=True):
+        for _ in range(2):
+            replicas.stand_before(owner, method, lambda owner, usual, *arguments: usual(*arguments))
+        assert isinstance(vars(owner)[method], replicas.Spread)
+    replicas.unspread(model)
+    for owner, kept in zip(owners, before, strict=True):
+        assert {name: vars(owner).get(name) for name in kept} == kept
+        assert not any(isinstance(value, replicas.Spread) for value in vars(owner).values())
 
 
 def test_only_compiled_models_are_spread() -> None:

@@ -115,6 +115,8 @@ def _run(args: argparse.Namespace, out: Path) -> None:
             f"  {backend}{shlex.join(['keras-resnet', 'train', '--resume', *again])}"
         )
         raise
+    if distribution.here().rank:  # the first process has the folder, and tells of it
+        return
     if args.folds:
         print(f"folds: {out / run_folder.FOLDS}")
         print("\n".join(spread_in_words(results)))

@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_resnet.training.replicas import NO_STATISTICS, check_layers
+from keras_resnet.training.replicas import NO_STATISTICS, check_layers, check_losses
 from keras_resnet.utils.progress import say
 
 Devices = int | Literal["all"] | None
@@ -152,19 +154,12 @@ def spread(model: keras.Model, norm_sync: bool = True) -> keras.Model:
     place, backend = here(), keras.backend.backend()
     if place.devices == 1:
         return model
+    check_model(model, norm_sync)
     if backend == "jax":
-        if not norm_sync:
-            raise ValueError(
-                "`norm_sync` must be True on JAX, where a step is one program over the whole batch; received False. "
-                "Batch norms of each device's own images are for TensorFlow and PyTorch."
-            )
-        _check_after_start(model, "jax")
         if place.processes > 1:
             _same_weights(model)
         return model
-    check_layers(model, norm_sync)
-    if backend == "tensorflow":
-        _check_after_start(model, "tensorflow")
+    check_losses(model)
     import_module(f"keras_resnet.training.replicas_{backend}").spread(model, norm_sync)
     for act in ("train", "test"):
         setattr(model, f"{act}_function", None)
@@ -172,6 +167,22 @@ def spread(model: keras.Model, norm_sync: bool = True) -> keras.Model:
 
 
 # What processes agree on, and what only one of them does
+
+
+def check_model(model: keras.Model, norm_sync: bool) -> None:
+    """Raises a `ValueError` for a model that can't be spread, whatever it is compiled with."""
+    backend = keras.backend.backend()
+    if here().devices == 1:
+        return
+    if backend != "torch":
+        _check_after_start(model, backend)
+    if backend != "jax":
+        check_layers(model, norm_sync)
+    elif not norm_sync:
+        raise ValueError(
+            "`norm_sync` can't be off on JAX, where a step is one program over the whole batch. Batch norms of each "
+            "device's own images are for TensorFlow and PyTorch."
+        )
 
 
 def agree(what: Mapping[str, Any]) -> None:
@@ -225,8 +236,8 @@ def forget_batches() -> None:
 
 
 def check_batches(images: int, batch_size: int, norm_sync: bool = True) -> None:
-    """Raises a `ValueError` for batches that can't be divided; says where that only costs time."""
-    place, backend = here(), keras.backend.backend()
+    """Raises a `ValueError` for batches that can't be divided."""
+    place = here()
     if batch_size < place.devices:
         raise ValueError(
             f"`batch_size` must be at least the number of devices, {place.devices}; received {batch_size}. It is the "
@@ -236,10 +247,15 @@ def check_batches(images: int, batch_size: int, norm_sync: bool = True) -> None:
         raise ValueError(f"{NO_STATISTICS} Here that has {images % batch_size}.")
     for count in {min(images, batch_size), images % batch_size} - {0}:
         share(count)  # raises where batches would be mistaken
-    if backend == "jax" and batch_size % place.devices:
+
+
+def say_what_is_slow(batch_size: int) -> None:
+    """Says where dividing a batch fails, which only costs time."""
+    devices = here().devices
+    if keras.backend.backend() == "jax" and batch_size % devices:
         say(
-            f"note: {place.devices} devices can't divide batches of {batch_size} images, so each computes all of them; "
-            f"a multiple of {place.devices} is quicker"
+            f"note: {devices} devices can't divide batches of {batch_size} images, so each computes all of them; a "
+            f"multiple of {devices} is quicker"
         )
 
 
@@ -347,6 +363,8 @@ def _start_jax(devices: Devices) -> Place:
     launched = _number(_LAUNCHED) > 1
     if launched:
         _join_jax(jax)
+        with suppress(ImportError, AttributeError):  # all draw the same, also where nobody set a seed
+            import_module("keras.src.backend.jax.distribution_lib").initialize_rng()
     elif isinstance(devices, int):
         with suppress(RuntimeError):  # it runs already: perhaps with as many
             jax.config.update("jax_num_cpu_devices", devices)
@@ -382,6 +400,7 @@ def _join_jax(jax: Any) -> None:
                 f"KERAS_DISTRIBUTION_PROCESS_ID the number of this one, from 0; received {address!r} and {rank!r}."
             )
         given = {"coordinator_address": address, "num_processes": _number(_LAUNCHED[:1]), "process_id": int(rank)}
+        _wait_for(address, int(rank), given["num_processes"])
     known = signature(jax.distributed.initialize).parameters  # an older JAX misses a process later
     waits = {
         name: _PATIENCE // 2 for name in ("heartbeat_timeout_seconds", "shutdown_timeout_seconds") if name in known
@@ -391,6 +410,23 @@ def _join_jax(jax: Any) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"The other processes of the training can't be reached: {reason}") from error
+
+
+def _wait_for(address: str, rank: int, processes: int) -> None:
+    """Says that this process waits for the first one, and does; JAX would end it with words of its own."""
+    say(f"process {rank + 1} of {processes}, of which the first is at {address}; waiting for the others")
+    host, _, port = address.rpartition(":")
+    end = time.monotonic() + _PATIENCE
+    while rank:
+        try:
+            with socket.create_connection((host, int(port)), timeout=1):
+                return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise ValueError(f"The first process of the training can't be reached at {address}: {error}") from error
+            time.sleep(0.2)
+        except ValueError as error:
+            raise ValueError(f"KERAS_DISTRIBUTION_JOB_ADDRESSES must be host:port; received {address!r}.") from error
 
 
 def _start_tensorflow(devices: Devices) -> Place:

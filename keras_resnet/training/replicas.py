@@ -89,6 +89,11 @@ def check_layers(model: keras.Model, norm_sync: bool) -> None:
                 f"{layer.name!r} of {name} is a random layer, {type(layer).__name__}, and each device would draw by "
                 "itself. Of random layers, Dropout can be spread; augment the images in the data instead."
             )
+
+
+def check_losses(model: keras.Model) -> None:
+    """Raises a `ValueError` for losses that are no mean over the images."""
+    name = repr(model.name)
     losses = keras.tree.flatten(model.loss)
     outputs = model.outputs if len(losses) == len(model.outputs) else model.outputs * len(losses)
     for loss, output in zip(losses, outputs, strict=False):

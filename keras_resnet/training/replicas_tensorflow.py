@@ -68,8 +68,20 @@ def spread(model: keras.Model, norm_sync: bool) -> None:
             stand_before(layer, "call", _dropout, rows)
         elif is_norm(layer) and norm_sync:
             stand_before(layer, "call", _norm, rows)
+    if hasattr(model, "_maybe_symbolic_build"):
+        stand_before(model, "_maybe_symbolic_build", _build)
     stand_before(model, "train_step", _train_step, rows, norm_sync)
     stand_before(model, "test_step", _test_step, rows)
+
+
+def _build(model: Any, usual: Callable[..., Any], iterator: Any = None, data_batch: Any = None) -> Any:
+    """Builds loss and metrics for what the first replica is given; Keras takes the mean of all, which must be alike."""
+    for _, _, batches in iterator or ():
+        data_batch = keras.tree.map_structure(
+            lambda x: x.values[0] if isinstance(x, tf.distribute.DistributedValues) else x, next(batches)
+        )
+        break
+    return usual(data_batch=data_batch)
 
 
 def _train_step(model: Any, usual: Callable[..., Any], rows: _Rows, norm_sync: bool, data: Any) -> Any:

@@ -118,6 +118,7 @@ def train(
             "images": run_folder.describe(sides),
         }
         run_folder.check_free(out, resume, overwrite)
+        distribution.check_model(planned.model, planned.recipe.norm_sync)
         distribution.forget_batches()
         for side, part in sides.items():
             sync = planned.recipe.norm_sync or side != "training"
@@ -141,6 +142,7 @@ def _train(
     begins: dict[str, Any] = {"resume": resume, "overwrite": overwrite}
     begins |= {"epochs done in the run's folder, which all must see": done}
     distribution.agree({"versions": run_folder.versions(), **asked, **begins})
+    distribution.say_what_is_slow(data.training.batch_size)
     run_folder.claim(out, asked, resume, overwrite)
     run_folder.write(out, skipped=run_folder.skipped(data), leaks=[[str(file) for file in same] for same in data.leaks])
     run_folder.write_pictures(out, data)

@@ -43,7 +43,8 @@ def train(args: argparse.Namespace) -> None:
         among_all(operation, *arguments)
         spent["seconds"] += time.perf_counter() - begun
         spent["messages"] += 1
-        spent["bytes"] += arguments[-1].numel() * arguments[-1].element_size() if len(arguments) < 3 else 0
+        sent = next(each for each in reversed(arguments) if isinstance(each, torch.Tensor))
+        spent["bytes"] += sent.numel() * sent.element_size()
 
     replicas_torch._among_all = counted
     keras.utils.set_random_seed(0)

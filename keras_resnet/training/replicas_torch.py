@@ -171,7 +171,9 @@ def _scale_loss(optimizer: Any, usual: Callable[..., Any], rows: _Rows, loss: An
 
 def _apply(optimizer: Any, usual: Callable[..., Any], grads: Any, trainable_variables: Any = None) -> Any:
     """Goes a step by the sum of all processes' gradients."""
-    _at_once([grad for grad in grads if grad is not None], _sum)
+    variables = trainable_variables or optimizer._trainable_variables
+    some = [(grad, variable.value) for grad, variable in zip(grads, variables, strict=True) if grad is not None]
+    _at_once([grad for grad, _ in some], _sum, [value for _, value in some])
     return usual(grads, trainable_variables)
 
 
@@ -237,9 +239,8 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Any, gamma: Any, beta: Any, epsilon: float, count: int) -> Any:
-        axes = [axis for axis in range(x.ndim) if axis != 1]
-        if count:
-            variance, mean = torch.var_mean(x, axes, correction=0)
+        if count:  # on a CPU twenty times as quick as torch.var_mean where channels are last in memory
+            mean, variance = torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0)
         else:
             mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
         own = torch.cat([mean, variance, mean.new_tensor([count])])
@@ -279,11 +280,23 @@ class _Norm(torch.autograd.Function):
 # Messages
 
 
-def _at_once(tensors: list[torch.Tensor], operation: Callable[[torch.Tensor], None]) -> None:
-    """Lets an operation change tensors in place, all of one type in one message."""
+def _at_once(
+    tensors: list[torch.Tensor], operation: Callable[[torch.Tensor], None], like: list[torch.Tensor] | None = None
+) -> None:
+    """Lets an operation change tensors in place, all of one type in one message.
+
+    Args:
+        tensors: the tensors.
+        operation: changes one of one axis.
+        like: tensors of the same shapes, whose order in memory is the same in all processes, and perhaps that of the
+            tensors: then nothing is reordered. None: the order of the axes.
+    """
     kinds = defaultdict(list)
-    for tensor in tensors:
-        kinds[tensor.dtype].append(tensor)
+    for index, tensor in enumerate(tensors):
+        axes = list(range(tensor.ndim))
+        if like is not None:
+            axes.sort(key=like[index].stride, reverse=True)
+        kinds[tensor.dtype].append(tensor.permute(axes))
     for some in kinds.values():
         flat: Any = torch.cat([tensor.reshape(-1) for tensor in some]).to(_device())
         operation(flat)

@@ -146,8 +146,8 @@ def spread(model: keras.Model, norm_sync: bool = True) -> keras.Model:
 
     Raises:
         ValueError: if the model is not compiled or was built before `start`, or has what would differ without a word:
-            random layers other than Dropout, batch renormalization, a loss or metric that is no mean or sum; or if
-            `norm_sync` is False on JAX, where there is no such thing.
+            random layers other than Dropout, batch renormalization, a loss that is no mean over the images, a
+            `train_step` of its own; or if `norm_sync` is False on JAX, where there is no such thing.
     """
     if not isinstance(model, keras.Model) or not model.built or not model.compiled:
         raise ValueError(f"`model` must be a built and compiled keras.Model; received {type(model).__name__}.")

@@ -51,7 +51,8 @@ def stand_aside(owner: Any) -> bool:
 
 def unspread(model: keras.Model) -> None:
     """Takes back what `spread` did to a model, its layers and its optimizer."""
-    optimizers = [model.optimizer, getattr(model.optimizer, "inner_optimizer", None)]
+    optimizer = getattr(model, "optimizer", None)  # a run that only goes on with its figures compiles nothing
+    optimizers = [optimizer, getattr(optimizer, "inner_optimizer", None)]
     found = [stand_aside(owner) for owner in (model, *each_layer(model), *filter(None, optimizers))]
     if any(found):
         for act in ("train", "test"):

@@ -243,13 +243,17 @@ class OwnNorm(layers.BatchNormalization):  # type: ignore[misc]
     ],
 )
 def test_what_would_differ_without_a_word_is_refused(model: Any, message: str) -> None:
+    def check(made: keras.Model) -> None:
+        replicas.check_layers(made, True)
+        replicas.check_losses(made)
+
     with pytest.raises(ValueError, match=message):
-        replicas.check_layers(model(), True)
+        check(model())
 
 
 def test_what_does_not_differ_is_taken() -> None:
     for loss in ("mse", "sparse_categorical_crossentropy", keras.losses.Dice(axis=(1, 2, 3)), lambda y, p: abs(y - p)):
-        replicas.check_layers(built(loss=loss), norm_sync=True)
+        replicas.check_losses(built(loss=loss))
     model = built(layers.Dropout(0.5), layers.SpatialDropout2D(0.0), layers.BatchNormalization(), OwnNorm())
     replicas.check_layers(model, norm_sync=False)
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
+from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from shutil import copytree
@@ -41,13 +42,8 @@ class Place:
 
 _PATIENCE = 60  # seconds, for other processes to begin, or to be missed
 # What launchers of JAX's processes set, and what says how many there are
-_LAUNCHED = (
-    "KERAS_DISTRIBUTION_NUM_PROCESSES",
-    "SLURM_STEP_NUM_TASKS",
-    "OMPI_COMM_WORLD_SIZE",
-    "JAX_NUM_PROCESSES",
-)
-_started: list[Place] = []
+_LAUNCHED = ("KERAS_DISTRIBUTION_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+_started: list[Place] = []  # what `start` found, once it did
 
 
 def start(devices: Devices = None) -> Place:
@@ -317,7 +313,8 @@ def folder_of_one(out: Path) -> Iterator[Path]:
 
 def is_launched() -> bool:
     """Returns whether a launcher started this process with others, and `start` was not called yet."""
-    return not _started and _number(("WORLD_SIZE", *_LAUNCHED) if _is_torch() else _LAUNCHED) > 1
+    others = _number(("WORLD_SIZE",)) > 1 if _is_torch() else _is_in_kubernetes()
+    return not _started and (others or _number(_LAUNCHED) > 1)
 
 
 # How each backend starts
@@ -330,6 +327,12 @@ def _is_torch() -> bool:
 def _number(names: tuple[str, ...]) -> int:
     """The first of some environment variables that is a number, else 1."""
     return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()), 1)
+
+
+def _is_in_kubernetes() -> bool:
+    """Whether JAX finds its other processes as those of an indexed job, which needs the package `kubernetes`."""
+    told = {"KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX"} <= os.environ.keys()
+    return keras.backend.backend() == "jax" and told and find_spec("kubernetes") is not None
 
 
 def _refuse_torchrun() -> None:
@@ -360,7 +363,7 @@ def _take(devices: Devices, there: int, accelerators: bool) -> int:
 def _start_jax(devices: Devices) -> Place:
     jax = import_module("jax")
     _refuse_torchrun()
-    launched = _number(_LAUNCHED) > 1
+    launched = _number(_LAUNCHED) > 1 or _is_in_kubernetes()
     if launched:
         _join_jax(jax)
         with suppress(ImportError, AttributeError):  # all draw the same, also where nobody set a seed

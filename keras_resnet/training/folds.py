@@ -1,7 +1,6 @@
 """Cross-validation: a training run for each fold of the images, and what they come to together."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -106,7 +105,7 @@ def _train_folds(
         "backend": keras.backend.backend(),
         **arguments,
         "folds": folds,
-        "recipe": asdict(recipe),
+        "recipe": recipe.noted(),
         "batch_size": data.batch_size,
         "image_size": data.image_size,
         **data.description.settings(),

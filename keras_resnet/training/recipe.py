@@ -1,6 +1,6 @@
 """Recipes of training: optimizer, learning rate schedule, loss, weight decay; and a model compiled by one."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any, Literal
 
@@ -81,6 +81,13 @@ class Recipe:
         check_rate("Recipe.label_smoothing", self.label_smoothing)
         if type(self.seed) is not int or self.seed < 0:
             raise ValueError(f"`Recipe.seed` must be an int of at least 0; received {self.seed!r}.")
+
+    def noted(self) -> dict[str, Any]:
+        """Returns the settings as a run notes them: without `norm_sync` where it is True, as runs before it did."""
+        settings = asdict(self)
+        if self.norm_sync:
+            del settings["norm_sync"]
+        return settings
 
     def filled(self, steps: int) -> "Recipe":
         """Returns the recipe with every None replaced by its default, given the number of steps per epoch."""

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,7 +107,7 @@ def train(
         asked = {
             "backend": keras.backend.backend(),
             **(arguments or {}),
-            "recipe": asdict(planned.recipe),
+            "recipe": planned.recipe.noted(),
             "batch_size": training.batch_size,
             "image_size": training.image_size,
             **training.description.settings(),

@@ -481,7 +481,7 @@ def test_every_option_of_a_run_reaches_it_and_weights_come_from_a_file(
     weights = ("--weights", "first/model.keras")
     options = ("--label-smoothing", "0.1", "--clip-norm", "1", "--balance", "--patience", "3", "--weight-decay", "0.1")
     more = ("--augment", "strong", "--dropout", "0.1", "--batch-size", "5", "--seed", "7", "--learning-rate", "0.002")
-    dtype = ("--dtype", "mixed_bfloat16")
+    dtype = ("--dtype", "mixed_bfloat16", "--norm-sync", "off")
     _, progress = said(
         "train", "shapes", *size, *weights, *options, *more, *dtype, "--unfreeze-from", "conv4", "--out", "b"
     )
@@ -502,8 +502,10 @@ def test_every_option_of_a_run_reaches_it_and_weights_come_from_a_file(
         "monitor": None,
         "freeze": True,
         "unfreeze_from": "conv4",
+        "norm_sync": False,
         "seed": 7,
     }
+    assert "norm_sync" not in json.loads((tmp_path / "first" / "run.json").read_text())["arguments"]["recipe"]
     assert arguments["augment"] == "strong"
     assert arguments["batch_size"] == 5
     assert arguments["chosen"] == {"network": "ResNet20", "weights": "first/model.keras", "image_size": 8}

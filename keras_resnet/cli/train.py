@@ -61,7 +61,6 @@ def run(args: argparse.Namespace) -> None:
     out = args.out or Path("runs") / (data.stem if kind_of_data(args.data) == "table" else data.name)
     if processes := processes_for(args.devices):
         launch(processes, args.typed)
-    import_tensorflow()
     place = distribution.start(args.devices)
     with distribution.one_speaks():
         _check(args, out)
@@ -90,6 +89,7 @@ def _run(args: argparse.Namespace, out: Path) -> None:
     if chosen["weights"] and not (recipe.freeze or recipe.unfreeze_from) and recipe.learning_rate is None:
         recipe = fine_tuning(recipe)
         say(f"learning rate: {recipe.learning_rate:g}, a tenth of the usual, since all pretrained weights train")
+    import_tensorflow()
     build = partial(_build, args, chosen)
     settings = {
         "arguments": {"asked": asked, "chosen": chosen},

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from keras_resnet.data.datasets import Splits
 from keras_resnet.training.replicas import NO_STATISTICS, check_layers, check_losses
 from keras_resnet.utils.progress import say
 
@@ -225,6 +226,24 @@ def gather(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return import_module("keras_resnet.training.replicas_torch").gather(numbers)  # type: ignore[no-any-return]
 
 
+def check_started() -> None:
+    """Raises a `ValueError` where a launcher started processes that don't know of each other yet."""
+    if is_launched():
+        raise ValueError(
+            "A launcher started this process with others, which would all train by themselves: call "
+            "keras_resnet.distribution.start() before the model is built."
+        )
+
+
+def check_run(model: keras.Model, data: Splits, norm_sync: bool) -> None:
+    """Raises a `ValueError` for what can't train on the devices that were started; afterwards batches are anew."""
+    check_model(model, norm_sync)
+    forget_batches()
+    check_batches(len(data.training.labels), data.training.batch_size, norm_sync)
+    if data.training.task != "labels":  # whose validation images each process predicts by itself, as those for tests
+        check_batches(len(data.validation.labels), data.validation.batch_size)
+
+
 def forget_batches() -> None:
     """Lets the next training have batches of other sizes."""
     _shared.clear()
@@ -332,6 +351,7 @@ def _number(names: tuple[str, ...]) -> int:
 def _is_in_kubernetes() -> bool:
     """Whether JAX finds its other processes as those of an indexed job, which needs the package `kubernetes`."""
     told = {"KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX"} <= os.environ.keys()
+    told = told and _LAUNCHED[0] not in os.environ  # which tells it otherwise, or that there is no other
     return keras.backend.backend() == "jax" and told and find_spec("kubernetes") is not None
 
 
@@ -394,7 +414,7 @@ def _join_jax(jax: Any) -> None:
     if jax.distributed.is_initialized():
         return
     given: dict[str, Any] = {}
-    if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
+    if _LAUNCHED[0] in os.environ:
         address = os.environ.get("KERAS_DISTRIBUTION_JOB_ADDRESSES", "").partition(",")[0]
         rank = os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", "")
         if not address or not rank.isdecimal():
@@ -405,9 +425,7 @@ def _join_jax(jax: Any) -> None:
         given = {"coordinator_address": address, "num_processes": _number(_LAUNCHED[:1]), "process_id": int(rank)}
         _wait_for(address, int(rank), given["num_processes"])
     known = signature(jax.distributed.initialize).parameters  # an older JAX misses a process later
-    waits = {
-        name: _PATIENCE // 2 for name in ("heartbeat_timeout_seconds", "shutdown_timeout_seconds") if name in known
-    }
+    waits = {name: _PATIENCE // 2 for name in ("heartbeat_timeout_seconds",) if name in known}
     try:
         jax.distributed.initialize(**given, initialization_timeout=_PATIENCE, **waits)
     except RuntimeError as error:

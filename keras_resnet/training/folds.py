@@ -68,6 +68,7 @@ def train_folds(
             names. `out` does not change.
         OSError: if the disk is full.
     """
+    distribution.check_started()
     recipe = recipe or Recipe()
     run_folder.check_free(Path(out), resume, overwrite, run_folder.FOLDS)
     if test is not None and (test.task, test.class_names) != (data.task, data.class_names):
@@ -99,7 +100,9 @@ def _train_folds(
     """Trains in a folder of this process's own."""
     runs = _runs(data, folds, test, recipe.seed)
     model = _built(build, runs[0].training, recipe.seed)
-    plan(model, runs[0], recipe, threshold, callbacks)  # raises what a run would
+    planned = plan(model, runs[0], recipe, threshold, callbacks)  # raises what a run would
+    for run in runs:
+        distribution.check_run(planned.model, run, recipe.norm_sync)
     sides = {"folds": data} | ({} if test is None else {"test": test})
     asked = {
         "backend": keras.backend.backend(),
@@ -113,7 +116,11 @@ def _train_folds(
         "threshold": threshold,
         "images": run_folder.describe(sides),
     }
-    distribution.agree({"versions": run_folder.versions(), **asked, "way to begin": [resume, overwrite]})
+    begins: dict[str, Any] = {"resume": resume, "overwrite": overwrite}
+    begins |= {
+        "folds done in the folder, which all must see": [run_folder.is_done(fold) for fold in run_folder.folds_of(out)]
+    }
+    distribution.agree({"versions": run_folder.versions(), **asked, **begins})
     run_folder.claim(out, asked, resume, overwrite, run_folder.FOLDS)
     run_folder.write_checked(out, sides)
     for number, run in enumerate(runs, 1):

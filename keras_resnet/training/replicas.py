@@ -96,23 +96,24 @@ def check_losses(model: keras.Model) -> None:
     """Raises a `ValueError` for losses that are no mean over the images."""
     name = repr(model.name)
     losses = keras.tree.flatten(model.loss)
-    outputs = model.outputs if len(losses) == len(model.outputs) else model.outputs * len(losses)
-    for loss, output in zip(losses, outputs, strict=False):
+    shapes: list[Any] = [output.shape for output in getattr(model, "outputs", None) or ()]
+    shapes = shapes if len(shapes) == len(losses) else shapes[:1] * len(losses) or [None] * len(losses)
+    for loss, shape in zip(losses, shapes, strict=True):
         reduction = getattr(loss, "reduction", "sum_over_batch_size")
         if isinstance(loss, keras.losses.Loss) and reduction != "sum_over_batch_size":
             raise ValueError(
                 f"The loss of {name} must be a mean over the images, reduction='sum_over_batch_size', to be spread; it "
                 f"has {reduction!r}."
             )
-        if not _is_by_image(loss, output.shape):
+        if not _is_by_image(loss, shape):
             raise ValueError(
                 f"The loss of {name} must have a number for each image to be spread; {loss!r} is of the whole batch."
             )
 
 
-def _is_by_image(loss: Any, shape: tuple[int | None, ...]) -> bool:
+def _is_by_image(loss: Any, shape: tuple[int | None, ...] | None) -> bool:
     """Whether a loss of two images is two numbers or more, as far as it can be tried."""
-    if loss is None:
+    if loss is None or shape is None:
         return True
     loss = keras.losses.get(loss)
     y_pred = np.full((2, *(size or 4 for size in shape[1:])), 0.5, "float32")

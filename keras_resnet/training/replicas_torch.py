@@ -65,11 +65,15 @@ class _Rows:
 class LostProcessError(ConnectionError):
     """Tells that another process is gone; Keras, through whose layers it comes, would add pages to its arguments."""
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.rank, self.processes = distributed.get_rank(), distributed.get_world_size()
+
     def __str__(self) -> str:
         return (
-            f"The training ended, since another of its {distributed.get_world_size()} processes did (this is the one "
-            f"with the number {distributed.get_rank()}). What that one said tells why; --resume (resume=True) goes on "
-            "after the last epoch that was done."
+            f"The training ended, since another of its {self.processes} processes did (this is the one with the number "
+            f"{self.rank}). What that one said tells why; --resume (resume=True) goes on after the last epoch that was "
+            "done."
         )
 
 
@@ -143,17 +147,17 @@ def spread(model: keras.Model, norm_sync: bool) -> None:
 
 def _train_step(model: Any, usual: Callable[..., Any], rows: _Rows, norm_sync: bool, data: Any) -> Any:
     """Trains on this process's rows of a batch."""
-    data = rows.begin(data, model.metrics_variables)
-    if not norm_sync and rows.least == 0:
-        raise ValueError(NO_STATISTICS)
     stand_before(model.optimizer, "scale_loss", _scale_loss, rows)
     stand_before(model.optimizer, "apply", _apply)
     try:
+        data = rows.begin(data, model.metrics_variables)
+        if not norm_sync and rows.least == 0:
+            raise ValueError(NO_STATISTICS)
         logs = usual(data)
     finally:
         rows.end()
     if not norm_sync:
-        norms = [layer for layer in each_layer(model) if is_norm(layer)]
+        norms = [layer for layer in each_layer(model) if is_norm(layer) and layer.trainable]
         with torch.no_grad():
             _at_once([each.value for layer in norms for each in layer.non_trainable_variables], _mean)
     return logs
@@ -161,7 +165,10 @@ def _train_step(model: Any, usual: Callable[..., Any], rows: _Rows, norm_sync: b
 
 def _test_step(model: Any, usual: Callable[..., Any], rows: _Rows, data: Any) -> Any:
     """Measures this process's rows of a batch."""
-    return usual(rows.begin(data, model.metrics_variables))
+    try:
+        return usual(rows.begin(data, model.metrics_variables))
+    finally:
+        rows.end()
 
 
 def _scale_loss(optimizer: Any, usual: Callable[..., Any], rows: _Rows, loss: Any) -> Any:

@@ -95,11 +95,7 @@ def train(
         ConnectionError: if another process ended.
         OSError: if the disk is full.
     """
-    if distribution.is_launched():
-        raise ValueError(
-            "A launcher started this process with others, which would all train by themselves: call "
-            "keras_resnet.distribution.start() before the model is built."
-        )
+    distribution.check_started()
     with distribution.one_speaks():
         out, kind = Path(out), type(model).__name__
         planned = plan(model, data, recipe, threshold, callbacks)
@@ -118,11 +114,7 @@ def train(
             "images": run_folder.describe(sides),
         }
         run_folder.check_free(out, resume, overwrite)
-        distribution.check_model(planned.model, planned.recipe.norm_sync)
-        distribution.forget_batches()
-        for side, part in sides.items():
-            sync = planned.recipe.norm_sync or side != "training"
-            distribution.check_batches(len(part.labels), part.batch_size, sync)
+        distribution.check_run(planned.model, planned.data, planned.recipe.norm_sync)
         with distribution.folder_of_one(out) as own:
             return _train(planned, own, asked, resume, overwrite, callbacks)
 
@@ -138,7 +130,7 @@ def _train(
     """Trains in a folder that is free, or this process's own."""
     model, data, recipe, monitor, phases = planned
     shared = data.with_(share=distribution.share) if distribution.here().processes > 1 else data
-    done = Resume(out / run_folder.STATE).epochs_done() if resume else 0
+    done = [resume and run_folder.is_done(out), Resume(out / run_folder.STATE).epochs_done() if resume else 0]
     begins: dict[str, Any] = {"resume": resume, "overwrite": overwrite}
     begins |= {"epochs done in the run's folder, which all must see": done}
     distribution.agree({"versions": run_folder.versions(), **asked, **begins})
@@ -160,6 +152,7 @@ def _train(
                     _fit(model, shared, recipe, recorder, callbacks)
         finally:
             unspread(model)  # afterwards it is any model
+            distribution.forget_batches()
     with distribution.alone():
         best = keras.models.load_model(out / run_folder.MODEL, compile=False)
         found = {side: evaluate(best, part) for side, part in data.sides().items() if side != "training"}

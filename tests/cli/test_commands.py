@@ -221,7 +221,7 @@ def test_a_folder_trains_and_its_model_names_the_classes(tmp_path: Path) -> None
     assert sum(scores) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.skipif(BACKEND != "jax", reason="one training run of a minute; its file is read on two backends")
+@once  # one training run of a minute; its file is read on two backends
 def test_the_defaults_learn_shapes_and_the_model_knows_new_pictures_anywhere(tmp_path: Path) -> None:
     draw_folder(tmp_path / "shapes", 300)
     result = command("train", "shapes", "--image-size", "32", cwd=tmp_path)

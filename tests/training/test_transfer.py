@@ -165,6 +165,7 @@ def hidden_digits() -> list[np.ndarray[Any, Any]]:
     return found
 
 
+@once
 def test_transfer_from_digits_0_to_4_to_5_to_9_beats_training_from_scratch(tmp_path: Path) -> None:
     """With 20 pictures a class and as many epochs, by 15 points and more in the mean of three seeds."""
     few = build(RESNET20, units=(1, 1, 1), widths=(16, 32, 64), stem=RESNET20.stem)

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from keras_resnet.data.datasets import Splits
-from keras_resnet.training.replicas import NO_STATISTICS, check_layers, check_losses
+from keras_resnet.training.replicas import NO_STATISTICS, check_layers, check_losses, unspread
 from keras_resnet.utils.progress import say
 
 Devices = int | Literal["all"] | None
@@ -157,6 +157,7 @@ def spread(model: keras.Model, norm_sync: bool = True) -> keras.Model:
             _same_weights(model)
         return model
     check_losses(model)
+    unspread(model)  # which may have been spread otherwise
     import_module(f"keras_resnet.training.replicas_{backend}").spread(model, norm_sync)
     for act in ("train", "test"):
         setattr(model, f"{act}_function", None)

@@ -133,7 +133,9 @@ def faulty(case: str, apply: Any) -> Any:
 def fit(case: str, folder: Path) -> dict[str, Any]:
     model = network()
     FITS[case](model)
-    distribution.spread(model, norm_sync=case != "local norms")
+    distribution.spread(model)
+    if case == "local norms":
+        distribution.spread(model, norm_sync=False)
     norms: list[float] = []
     if BACKEND == "torch" and distribution.here().devices == 1:
         apply = model.optimizer.apply

@@ -9,6 +9,7 @@ import io
 import struct
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import count, takewhile
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ _LONGEST_PATH, _LONGEST_NAME = 1 << 12, 1 << 16  # of a tensor, and of a group: 
 _SPACE, _TYPE, _EXTERNAL, _LAYOUT, _ATTRIBUTE, _CONTINUATION, _GROUP = 1, 3, 7, 8, 12, 16, 17
 _SOFT_LINK = 2
 _STRING = b"\x13"  # class and version of a type
+_REFERENCE = 16  # bytes, to a text in a heap
 _NEWER = f"it is of a newer layout of HDF5 than Keras writes: {AGAIN}"
 _OPAQUE_OF_2 = bytes((0x15, 2, 0, 0, 0))  # class and version, and the size
 
@@ -66,7 +68,7 @@ class Hdf5:
     """
 
     def __init__(self, file: io.BufferedReader, start: int, size: int) -> None:
-        self._file, self._start, self._size, self._unread = file, start, size, size
+        self._file, self._start, self._size, self._unread, self._unlisted = file, start, size, size, size
         self._collections: dict[int, dict[int, bytes]] = {}
         self._attributes: dict[Parts, Attributes] = {}
         self.tensors: dict[Parts, TensorSpec] = {}
@@ -101,6 +103,17 @@ class Hdf5:
     def text(self, group: Parts, name: str, most: int = _LONGEST_TEXT) -> str | None:
         """Reads an attribute of a group, which must be a text of so many bytes at most; None if there is none."""
         return self._text(self._attributes.get(group, {}), name, most)
+
+    def texts(self, group: Parts, name: str) -> list[str] | None:
+        """Reads an attribute of a group that is a list of texts, or lies in parts, `name0`, `name1` and so on.
+
+        Returns:
+            The texts, in order; None if the group has no such attribute.
+        """
+        attributes = self._attributes.get(group, {})
+        parts = (name,) if name.encode() in attributes else (f"{name}{number}" for number in count())
+        held = list(takewhile(lambda each: each.encode() in attributes, parts))
+        return [text for each in held for text in self._texts(each, *attributes[each.encode()])] if held else None
 
     def _read(self, at: int, size: int, signature: bytes = b"") -> bytes:
         """Reads some bytes, in all no more than there are: else some would be read without end."""
@@ -213,9 +226,29 @@ class Hdf5:
             if _shape(space) or length > min(most, len(value)):
                 raise ValueError(f"the attribute {name!r} is no {size}text")
             return value[:length].rstrip(b"\0").decode()
-        length, address, index = _unpack("<IQI", value)
-        if kind[:1] != b"\x19" or kind[1] & 15 != 1 or _shape(space) or length > most:
+        if not _is_of_any_length(kind) or _shape(space):
             raise ValueError(f"the attribute {name!r} is no {size}text")
+        return self._elsewhere(name, value, most)
+
+    def _texts(self, name: str, kind: bytes, space: bytes, value: bytes) -> list[str]:
+        """Reads texts of one length, which lie in the attribute, or of any, which lie in heaps; numbers if none."""
+        shape = _shape(space)
+        if shape == (0,):
+            return []
+        width = _unpack("<4xI", kind)[0] if kind[:1] == _STRING else _REFERENCE if _is_of_any_length(kind) else 0
+        if len(shape) != 1 or not width or shape[0] * width > len(value):
+            raise ValueError(f"the attribute {name!r} is no list of texts")
+        parts = [value[at : at + width] for at in range(0, shape[0] * width, width)]
+        if kind[:1] == _STRING:
+            return [part.rstrip(b"\0").decode() for part in parts]
+        return [self._elsewhere(name, part, _LONGEST_NAME) for part in parts]
+
+    def _elsewhere(self, name: str, reference: bytes, most: int) -> str:
+        """Reads a text in a heap; in all no more than the file has, or a small one could list any number."""
+        length, address, index = _unpack("<IQI", reference)
+        self._unlisted -= length
+        if length > most or self._unlisted < 0:
+            raise ValueError(f"the attribute {name!r} is no {'short ' if most == _LONGEST_TEXT else ''}text")
         text = self._collection(address).get(index, b"") if length else b""
         if len(text) != length:
             raise ValueError(f"the attribute {name!r} is not in its place")
@@ -235,6 +268,11 @@ class Hdf5:
                 place += 16 + (length + 7) // 8 * 8
             self._collections[address] = found
         return self._collections[address]
+
+
+def _is_of_any_length(kind: bytes) -> bool:
+    """Whether a type is of texts that lie in a heap."""
+    return kind[:1] == b"\x19" and kind[1:2] != b"" and kind[1] & 15 == 1
 
 
 def _unpack(layout: str, data: bytes, at: int = 0) -> Any:

@@ -38,6 +38,8 @@ class KerasFile:
         dtypes: by name, sorted; bfloat16, which NumPy lacks, is read as float32.
         config: the model's, from a `.keras` file or an older file of a whole model.
         by_layer: whether tensors have the name of their layer in the outermost model, as in the older files.
+        order: the names of the tensors in the order in which an older file lists layers and their variables, which is
+            that of the model; empty if a list is missing.
         scopes: what the tensors of a nested model have in front, by what a `.keras` file itself has there.
     """
 
@@ -48,11 +50,13 @@ class KerasFile:
         config: dict[str, Any] | None = None,
         *,
         by_layer: bool = False,
+        order: tuple[str, ...] = (),
         scopes: dict[str, str] | None = None,
     ) -> None:
         self.path = path
         self.config = config
         self.by_layer = by_layer
+        self.order = order
         self.scopes = scopes or {}
         self._tensors = dict(sorted(tensors.items()))
         self.shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
@@ -77,9 +81,14 @@ class KerasFile:
             if start == 0:
                 found = Hdf5(file, 0, os.path.getsize(path))
                 text = found.text((), "model_config", _LARGEST_CONFIG)
-                older = _lists_layers(found, ()) or _lists_layers(found, (_MODEL,))
+                group = next((each for each in ((), (_MODEL,)) if _lists_layers(found, each)), None)
+                names = _names(found, {})
                 return cls(
-                    Path(path), _tensors(found, {}), _object(text, "model_config") if text else None, by_layer=older
+                    Path(path),
+                    _tensors(found, names),
+                    _object(text, "model_config") if text else None,
+                    by_layer=group is not None,
+                    order=() if group is None else tuple(_listed(found, group, names)),
                 )
             if start is not None:
                 raise ValueError(f"its HDF5 begins behind a user block of {start} bytes: {AGAIN}")
@@ -90,7 +99,8 @@ class KerasFile:
                 for model, scope in zip(models, scopes_of_models(models), strict=True)
                 if model.place
             }
-            return cls(Path(path), _tensors(Hdf5(file, weights.start, weights.size), scopes), config, scopes=scopes)
+            found = Hdf5(file, weights.start, weights.size)
+            return cls(Path(path), _tensors(found, _names(found, scopes)), config, scopes=scopes)
 
     def read(self, name: str) -> Array:
         """Reads a tensor; returns a new array.
@@ -147,15 +157,14 @@ def _object(text: str | bytes, name: str) -> dict[str, Any]:
     return found
 
 
-def _tensors(found: Hdf5, scopes: Mapping[str, str]) -> dict[str, TensorSpec]:
-    """Finds the tensors of an HDF5 file by name, with these scopes for the paths of nested models."""
+def _tensors(found: Hdf5, names: Mapping[Parts, str]) -> dict[str, TensorSpec]:
+    """Finds the tensors of an HDF5 file by name."""
     for group in (), (_MODEL,):
         if found.text(group, "backend") == "theano":
             raise ValueError(
                 "it was written with Theano, which turns the kernels of convolutions by 180 degrees: load and save it "
                 "with a Keras of that time (2.0 to 2.3) that runs on TensorFlow"
             )
-    names = _names(found, scopes)
     if not names:
         raise ValueError("it holds no tensors")
     for name, times in Counter(names.values()).items():
@@ -165,7 +174,7 @@ def _tensors(found: Hdf5, scopes: Mapping[str, str]) -> dict[str, TensorSpec]:
 
 
 def _names(file: Hdf5, scopes: Mapping[str, str]) -> dict[Parts, str]:
-    """Names the tensors, by path."""
+    """Names the tensors, by path, with these scopes for the paths of nested models."""
     if _lists_layers(file, ()):
         return _by_group(file.tensors)
     if not _lists_layers(file, (_MODEL,)):
@@ -178,6 +187,24 @@ def _names(file: Hdf5, scopes: Mapping[str, str]) -> dict[Parts, str]:
 def _lists_layers(file: Hdf5, group: Parts) -> bool:
     """Whether a group is that of an older file's layers, of which it has a list, or the parts of a long one."""
     return file.has(group, "layer_names") or file.has(group, "layer_names0")
+
+
+def _listed(file: Hdf5, group: Parts, names: Mapping[Parts, str]) -> list[str]:
+    """Names an older file's tensors in the order of its lists; none, if a list is missing."""
+    found = []
+    for layer in file.texts(group, "layer_names") or ():
+        inside = (*group, *layer.split("/"))
+        variables = file.texts(inside, "weight_names")
+        if variables is None:
+            return []
+        for variable in variables:
+            path = (*inside, *variable.split("/"))
+            if path not in names:
+                raise ValueError(f"it lists {variable!r:.99} in the layer {layer!r:.99}, where there is no such tensor")
+            found.append(names[path])
+    if len(set(found)) < len(found):
+        raise ValueError("it lists a tensor twice")
+    return found
 
 
 def _by_group(paths: Collection[Parts], above: int = 0) -> dict[Parts, str]:

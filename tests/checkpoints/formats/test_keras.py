@@ -147,7 +147,7 @@ def test_a_config_in_an_attribute_is_a_text_of_one_length_or_any(tmp_path: Path)
         ("[]", "model_config is no object"),
         ("[" * 99999, "recursion"),
         (b"\xff", "can't decode"),
-        (5, "cut off"),
+        (5, "is no text"),
         ((5, 5, 5), "'model_config' is no text"),
         ("{}" + " " * (1 << 24), "'model_config' is no text"),
     ]
@@ -502,7 +502,7 @@ CASES: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     "a name too long": (lambda file: file.create_group("layers/" + "x" * (1 << 16)), "is no name, or not in order"),
     "a tensor's name too long": (lambda file: file.update({"layers/" + "x" * 4096: np.ones(1)}), "longer than any"),
     "a layer's name too long": (functools.partial(name, "x" * 1025), "'name' is no short text"),
-    "a layer's name that is a number": (functools.partial(name, 5), "cut off"),
+    "a layer's name that is a number": (functools.partial(name, 5), "is no short text"),
     "a layer's name that is many": (functools.partial(name, ["a", "b"]), "'name' is no short text"),
     "layers' names of sixteen bytes": (functools.partial(name, np.array([b"x" * 16])), "'name' is no short text"),
     "a layer's name that is no text": (functools.partial(name, b"\xff"), "can't decode"),

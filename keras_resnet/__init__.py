@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what follows, once more, as type checkers and editors read 
     from keras_resnet import models as models
     from keras_resnet import resnet as resnet
     from keras_resnet import resnet50 as resnet50
+    from keras_resnet import resnet_rs as resnet_rs
     from keras_resnet import resnet_v2 as resnet_v2
     from keras_resnet import resnext as resnext
     from keras_resnet import resume as resume
@@ -66,7 +67,8 @@ _EXPORTS = {
         "ResNeXt50", "ResNeXt101", "ResNet", "ResNet18", "ResNet18V2", "ResNet20", "ResNet20V2", "ResNet26",
         "ResNet32", "ResNet32V2", "ResNet34", "ResNet34V2", "ResNet44", "ResNet44V2", "ResNet50", "ResNet50V2",
         "ResNet56", "ResNet56V2", "ResNet101", "ResNet101V2", "ResNet110", "ResNet110V2", "ResNet152", "ResNet152V2",
-        "ResNet164", "ResNet164V2", "ResNet200", "ResNet200V2", "ResNet1001V2", "ResNet1202", "WideResNet50",
+        "ResNet164", "ResNet164V2", "ResNet200", "ResNet200V2", "ResNet1001V2", "ResNet1202", "ResNetRS50",
+        "ResNetRS101", "ResNetRS152", "ResNetRS200", "ResNetRS270", "ResNetRS350", "ResNetRS420", "WideResNet50",
         "WideResNet101",
     ),
     "keras_resnet.models.features": ("backbone", "end_points", "feature_pyramid"),
@@ -79,7 +81,7 @@ _EXPORTS = {
 }
 _MODULES = (
     "cli", "cv", "data", "evaluation", "exporting", "figures", "hub", "labels", "models", "resnet", "resnet50",
-    "resnet_v2", "resnext", "resume", "slim", "training", "transfer", "variants",
+    "resnet_rs", "resnet_v2", "resnext", "resume", "slim", "training", "transfer", "variants",
 )
 # fmt: on
 _WHERE = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -6,7 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isclose, nan
 from typing import Any, NamedTuple
 
-from keras_resnet.architecture.lineages import BIT, PUBLISHED, SENET, SENET_1X1, Lineage
+from keras_resnet.architecture.lineages import (
+    BIT,
+    KERAS_SENET,
+    KERAS_SENET_1X1,
+    PUBLISHED,
+    RESNET_RS,
+    RESNEXT,
+    SENET,
+    SENET_1X1,
+    Lineage,
+)
 from keras_resnet.architecture.plans import PADS, Conv, Plan, Shortcut, StridesBy, Unit
 
 UNIT_CONV = re.compile(r"(.+)_block(\d+)_(\d+)_conv")
@@ -245,8 +255,7 @@ def styles_of(plan: Plan, stem_pool: str | None, epsilon: float) -> tuple[str, .
         for lineage in PUBLISHED
         if lineage.version == plan.version
         and stem_pool in (None, lineage.stem_pool)
-        and (lineage is not BIT or plan.norm == "group")
-        and (lineage not in (SENET, SENET_1X1) or stem_pool)
+        and _may_be(lineage, plan, stem_pool)
         and _follows(plan, lineage)
     ]
     striding = striding_convs(plan)
@@ -254,6 +263,18 @@ def styles_of(plan: Plan, stem_pool: str | None, epsilon: float) -> tuple[str, .
     usual = [row for row in found if not (late if row.stride_at == "last_3x3" else early)]
     same = [row for row in usual or found if isclose(row.epsilon, epsilon, rel_tol=0.01)]
     return tuple(dict.fromkeys(row.style for row in same or usual or found))
+
+
+def _may_be(lineage: Lineage, plan: Plan, stem_pool: str | None) -> bool:
+    """Whether a network is of the kind of which a lineage is, where this has no more than that of its own."""
+    if lineage is RESNET_RS:
+        return isinstance(plan.pool, Conv)
+    gated = any(unit.attention for unit in plan.units)
+    if lineage is RESNEXT:
+        return not gated
+    if lineage in (SENET, SENET_1X1, KERAS_SENET, KERAS_SENET_1X1):
+        return stem_pool is not None and (gated or lineage in (SENET, SENET_1X1))
+    return lineage is not BIT or plan.norm == "group"
 
 
 def _follows(plan: Plan, lineage: Lineage) -> bool:

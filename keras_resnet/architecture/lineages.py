@@ -19,7 +19,8 @@ class Lineage:
     stride_at: Literal["first_conv", "first_3x3", "last_3x3"]
     # Which units project under option B. All project where channels change; "channels": no other; "first_unit":
     # bottlenecks also in each stage's first unit, basic units also where that unit strides; "strided": also wherever a
-    # unit strides; "every_first": also in each stage's first unit, whatever it is of (KerasHub's vd-18 and vd-34).
+    # unit strides; "every_first": also in each stage's first unit, whatever it is of (KerasHub's vd-18 and vd-34,
+    # image-classifiers).
     project: Literal["channels", "first_unit", "strided", "every_first"]
     # Which convolutions have a bias; "no_norm": those that no norm follows.
     bias: Literal["all", "no_norm", "none"]
@@ -35,11 +36,11 @@ class Lineage:
     epsilon: float
     momentum: float
     # What the published weights expect of an image.
-    preprocessing: Literal["caffe", "tf", "torch", "rgb_means", "swav"]
+    preprocessing: Literal["caffe", "tf", "torch", "rgb_means", "swav", "none"]
     # Where option A puts its zero channels: behind the input's, or half of them in front and half behind.
     pad_channels: Literal["after", "both"] = "after"
     # Whether a norm without gamma takes the image and, in v2, norm and ReLU follow the stem's convolution, as in
-    # MXNet's networks (classification_models).
+    # MXNet's networks (image-classifiers).
     data_norm: bool = False
 
     def __post_init__(self) -> None:
@@ -67,6 +68,7 @@ class Lineage:
 
 _HE_FAN_OUT = (2.0, "fan_out", "untruncated_normal")
 _HE_FAN_IN = (2.0, "fan_in", "truncated_normal")
+_HE_UNIFORM = (2.0, "fan_in", "uniform")
 # keras.applications
 KERAS_V1 = Lineage(
     style="keras",
@@ -158,9 +160,30 @@ SLIM_V2 = Lineage(
 )
 # keras-applications' ResNeXt: strides and biases as in PyTorch
 RESNEXT = replace(KERAS_V1, stride_at="first_3x3", bias="none", pad_always=True, preprocessing="torch")
+# tf.keras.applications.resnet_rs, which had a momentum of 0: one step of training would replace the statistics
+RESNET_RS = replace(TORCH_V1, style="keras", initializer=(2.0, "fan_out", "truncated_normal"), momentum=0.99)
 # timm's `senet.py`, for the files of SENet's authors and Cadene's: SENet, SE-ResNeXt; SE-ResNet has Caffe's stride
 SENET = replace(TORCH_V1, style="senet", stem_pool="ceil")
 SENET_1X1 = replace(SENET, style="senet_1x1", stride_at="first_conv")
+# image-classifiers (`classification_models`), whose names are those of the libraries that the weights are from: MXNet's
+# pre-activation networks and its ResNeXt, and SENet's networks, with a stem's pool of their own
+MXNET_V2 = Lineage(
+    style="classification_models",
+    version=2,
+    stride_at="first_3x3",
+    project="every_first",
+    bias="none",
+    pad_always=True,
+    stem_pool="zeros",
+    initializer=_HE_UNIFORM,
+    epsilon=2e-5,
+    momentum=0.99,
+    preprocessing="none",
+    data_norm=True,
+)
+MXNET_V1 = replace(MXNET_V2, version=1, initializer=None)
+KERAS_SENET = replace(MXNET_V2, version=1, epsilon=1e-5, preprocessing="torch", data_norm=False)
+KERAS_SENET_1X1 = replace(KERAS_SENET, stride_at="first_conv")
 # BiT (arXiv:1912.11370)
 BIT = replace(TORCH_V2, style="bit", stem_pool="zeros", preprocessing="tf")
 
@@ -181,4 +204,15 @@ LINEAGES = {
     )
 }
 # Those of all networks.
-PUBLISHED = (*LINEAGES.values(), RESNEXT, BIT, SENET, SENET_1X1)
+PUBLISHED = (
+    *LINEAGES.values(),
+    RESNEXT,
+    RESNET_RS,
+    BIT,
+    SENET,
+    SENET_1X1,
+    MXNET_V2,
+    MXNET_V1,
+    KERAS_SENET,
+    KERAS_SENET_1X1,
+)

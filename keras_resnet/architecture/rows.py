@@ -5,7 +5,20 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from keras_resnet.architecture.lineages import BIT, LINEAGES, RESNEXT, SENET, SENET_1X1, TORCH_V1, TORCH_V2
+from keras_resnet.architecture.lineages import (
+    BIT,
+    KERAS_SENET,
+    KERAS_SENET_1X1,
+    LINEAGES,
+    MXNET_V1,
+    MXNET_V2,
+    RESNET_RS,
+    RESNEXT,
+    SENET,
+    SENET_1X1,
+    TORCH_V1,
+    TORCH_V2,
+)
 from keras_resnet.architecture.variant import Attention, Stem, Variant
 
 __all__ = [
@@ -55,6 +68,7 @@ _SE: dict[str, Any] = {"attention": Attention("se")}
 _ECA: dict[str, Any] = {"attention": Attention("eca")}
 _RS: dict[str, Any] = {
     "stem": Stem(3, (32, 32, 64), pool="conv"),
+    "lineage": RESNET_RS,
     "shortcut": "D",
     "attention": Attention("se", ratio=1 / 4),
 }
@@ -62,6 +76,7 @@ _AA: dict[str, Any] = {"antialias": "avg"}
 _BLUR: dict[str, Any] = {"antialias": "blur"}
 _WIDE: dict[str, Any] = {"base_width": 128}
 _EXACT: dict[str, Any] = {"attention": Attention("se", divisor=1)}
+_MXNET: dict[str, Any] = {"version": 2, "lineage": MXNET_V2}
 
 
 def _groups(groups: int, base_width: int) -> dict[str, Any]:
@@ -94,6 +109,11 @@ def _bit(name: str, units: tuple[int, ...], factor: int) -> Variant:
 def _senet(name: str, block: Block, units: tuple[int, ...], **fields: Any) -> Variant:
     """A network of timm's `senet.py`, as SENet's authors have it (arXiv:1709.01507)."""
     return _row(name, block, units, **{"lineage": SENET} | _EXACT | fields)
+
+
+def _classifiers(name: str, block: Block, units: tuple[int, ...], **fields: Any) -> Variant:
+    """A network of image-classifiers, whose names other libraries give to other networks."""
+    return _row(f"classification_models_{name}", block, units, **fields)
 
 
 def _imagenet(name: str, version: Literal[1, 2], block: Block, *units: int) -> Variant:
@@ -232,6 +252,22 @@ NETWORKS: dict[str, Variant] = {
         _senet("legacy_seresnext26_32x4d", "bottleneck", _26, **_groups(32, 4)),
         _senet("legacy_seresnext50_32x4d", "bottleneck", _50, **_groups(32, 4)),
         _senet("legacy_seresnext101_32x4d", "bottleneck", _101, **_groups(32, 4)),
+        # image-classifiers
+        _classifiers("resnet18", "basic", _26, **_MXNET),
+        _classifiers("resnet34", "basic", _50, **_MXNET),
+        _classifiers("resnet50", "bottleneck", _50, **_MXNET),
+        _classifiers("resnet101", "bottleneck", _101, **_MXNET),
+        _classifiers("resnet152", "bottleneck", _152, **_MXNET),
+        _classifiers("seresnet18", "basic", _26, **_MXNET, **_EXACT),
+        _classifiers("seresnet34", "basic", _50, **_MXNET, **_EXACT),
+        _classifiers("resnext50", "bottleneck", _50, lineage=MXNET_V1, **_groups(32, 4)),
+        _classifiers("resnext101", "bottleneck", _101, lineage=MXNET_V1, **_groups(32, 4)),
+        _classifiers("seresnet50", "bottleneck", _50, lineage=KERAS_SENET_1X1, **_EXACT),
+        _classifiers("seresnet101", "bottleneck", _101, lineage=KERAS_SENET_1X1, **_EXACT),
+        _classifiers("seresnet152", "bottleneck", _152, lineage=KERAS_SENET_1X1, **_EXACT),
+        _classifiers("seresnext50", "bottleneck", _50, lineage=KERAS_SENET, **_groups(32, 4), **_EXACT),
+        _classifiers("seresnext101", "bottleneck", _101, lineage=KERAS_SENET, **_groups(32, 4), **_EXACT),
+        _classifiers("senet154", "senet", _152, lineage=KERAS_SENET, **_S, **_groups(64, 4), **_EXACT),
     )
 }
 
@@ -296,6 +332,13 @@ BUILDERS = {
     "resnext101_32x4d": "ResNeXt101",
     "wide_resnet50_2": "WideResNet50",
     "wide_resnet101_2": "WideResNet101",
+    "resnetrs50": "ResNetRS50",
+    "resnetrs101": "ResNetRS101",
+    "resnetrs152": "ResNetRS152",
+    "resnetrs200": "ResNetRS200",
+    "resnetrs270": "ResNetRS270",
+    "resnetrs350": "ResNetRS350",
+    "resnetrs420": "ResNetRS420",
 }
 # timm's names of networks, where they are others than the rows'.
 TIMM_NAMES = {

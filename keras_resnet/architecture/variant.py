@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import log2
 from typing import Literal
 
-from keras_resnet.architecture.lineages import LINEAGES, RESNEXT, Lineage
+from keras_resnet.architecture.lineages import LINEAGES, RESNET_RS, RESNEXT, Lineage
 from keras_resnet.utils.errors import check_bool, check_choice, check_choices, check_positive
 
 __all__ = ["Attention", "Stem", "Variant"]
@@ -136,7 +136,7 @@ class Variant:
             branches off (arXiv:1603.05027, appendix). "unit": the shortcut reads the raw input, as in all other blocks.
         norm: "batch", or "group": 32 groups of channels are normalised in each image (arXiv:1803.08494), so that all
             widths must be multiples of 32.
-        attention: a gate of channels in each residual block of a v1 network; None: there is none.
+        attention: a gate of channels in each residual block, in v1 behind its last norm; None: there is none.
         antialias: what strides behind a 3x3 convolution and its ReLU, in front of the next convolution, in a v1
             network, and in its stem instead of the max pool: "avg", a 2x2 mean, or "blur" (arXiv:1904.11486), a
             [1, 2, 1] filter, which in the stem follows a max pool of stride 1. None: the convolutions stride.
@@ -219,9 +219,13 @@ class Variant:
 
     def _check_combination(self) -> None:
         """Raises a `ValueError` for what no network has together."""
-        for field in ("attention", "antialias"):
-            if self.version == 2 and getattr(self, field):
-                raise ValueError(f"`Variant.{field}` must be None in version 2; received {getattr(self, field)!r}.")
+        if self.version == 2 and self.antialias:
+            raise ValueError(f"`Variant.antialias` must be None in version 2; received {self.antialias!r}.")
+        if self.version == 2 and self.attention and self.attention.relu:
+            raise ValueError(
+                "`Variant.attention` must have no ReLU of its own in version 2, whose blocks begin with one; received "
+                f"{self.attention!r}."
+            )
         late = self.lineage.stride_at == "last_3x3"
         for field, usual in (("first_stride", 1), ("antialias", None)):
             if late and getattr(self, field) != usual:
@@ -255,17 +259,19 @@ class Variant:
         A plain network has all of its version that fit its shortcuts; others have their own, and those of the libraries
         that have published them.
         """
-        if self._is_plain:
+        own = {self.lineage.style: self.lineage}
+        if self._is_plain and not self.lineage.data_norm:
             return {
                 style: lineage
                 for (style, version), lineage in LINEAGES.items()
                 if version == self.version and (self.shortcut == "A" or lineage.pad_channels == "after")
             }
-        own = {self.lineage.style: self.lineage}
         if (self.lineage.style, self.version) not in LINEAGES:
             return own
         known = {"torch": LINEAGES["torch", self.version]}
-        return (known | {"keras": RESNEXT} if self._is_resnext else known) | own
+        if self._is_resnext or self._is_rs:
+            known["keras"] = RESNEXT if self._is_resnext else RESNET_RS
+        return known | own
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -285,6 +291,11 @@ class Variant:
     def _is_resnext(self) -> bool:
         """Whether it is a ResNeXt, which differs from a plain network by groups alone."""
         return self.version == 1 and self.groups > 1 and self._differs_by_groups
+
+    @property
+    def _is_rs(self) -> bool:
+        """Whether it is a ResNet-RS, by its stem."""
+        return self.version == 1 and self.stem is not None and self.stem.pool == "conv"
 
     @property
     def _differs_by_groups(self) -> bool:

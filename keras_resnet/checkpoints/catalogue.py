@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from keras_resnet.architecture.lineages import LINEAGES
+from keras_resnet.architecture.lineages import PUBLISHED
 from keras_resnet.architecture.rows import NETWORKS, SLIM_NETWORKS, builder_name, find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints import published
@@ -26,7 +26,7 @@ class Checkpoint:
     Attributes:
         key: the name of the weights in the catalogue, such as "timm/resnet50.a1_in1k".
         network: the network, such as "ResNet50": the name of a builder, or a name that `ResNet` takes.
-        style: the style of the network: "keras", "torch" or "slim".
+        style: the style of the network: "keras", "torch", "slim" or "classification_models".
         url: the address of the file.
         digest: "sha256:" or "md5:" and the published hash, or its first 8 digits; "" if no hash is published.
         classes: the number of classes; 1001 are ImageNet's and a background class. None: a backbone without classifier.
@@ -36,11 +36,12 @@ class Checkpoint:
         squash: whether both sides are resized to `resize` instead, so that the image becomes a square.
         floor: how a crop offset between two pixels is rounded: down if True, else to the even number.
         interpolation: "bilinear" or "bicubic": how the image is resized.
-        preprocessing: how RGB in [0, 255] is scaled: "caffe", "tf", "torch", "rgb_means", or "swav" (as "torch", with a
-            standard deviation of 0.228 in red); see `keras_resnet.models.preprocessing`.
-        top1: the published top-1 accuracy on ImageNet's validation images, in percent, from keras.io, TF-Slim's README,
-            torchvision, the README of Facebook's models, timm's table of results or that of MoCo v3's linear
-            classifiers. None: no accuracy is published for this file and preprocessing.
+        preprocessing: how RGB in [0, 255] is scaled: "caffe", "tf", "torch", "rgb_means", "swav" (as "torch", with a
+            standard deviation of 0.228 in red) or "none"; see `keras_resnet.models.preprocessing`.
+        top1: the published top-1 accuracy on ImageNet's validation images, in percent, from keras.io, torchvision, the
+            READMEs of TF-Slim, Facebook's models, image-classifiers and the converter of ResNet-RS, timm's table of
+            results or that of MoCo v3's linear classifiers. None: no accuracy is published for this file and
+            preprocessing.
         licence: the licence of the weights; "" if none is stated (keras.applications, TF-Slim and torchvision state one
             for their code only).
         source: the page that describes the weights.
@@ -88,7 +89,7 @@ def list_weights(network: str | None = None, *, style: str | None = None) -> dic
 
     Args:
         network: the name of a network, such as "ResNet50V2", "resnet50v2" or timm's "resnetv2_50"; None: all networks.
-        style: "keras", "torch" or "slim"; None: all styles.
+        style: "keras", "torch", "slim" or "classification_models"; None: all styles.
 
     Returns:
         A dict from keys to `Checkpoint`s, in the order of the catalogue. It is empty for a network without published
@@ -98,7 +99,7 @@ def list_weights(network: str | None = None, *, style: str | None = None) -> dic
         ValueError: if there is no such network or style.
     """
     name = None if network is None else builder_name(find_row(network).name)
-    check_choice("style", style, (None, *dict.fromkeys(known for known, _ in LINEAGES)))
+    check_choice("style", style, (None, *dict.fromkeys(lineage.style for lineage in PUBLISHED)))
     return {row.key: row for row in _ROWS if name in (None, row.network) and style in (None, row.style)}
 
 
@@ -118,12 +119,14 @@ def digested(path: Path) -> list[Checkpoint]:
     return [row for row in _ROWS if row.digest and digest.startswith(row.digest)]
 
 
-def default_checkpoint(variant: Variant, include_top: bool) -> Checkpoint | None:
+def default_checkpoint(variant: Variant, include_top: bool, image_size: int | None = None) -> Checkpoint | None:
     """Returns what `weights="imagenet"` means for a network in its style; None if there is nothing.
 
-    A backbone gets the file without classifier, if one is published, else the one with it.
+    A backbone gets the file without classifier, if one is published, else the one with it. `image_size`: of images on
+    which the network was trained, where "imagenet-i160" names one.
     """
-    rows = [row for row in _ROWS if row.default and row.variant == variant]
+    size = image_size
+    rows = [row for row in _ROWS if row.variant == variant and (row.image_size == size if size else row.default)]
     return min(rows, key=lambda row: (row.classes is None) == include_top, default=None)
 
 
@@ -149,9 +152,78 @@ def _keras() -> Iterator[Checkpoint]:
             source="https://keras.io/api/applications/",
             default=True,
         )
-        yield top
-        url = top.url.replace(".h5", "_notop.h5")
-        yield replace(top, key=f"{top.key}.notop", url=url, digest=f"md5:{digest_notop}", classes=None, top1=None)
+        yield from _with_and_without(top, "_notop", digest_notop)
+
+
+def _resnext() -> Iterator[Checkpoint]:
+    """keras-applications' ResNeXts, which Keras 3 lists without a network for them."""
+    for name, network, digest, digest_notop, top1 in published.RESNEXT:
+        yield from _with_and_without(
+            Checkpoint(
+                key=f"keras/{name}",
+                network=builder_name(network),
+                style="keras",
+                url=f"{published.KERAS_URL}{name}_weights_tf_dim_ordering_tf_kernels.h5",
+                digest=f"md5:{digest}",
+                top1=top1,
+                source="https://github.com/keras-team/keras-applications",
+                default=True,
+            ),
+            "_notop",
+            digest_notop,
+        )
+
+
+def _resnet_rs() -> Iterator[Checkpoint]:
+    """Each network at each size, the largest of which is the default."""
+    largest = {depth: size for depth, size, *_ in published.RESNET_RS}
+    for depth, size, digest, digest_notop, top1 in published.RESNET_RS:
+        yield from _with_and_without(
+            Checkpoint(
+                key=f"keras/resnet-rs-{depth}-i{size}",
+                network=builder_name(f"resnetrs{depth}"),
+                style="keras",
+                url=f"{published.RESNET_RS_URL}resnet-rs-{depth}-i{size}.h5",
+                digest=f"md5:{digest}",
+                image_size=size,
+                resize=size + 32,
+                interpolation="bicubic",
+                top1=top1,
+                source="https://github.com/sebastian-sz/resnet-rs-keras",
+                default=size == largest[depth],
+            ),
+            "_notop",
+            digest_notop,
+        )
+
+
+def _classifiers() -> Iterator[Checkpoint]:
+    """Networks of ImageNet, and three of its larger relatives."""
+    for name, data, digest, digest_notop, top1 in published.CLASSIFIERS:
+        row, (of, _, classes) = find_row(f"classification_models_{name}"), data.rpartition("_")
+        yield from _with_and_without(
+            Checkpoint(
+                key=f"classification_models/{name}{'' if of == 'imagenet' else f'.{of}'}",
+                network=row.name,
+                style=row.lineage.style,
+                url=f"{published.CLASSIFIERS_URL}{name}_{data}.h5",
+                digest=f"md5:{digest}",
+                classes=int(classes),
+                preprocessing=row.lineage.preprocessing,
+                top1=top1,
+                source="https://github.com/qubvel/classification_models",
+                default=of == "imagenet",
+            ),
+            "_no_top",
+            digest_notop,
+        )
+
+
+def _with_and_without(top: Checkpoint, suffix: str, digest: str) -> Iterator[Checkpoint]:
+    """A file with a classifier, and the same without, which has a suffix in its name and this MD5."""
+    yield top
+    url = top.url.replace(".h5", f"{suffix}.h5")
+    yield replace(top, key=f"{top.key}.notop", url=url, digest=f"md5:{digest}", classes=None, top1=None)
 
 
 def _slim() -> Iterator[Checkpoint]:
@@ -270,4 +342,15 @@ def _self_supervised() -> Iterator[Checkpoint]:
         )
 
 
-_ROWS = (*_keras(), *_slim(), *_torchvision(), *_facebook(), *_timm(), *_microsoft(), *_self_supervised())
+_ROWS = (
+    *_keras(),
+    *_resnext(),
+    *_resnet_rs(),
+    *_classifiers(),
+    *_slim(),
+    *_torchvision(),
+    *_facebook(),
+    *_timm(),
+    *_microsoft(),
+    *_self_supervised(),
+)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.architecture.detect import networks_of_config
+from keras_resnet.architecture.detect import Layers, networks_of_config
 from keras_resnet.architecture.lineages import BIT
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import NETWORKS, find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import Checkpoint
-from keras_resnet.checkpoints.families import keras_2016, tf_slim
+from keras_resnet.checkpoints.families import image_classifiers, keras_2016, resnet_rs, resnext, tf_slim
 from keras_resnet.checkpoints.families.family import LONGEST, MOST_NETWORKS, Family, Shape
 from keras_resnet.checkpoints.families.fit import families_of, fitting, version_of
 from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE, HUGGINGFACE_BODY
@@ -181,8 +181,10 @@ def read_networks(
     source = plain(source)
     shadows = tf_slim.averages(source.shapes) if averages else {}
     source = Renamed(source, shadows) if shadows else source
-    source = keras_2016.plain(tf_slim.joined(tf_slim.only_averages(source)))
-    families = families_of(source.shapes)
+    source = tf_slim.joined(tf_slim.only_averages(source))
+    for family in (keras_2016, resnet_rs, resnext, image_classifiers):
+        source = family.plain(source)
+    families = families_of(source.shapes) | getattr(source, "families", {})
     scopes = list(families)
     if not scopes:
         some = ", ".join(f"{name!r:.99}" for name in list(source.shapes)[:3]) or "no tensor"
@@ -196,7 +198,7 @@ def read_networks(
         )
     config = getattr(source, "config", None)  # of Keras' files of whole models
     by_layer = getattr(source, "by_layer", False)
-    configured = networks_of_config(config, by_layer=by_layer, translate=keras_2016.translate) if config else {}
+    configured = networks_of_config(config, by_layer=by_layer, translate=_translate) if config else {}
     words = getattr(source, "words", {})
     beside = {} if configured or checkpoint else neighbour(source.path)
     around = (*of_catalogue(source.path, checkpoint), *of_words(words), *of_config(beside))
@@ -285,6 +287,11 @@ def choose_network(
         f"`{argument}`: {path!r} holds several networks. Pass {few}"
         f"{', or averages=True for the moving averages of weights' if average else ''}."
     )
+
+
+def _translate(layers: Layers) -> Layers:
+    """The layers of a model's config by our names, of our kinds."""
+    return resnext.translate(keras_2016.translate(layers))
 
 
 def _label(scope: str) -> str:

@@ -1,6 +1,7 @@
 """Stem, residual units of v1 and v2, and the body of a network, as Keras layers on tensors."""
 
 from collections.abc import Sequence
+from itertools import count
 
 from keras_resnet.architecture.plans import Conv, Plan, Unit
 from keras_resnet.models.arguments import Tensor
@@ -26,7 +27,7 @@ def unit_v2(x: Tensor, unit: Unit, kit: Kit) -> Tensor:
         if conv is unit.convs[0]:
             skip = kit.shortcut(x if unit.reads_activation else skip, unit)
         x, name = kit.conv(x, conv, ends_residual=conv is unit.convs[-1]), conv.name
-    return kit.add(skip, x, unit, f"{unit.name}_out")
+    return kit.add(skip, kit.attend(x, unit), unit, f"{unit.name}_out")
 
 
 UNITS = {1: unit_v1, 2: unit_v2}
@@ -53,6 +54,8 @@ def body(x: Tensor, plan: Plan, kit: Kit) -> Tensor:
     x = stem(x, plan.stem, kit)
     if plan.pool:
         x = kit.stem_pool(x, plan.pool)
-    for number, unit in enumerate(plan.units, 1):
-        x = UNITS[plan.version](x, unit, kit.at_depth(number / len(plan.units)))
+    number = count(1)
+    for stage, units in enumerate(plan.stages):
+        for unit in units:
+            x = UNITS[plan.version](x, unit, kit.at_depth(next(number) / len(plan.units), stage))
     return final_norm(x, kit)

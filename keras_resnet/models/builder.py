@@ -49,7 +49,7 @@ def ResNet(
     data_format: str | None = None,
     dtype: str | keras.DTypePolicy | None = None,
     dropout: float = 0.0,
-    drop_path: float = 0.0,
+    drop_path: float | Sequence[float] = 0.0,
     zero_init_residual: bool = False,
     kernel_regularizer: str | keras.Regularizer | None = None,
     scope: str | None = None,
@@ -123,7 +123,8 @@ def ResNet(
         dtype: the dtype policy of the layers, such as "mixed_bfloat16"; None is Keras' own setting.
         dropout: with top, the dropout rate in front of the classifier.
         drop_path: stochastic depth (arXiv:1603.09382 section 3): the probability that training drops the residual of
-            the last block; it grows linearly with depth.
+            the last block; it grows linearly with depth. Or one probability for all blocks of each stage, as the
+            deeper ResNet-RS have.
         zero_init_residual: whether each block starts as its shortcut: in v1 the gamma of its last norm starts at zero
             (arXiv:1706.02677 section 5.1, and timm's default), in v2 the kernel of its last convolution.
         kernel_regularizer: regularizer of the kernels of all convolutions and of the classifier, such as "l2" or
@@ -174,7 +175,18 @@ def ResNet(
     check_bool("include_preprocessing", include_preprocessing)
     check_bool("zero_init_residual", zero_init_residual)
     check_rate("dropout", dropout)
-    check_rate("drop_path", drop_path)
+    if isinstance(drop_path, tuple | list):
+        rates = tuple(drop_path)
+        if len(rates) != len(variant.units):
+            raise ValueError(
+                f"`drop_path` must be one rate, or one for each of the {len(variant.units)} stages of {variant.name}; "
+                f"received {drop_path!r}."
+            )
+        for rate in rates:
+            check_rate("drop_path", rate)
+        drop_path = rates if any(rates) else 0.0
+    else:
+        check_rate("drop_path", drop_path)
     if include_top:
         check_positive("classes", classes)
         check_activation(classifier_activation, weights is not None)

@@ -1,6 +1,6 @@
 """`Kit`: the stock Keras layers of a residual network, with what they share bound once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ class Kit:
     data_format: str
     dtype: str  # the name of a policy; an object of one could not be saved by every layer
     kernel_regularizer: keras.Regularizer | None = None
-    drop_path: float = 0.0
+    drop_path: float | Sequence[float] = 0.0  # of the last unit, or of the units of each stage
     zero_init_residual: bool = False
     training: bool | None = None  # True: norms use the batch's statistics; False: they are frozen; None: as called
     norms: str = "batch"  # or "group"
@@ -34,9 +34,10 @@ class Kit:
         """The axis of a feature map that holds channels."""
         return 3 if self.data_format == "channels_last" else 1
 
-    def at_depth(self, fraction: float) -> "Kit":
-        """The kit of a unit so far down the network: units drop the more, the deeper they are."""
-        return replace(self, drop_path=self.drop_path * fraction)
+    def at_depth(self, fraction: float, stage: int) -> "Kit":
+        """The kit of a unit so far down the network, in this stage: it drops the more, the deeper it is."""
+        rate = self.drop_path * fraction if isinstance(self.drop_path, int | float) else self.drop_path[stage]
+        return replace(self, drop_path=rate)
 
     def put(
         self, kind: type[keras.Layer], x: Tensor, name: str, *args: Any, training: bool | None = None, **kwargs: Any

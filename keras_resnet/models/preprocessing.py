@@ -17,6 +17,7 @@ TORCH_MEAN_RGB = (255 * 0.485, 255 * 0.456, 255 * 0.406)
 TORCH_STD_RGB = (255 * 0.229, 255 * 0.224, 255 * 0.225)
 _ONES = (1.0, 1.0, 1.0)
 _SCALES = {
+    "none": ((0.0, 0.0, 0.0), _ONES),  # MXNet's networks, which begin with a norm
     "caffe": (CAFFE_MEAN_BGR, _ONES),  # Caffe, keras.applications v1
     "rgb_means": (CAFFE_MEAN_BGR[::-1], _ONES),  # TF-Slim v1
     "torch": (TORCH_MEAN_RGB, TORCH_STD_RGB),  # torchvision, most of timm's, transformers
@@ -55,7 +56,7 @@ def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
             It is not changed. Integers become Keras' default float.
         mode: "tf": RGB in [-1, 1]; "caffe": BGR minus ImageNet's means; "rgb_means": RGB minus ImageNet's means;
             "torch": RGB minus ImageNet's means, divided by its standard deviations; "swav": as "torch", with the
-            standard deviations of SwAV.
+            standard deviations of SwAV; "none": RGB in [0, 255], as it is.
         data_format: "channels_last" or "channels_first"; None is Keras' own setting.
 
     Returns:

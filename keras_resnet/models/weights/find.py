@@ -1,6 +1,7 @@
 """Finds what `weights=` names: a published file, not fetched yet, or the network in a file on disk."""
 
 import os
+import re
 from dataclasses import fields
 
 from keras_resnet.architecture.planner import plan
@@ -11,7 +12,9 @@ from keras_resnet.checkpoints.catalogue import Checkpoint, default_checkpoint, l
 from keras_resnet.checkpoints.contents import NetworkInFile, choose_network, read_networks
 from keras_resnet.checkpoints.open import open_named
 from keras_resnet.models.inspection import slim_name
+from keras_resnet.utils.errors import enumerate_some
 
+_IMAGENET = re.compile(r"imagenet(?:-i(\d{1,4}))?")  # with the image size, in tf.keras.applications.resnet_rs
 Weights = str | os.PathLike[str] | None
 
 
@@ -44,8 +47,8 @@ def find_weights(
     row = list_weights().get(weights) if isinstance(weights, str) else None
     if row:
         _check_network(row, variant)
-    elif isinstance(weights, str) and weights == "imagenet":  # an array is no string either
-        row = imagenet(variant, style, include_top)
+    elif isinstance(weights, str) and (named := _IMAGENET.fullmatch(weights)):
+        row = imagenet(variant, style, include_top, int(named[1]) if named[1] else None)
     if row:
         _check_classes(row, str(weights), include_top, classes)
         return row
@@ -99,19 +102,25 @@ def _check_classes(row: Checkpoint, weights: str, include_top: bool, classes: in
         )
 
 
-def imagenet(variant: Variant, style: str | None, include_top: bool) -> Checkpoint:
+def imagenet(variant: Variant, style: str | None, include_top: bool, image_size: int | None = None) -> Checkpoint:
     """Returns the row that "imagenet" means: of the style that is asked for, else of the network's own, else of any.
+
+    `image_size`: that in "imagenet-i160".
 
     Raises:
         ValueError: if there is none.
     """
     own = variant.lineage.style
-    for each in [style] if style else sorted(variant.styles, key=lambda each: each != own):
-        row = default_checkpoint(variant.in_style(each), include_top)
+    styled = [variant.in_style(each) for each in ([style] if style else sorted(variant.styles, key=own.__ne__))]
+    for each in styled:
+        row = default_checkpoint(each, include_top, image_size)
         if row:
             return row
+    meant = "imagenet" if image_size is None else f"imagenet-i{image_size}"
+    sizes = sorted({row.image_size for row in list_weights().values() if image_size and row.variant in styled})
+    named = enumerate_some([f"'imagenet-i{size}'" for size in sizes])
     raise ValueError(
-        f"`weights='imagenet'`: there are no published weights for {variant.name}"
-        f"{f' in style {style!r}' if style else ''}. Pass weights=None for random initialisation, a key of "
-        "keras_resnet.list_weights() or the path of a file."
+        f"`weights={meant!r}`: there are no published weights for {variant.name}"
+        f"{f' in style {style!r}' if style else ''}{f' at this size, but {named}' if sizes else ''}. Pass weights=None "
+        "for random initialisation, a key of keras_resnet.list_weights() or the path of a file."
     )

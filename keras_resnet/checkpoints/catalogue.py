@@ -165,6 +165,8 @@ def _resnext() -> Iterator[Checkpoint]:
                 style="keras",
                 url=f"{published.KERAS_URL}{name}_weights_tf_dim_ordering_tf_kernels.h5",
                 digest=f"md5:{digest}",
+                resize=224,  # as keras.applications' other networks
+                squash=True,
                 top1=top1,
                 source="https://github.com/keras-team/keras-applications",
                 default=True,

@@ -80,9 +80,39 @@ BACKBONES = {
 }
 
 
+# image-classifiers 1.0.0, run: parameters, trainable ones, and parameters without classifier.
+CLASSIFIERS = {
+    "resnet18": (11699889, 11691947, 11186889),
+    "resnet34": (21815473, 21800107, 21302473),
+    "resnet50": (25595057, 25549483, 23546057),
+    "resnet101": (44639409, 44541611, 42590409),
+    "resnet152": (60329137, 60185259, 58280137),
+    "seresnet18": (11788969, 11781027, 11275969),
+    "seresnet34": (21976669, 21961303, 21463669),
+    "seresnet50": (28141144, 28088024, 26092144),
+    "seresnet101": (49432216, 49326872, 47383216),
+    "seresnet152": (66973272, 66821848, 64924272),
+    "seresnext50": (27628120, 27559896, 25579120),
+    "seresnext101": (49093272, 48955416, 47044272),
+    "resnext50": (25097137, 25028907, 23048137),
+    "resnext101": (44315569, 44177707, 42266569),
+    "senet154": (115336536, 115088984, 113287536),
+}
+
+
 def test_every_published_row_has_its_line() -> None:
     timm = {find_row(name).name for name in TIMM.keys() - OUT_OF_SCOPE}
-    assert set(TRAINABLE_TORCH | TRAINABLE_CIFAR | OTHERS | BACKBONES) | timm == set(ROWS)
+    theirs = {f"classification_models_{name}" for name in CLASSIFIERS}
+    assert set(TRAINABLE_TORCH | TRAINABLE_CIFAR | OTHERS | BACKBONES) | timm | theirs == set(ROWS)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_parameters_are_those_of_image_classifiers(name: str) -> None:
+    layout = plan(ROWS[f"classification_models_{name}"])
+    counts = layout.parameters(), layout.parameters(trainable=True), layout.parameters(None)
+    assert counts == CLASSIFIERS[name]
+    epsilon = ROWS[f"classification_models_{name}"].lineage.epsilon  # which no output shows
+    assert epsilon == (2e-5 if layout.data_norm else 1e-5)
 
 
 @pytest.mark.parametrize("name", sorted((TIMM.keys() - OUT_OF_SCOPE) | OTHERS.keys()))
@@ -265,7 +295,10 @@ def test_multiply_adds_follow_the_size_of_the_image() -> None:
         ({"norm": "group", "block": "senet", "widths": (32, 64, 64, 64)}, r"multiples of 32.*\[16, 32, 64"),
         ({"block": "senet", "groups": 64, "base_width": 3}, "an even number of channels.*received 3, of 64, at width"),
         ({"attention": "se"}, "Variant.attention.*an Attention, or None.*received 'se'"),
-        ({"attention": Attention(), "version": 2, "lineage": KERAS_V2}, "Variant.attention.*None in version 2"),
+        (
+            {"attention": Attention(relu=True), "version": 2, "lineage": KERAS_V2},
+            "Variant.attention.*no ReLU of its own",
+        ),
         ({"antialias": "mean"}, "Variant.antialias"),
         ({"antialias": "blur", "version": 2, "lineage": TORCH_V2}, "Variant.antialias.*None in version 2"),
         ({"antialias": "avg", "lineage": SLIM_V1}, "Variant.antialias.*None in style 'slim'"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from keras_resnet import variants
-from keras_resnet.architecture.lineages import LINEAGES, TORCH_V1
+from keras_resnet.architecture.lineages import MXNET_V2, PUBLISHED, TORCH_V1
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import NETWORKS, builder_name, find_row
@@ -38,7 +38,9 @@ def of(*families: str) -> list[Checkpoint]:
 def test_every_family_has_its_number_of_rows() -> None:
     """A row for each file; as the keys differ, none is there twice."""
     assert Counter(map(family, ROWS.values())) == {
-        "keras": 12,  # 50, 101, 152 of v1 and v2, each with and without top
+        # each with and without top: 50, 101, 152 of v1 and v2, ResNeXt 50 and 101, and 11 ResNet-RS
+        "keras": 38,
+        "classification_models": 34,
         "slim": 6,  # 50, 101, 152 of v1 and v2
         "torchvision": 17,  # ten of the first recipe, seven of the second
         "facebook": 4,  # ssl and swsl, 18 and 50
@@ -61,10 +63,14 @@ def test_every_family_has_its_number_of_rows() -> None:
 
 def test_keys_are_the_names_of_their_sources() -> None:
     assert all(key == row.key for key, row in ROWS.items())
-    assert all(re.fullmatch(r"[a-z0-9]+/[a-z0-9_.-]+", key) for key in ROWS)
+    assert all(re.fullmatch(r"[a-z0-9_]+/[a-z0-9_.-]+", key) for key in ROWS)
     assert {
         "keras/resnet50",
         "keras/resnet152v2.notop",
+        "keras/resnext50",
+        "keras/resnet-rs-101-i192",
+        "classification_models/seresnet34.notop",
+        "classification_models/resnet50.imagenet11k-places365ch",
         "slim/resnet_v1_50",
         "torchvision/resnet50.v2",
         "facebook/resnet18.swsl",
@@ -97,8 +103,9 @@ def test_a_hash_is_the_one_published() -> None:
             assert name.endswith("-" + row.digest.removeprefix("sha256:")), row
         else:
             assert not re.search(r"-[0-9a-f]{8}$", name), row
-    # sha256: torchvision 17, Facebook 4, timm 47; md5: Keras 12, MoCo 3; none: Slim 6, timm 6, Microsoft 6, others 10
-    assert kinds == {"sha256": 68, "md5": 15, "": 28}
+    # sha256: torchvision 17, Facebook 4, timm 47; md5: Keras 38, image-classifiers 34, MoCo 3; none: Slim 6, timm 6,
+    # Microsoft 6, others 10
+    assert kinds == {"sha256": 68, "md5": 75, "": 28}
     assert ROWS["torchvision/resnet50.v1"].digest == "sha256:0676ba61"
     assert ROWS["moco/resnet50.v1_200ep"].digest == "md5:b251726a"
 
@@ -144,6 +151,28 @@ def test_rows_are_those_of_keras_applications(name: str) -> None:
         assert row.preprocessing == ("tf" if name.endswith("V2") else "caffe") == row.variant.lineage.preprocessing
 
 
+def test_files_of_keras_2_are_those_that_its_libraries_named() -> None:
+    row = ROWS["keras/resnet-rs-152-i224.notop"]
+    assert row.url.endswith("/keras-applications/resnet_rs/resnet-rs-152-i224_notop.h5")
+    assert (row.digest, row.classes, row.image_size) == ("md5:dc8b2cba2005552eafa3167f00dc2133", None, 224)
+    row = ROWS["classification_models/resnet152.imagenet11k"]
+    assert row.url.endswith("/classification_models/releases/download/0.0.1/resnet152_imagenet11k_11221.h5")
+    assert (row.digest, row.classes) == ("md5:24791790f6ef32f274430ce4a2ffee5d", 11221)
+    row = ROWS["classification_models/seresnext50.notop"]
+    assert row.url.endswith("/seresnext50_imagenet_1000_no_top.h5")
+    assert (row.digest, row.preprocessing) == ("md5:b0f23d2e1cd406d67335fb92d85cc279", "torch")
+    assert ROWS["classification_models/resnext50"].preprocessing == "none"
+    assert ROWS["keras/resnext101.notop"].digest == "md5:0f678c91647380debd923963594981b3"
+
+
+def test_files_of_one_network_at_several_sizes_are_named_by_these() -> None:
+    row = NETWORKS["resnetrs152"]
+    assert imagenet(row, None, include_top=True).key == "keras/resnet-rs-152-i256"
+    assert imagenet(row, None, include_top=False, image_size=192).key == "keras/resnet-rs-152-i192.notop"
+    with pytest.raises(ValueError, match=r"`weights='imagenet-i160'`.*'imagenet-i192', 'imagenet-i224', 'imagenet-i25"):
+        imagenet(row, None, include_top=True, image_size=160)
+
+
 # torchvision's and timm's own counts, with a classifier of 1000.
 PARAMETERS = {
     "ResNet18": 11689512,
@@ -168,9 +197,10 @@ PARAMETERS = {
 def test_every_row_has_a_plan_with_the_parameters_its_library_counts() -> None:
     counted = set()
     for row in ROWS.values():
-        assert row.variant.lineage is LINEAGES[row.style, row.variant.version], row
+        assert row.variant.lineage is row.variant.lineages[row.style], row
+        assert row.variant.lineage in PUBLISHED
         laid_out = plan(row.variant)
-        assert laid_out.version == (2 if row.network.endswith("V2") else 1)
+        assert laid_out.version == (2 if row.network.endswith("V2") or row.variant.lineage is MXNET_V2 else 1)
         if row.style == "torch":
             assert laid_out.parameters(trainable=True) == PARAMETERS[row.network], row
             counted.add(row.network)
@@ -257,19 +287,22 @@ def test_a_rows_keys_and_shapes_are_those_of_the_real_library(
 
 def test_what_a_row_says_of_its_images_is_consistent() -> None:
     for row in ROWS.values():
-        assert row.image_size <= row.resize < 1.15 * row.image_size, row
+        assert row.image_size <= row.resize <= 1.2 * row.image_size, row
         assert row.interpolation in ("bilinear", "bicubic"), row
-        assert row.preprocessing in ("caffe", "tf", "torch", "rgb_means", "swav"), row
-        assert row.classes in (None, 1000, 1001), row
-        assert row.top1 is None or (row.classes is not None and 60 < row.top1 < 84), row
-        assert row.licence or family(row) in ("keras", "slim", "torchvision") or row.key == "timm/resnet50.bamboo", row
+        assert row.preprocessing in ("caffe", "tf", "torch", "rgb_means", "swav", "none"), row
+        assert row.classes in (None, 1000, 1001, 11221, 11586), row
+        assert row.top1 is None or (row.classes is not None and 60 < row.top1 < 85), row
+        unlicensed = ("keras", "slim", "torchvision", "classification_models")
+        assert row.licence or family(row) in unlicensed or row.key == "timm/resnet50.bamboo", row
     assert {row.key for row in ROWS.values() if row.classes == 1001} == {f"slim/resnet_v2_{n}" for n in (50, 101, 152)}
-    bodies = {row.key for row in ROWS.values() if row.classes is None and row.style != "keras"}
+    bodies = {row.key for row in ROWS.values() if row.classes is None and not row.key.endswith(".notop")}
     linear = {key for key in ROWS if key.startswith("mocov3/") and key.endswith("_linear")}
     assert len(linear) == 3
     assert bodies == {row.key for row in of(*SELF_SUPERVISED)} - linear | {"timm/resnet50.bamboo"}
     assert {row.key for row in ROWS.values() if row.classes and row.top1 is None} == {
-        row.key for row in of("microsoft")
+        *(row.key for row in of("microsoft")),
+        *(f"classification_models/{name}" for name in ("resnext50", "resnext101", "resnet152.imagenet11k")),
+        "classification_models/resnet50.imagenet11k-places365ch",
     }
 
 
@@ -277,6 +310,10 @@ def test_what_a_row_says_of_its_images_is_consistent() -> None:
 EVALUATIONS = {
     "keras/resnet50": (224, 224, True, "bilinear", "caffe", 74.9),
     "keras/resnet101v2": (224, 224, True, "bilinear", "tf", 77.2),
+    "keras/resnext50": (224, 224, True, "bilinear", "torch", 77.36),
+    "keras/resnet-rs-50-i160": (160, 192, False, "bicubic", "torch", 78.9),
+    "classification_models/resnet34": (224, 256, False, "bilinear", "none", 72.17),
+    "classification_models/senet154": (224, 256, False, "bilinear", "torch", 81.06),
     "slim/resnet_v1_50": (224, 256, False, "bilinear", "rgb_means", 75.2),
     "slim/resnet_v2_50": (299, 341, True, "bilinear", "tf", 75.6),
     "torchvision/resnet18.v1": (224, 256, False, "bilinear", "torch", 69.758),
@@ -309,7 +346,19 @@ def test_a_row_is_evaluated_as_its_source_does(key: str) -> None:
     assert said == EVALUATIONS[key]
 
 
+TWO_FILES = ("keras", "classification_models")  # styles of networks whose files are there with top and without
 DEFAULTS = {
+    ("ResNeXt50", "keras"): "keras/resnext50",
+    ("ResNeXt101", "keras"): "keras/resnext101",
+    **{
+        (f"ResNetRS{depth}", "keras"): f"keras/resnet-rs-{depth}-i{size}"
+        for depth, size in {50: 160, 101: 192, 152: 256, 200: 256, 270: 256, 350: 320, 420: 320}.items()
+    },
+    **{
+        (name, "classification_models"): name.replace("classification_models_", "classification_models/")
+        for name in NETWORKS
+        if name.startswith("classification_models_")
+    },
     ("ResNet18", "torch"): "torchvision/resnet18.v1",
     ("ResNet34", "torch"): "torchvision/resnet34.v1",
     ("ResNet50", "torch"): "torchvision/resnet50.v2",
@@ -333,9 +382,9 @@ DEFAULTS = {
 
 
 def test_each_network_with_weights_in_a_style_has_one_default() -> None:
-    """Two of keras.applications, which publishes a file without top for each."""
+    """Two where a file without top is published for each."""
     assert {(row.network, row.style) for row in ROWS.values()} == set(DEFAULTS)
-    notop = [f"{key}.notop" for (_, style), key in DEFAULTS.items() if style == "keras"]
+    notop = [f"{key}.notop" for (_, style), key in DEFAULTS.items() if style in TWO_FILES]
     assert {key for key, row in ROWS.items() if row.default} == {*DEFAULTS.values(), *notop}
 
 
@@ -346,7 +395,7 @@ def test_imagenet_means_the_default_of_a_networks_lineage(name: str) -> None:
         key = DEFAULTS.get((builder_name(name), style))
         for include_top in (True, False):
             found = catalogue.default_checkpoint(variant, include_top)
-            suffix = ".notop" if style == "keras" and not include_top else ""
+            suffix = ".notop" if style in TWO_FILES and not include_top else ""
             assert found == (ROWS[key + suffix] if key else None)
 
 

@@ -451,7 +451,7 @@ def test_weights_are_listed_by_network_and_style() -> None:
     ]
     assert list_weights(style="slim") == {row.key: row for row in of("slim")}
     assert list_weights("ResNet20") == list_weights("ResNet34", style="slim") == {}
-    parts = [list_weights(name, style=style) for style in ("keras", "slim", "torch") for name in NETWORKS]
+    parts = [list_weights(name, style=style) for style in (*TWO_FILES, "slim", "torch") for name in NETWORKS]
     assert sum(map(len, parts)) == len(ROWS)
     list_weights().clear()
     assert list_weights() == ROWS

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 import keras_resnet
 from keras_resnet import cli
 from keras_resnet.architecture.lineages import BIT, LINEAGES
+from keras_resnet.architecture.lineages import KERAS_SENET
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import NETWORKS, TIMM_NAMES, builder_call
@@ -147,7 +148,8 @@ def groups() -> tuple[tuple[str, ...], ...]:
     """The names of rows that have the same tensors, and are other networks."""
     found = defaultdict(list)
     for name, row in NETWORKS.items():
-        found[tuple(sorted(shapes_of(in_torch(row)).items()))].append(name)
+        if row.lineage.style != KERAS_SENET.style:  # no library of PyTorch has these
+            found[tuple(sorted(shapes_of(in_torch(row)).items()))].append(name)
     return tuple(
         tuple(names)
         for names in found.values()

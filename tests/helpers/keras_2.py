@@ -23,7 +23,9 @@ COUNTED = re.compile(
 Keys = dict[str, list[int] | None]
 
 _EXACT = Attention("se", divisor=1)
-_LAST = Variant("thin", 1, "bottleneck", (1, 2, 1, 2), (6, 12, 24, 48), Stem(width=6), KERAS_SENET_1X1, attention=_EXACT)
+_LAST = Variant(
+    "thin", 1, "bottleneck", (1, 2, 1, 2), (6, 12, 24, 48), Stem(width=6), KERAS_SENET_1X1, attention=_EXACT
+)
 _FIRST = replace(_LAST, version=2, lineage=MXNET_V2, attention=None)
 # The networks of the thin goldens, as rows.
 THIN: dict[str, Variant] = {
@@ -33,7 +35,7 @@ THIN: dict[str, Variant] = {
         _FIRST, block="basic", widths=(24, 48, 96, 192), stem=Stem(width=24), attention=_EXACT
     ),
     "thin_resnext": replace(
-        _LAST, widths=(16, 32, 64, 128), stem=Stem(width=16), lineage=MXNET_V1, attention=None, groups=32, base_width=4
+        _LAST, widths=(16, 32, 64, 128), stem=Stem(width=64), lineage=MXNET_V1, attention=None, groups=32, base_width=4
     ),
     "thin_seresnet": _LAST,
     "thin_seresnext": replace(

@@ -1,0 +1,220 @@
+"""Files of Keras 2's libraries: ResNet-RS, keras-applications' ResNeXt, image-classifiers and what is built on it."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnet
+from keras_resnet.architecture.rows import NETWORKS
+from keras_resnet.architecture.variant import Variant
+from keras_resnet.checkpoints.contents import read_networks
+from keras_resnet.checkpoints.families.image_classifiers import IMAGE_CLASSIFIERS
+from keras_resnet.checkpoints.open import open_source
+from tests.helpers.keras_2 import GOLDENS, THIN, keys_of, published, renumbered, value_of, write_h5
+from tests.helpers.nets import assert_close, randomise, run, run_whole
+from tests.helpers.torch_nets import TORCH, image
+
+once = pytest.mark.one_backend
+CLASSIFIERS = [net for net in THIN if net != "thin_resnetrs"]
+# Between them: both graphs of MXNet's and that of SENet, both kinds of units, gates and groups.
+COVER = ("thin_seresnet_basic", "thin_resnext", "thin_senet154")
+
+
+def build(net: str, weights: Path | str | None, **arguments: Any) -> keras.Model:
+    usual = {"input_shape": (None, None, 3), "classes": 7, "classifier_activation": None}
+    return keras_resnet.ResNet(THIN[net], weights=weights, **usual | arguments)
+
+
+def assert_golden(model: keras.Model, net: str, sizes: tuple[str, ...] = ("64x64", "65x65", "97x70")) -> None:
+    """Logits, and means of the last map."""
+    whole = keras.Model(model.input, [model.output, model.get_layer("avg_pool").output])
+    with np.load(GOLDENS / f"{net}.npz") as expected:
+        for size in sizes if TORCH else sizes[1:2]:  # elsewhere each is compiled
+            logits, features = run_whole(whole, image(*map(int, size.split("x"))))
+            assert_close(logits, expected[f"logits_{size}"], 1e-5)
+            assert_close(features, expected[f"features_mean_{size}"], 1e-5)
+
+
+def weights_of(model: keras.Model) -> dict[str, Any]:
+    return {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
+
+
+# ---- The outputs are those of the libraries.
+
+
+@pytest.mark.parametrize("net", [pytest.param(net, marks=() if net in COVER else once) for net in CLASSIFIERS])
+def test_a_file_of_image_classifiers_gives_the_outputs_of_its_library(net: str, tmp_path: Path) -> None:
+    model = build(net, write_h5(tmp_path / "net.h5", keys_of(net)))
+    assert_golden(model, net)
+    epsilons = {layer.epsilon for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+    assert epsilons == {2e-5 if "resne" in net and "seresnet" != net[5:] and "seresnext" not in net else 1e-5}
+
+
+@once
+@pytest.mark.parametrize("net", [net for net in CLASSIFIERS if net != "thin_senet154"])
+def test_layers_go_by_the_files_order_whatever_their_numbers_and_however_it_is_listed(net: str, tmp_path: Path) -> None:
+    expected = weights_of(build(net, write_h5(tmp_path / "net.h5", keys_of(net))))
+    ways: list[dict[str, Any]] = [
+        {"rename": renumbered(98), "fixed": False},  # of two digits and three
+        {"rename": renumbered(1), "limit": 512, "group": "model_weights"},
+    ]
+    model = build(net, None)
+    for way in ways:
+        keras_resnet.load_weights(model, write_h5(tmp_path / "net.h5", keys_of(net), **way))
+        found = weights_of(model)
+        assert all(np.array_equal(found[path], value) for path, value in expected.items()), way
+
+
+@once
+@pytest.mark.parametrize("net", ["thin_resnet_basic", "thin_resnext", "thin_seresnet"])
+def test_a_file_without_classifier_loads_and_other_classes_are_named(net: str, tmp_path: Path) -> None:
+    path = write_h5(tmp_path / "net.h5", keys_of(net), top=False)
+    body = build(net, path, include_top=False, pooling="avg")
+    with np.load(GOLDENS / f"{net}.npz") as expected:
+        assert_close(run(body, image(65, 65)), expected["features_mean_65x65"], 1e-5)
+    with pytest.raises(ValueError, match="The file has no classifier"):
+        build(net, path)
+    with pytest.raises(ValueError, match="The file has 7 classes. Pass classes=7"):
+        build(net, write_h5(path, keys_of(net)), classes=9)
+
+
+@pytest.mark.parametrize("rename", [str, published])
+def test_a_file_of_resnet_rs_gives_its_outputs_under_both_sorts_of_names(rename: Any, tmp_path: Path) -> None:
+    path = write_h5(tmp_path / "net.h5", keys_of("thin_resnetrs"), rename)
+    assert_golden(build("thin_resnetrs", path), "thin_resnetrs")
+    raw = build("thin_resnetrs", None, include_preprocessing=True)
+    raw.load_weights(path)  # Keras' own, by the order
+    x = np.random.RandomState(2).uniform(0, 255, (2, 3, 65, 65)).astype("f4")
+    with np.load(GOLDENS / "thin_resnetrs.npz") as expected:
+        assert_close(run_whole(raw, np.moveaxis(x, 1, -1)), expected["logits_raw_65x65"], 1e-5)
+
+
+@once
+def test_a_resnet_rs_with_drop_path_loads_what_others_do(tmp_path: Path) -> None:
+    path = write_h5(tmp_path / "net.h5", keys_of("thin_resnetrs_drop"), lambda layer: published(layer), fixed=False)
+    model = build("thin_resnetrs", path, drop_path=(0.04, 0.06, 0.08, 0.1), dropout=0.25)
+    assert_golden(model, "thin_resnetrs")
+    other = build("thin_resnetrs", None, drop_path=(0.04, 0.06, 0.08, 0.1), dropout=0.25)
+    other.load_weights(path)
+    assert all(np.array_equal(value, weights_of(other)[name]) for name, value in weights_of(model).items())
+
+
+@once
+def test_the_second_resnet_rs_of_a_process_has_another_stem(tmp_path: Path) -> None:
+    keys = {name.replace("stem_1_", "stem_12_"): shape for name, shape in keys_of("thin_resnetrs").items()}
+    path = write_h5(tmp_path / "net.h5", keys, values=lambda key, shape: value_of(key.replace("m_12_", "m_1_"), shape))
+    assert_golden(build("thin_resnetrs", path), "thin_resnetrs", ("65x65",))
+
+
+# ---- ResNeXt of keras-applications.
+
+
+def resnext_file(path: Path, variant: Variant, gconv: str | None = None) -> tuple[Path, dict[str, Any]]:
+    """A file of a thin ResNeXt as keras-applications wrote it, and our weights; `gconv`: how sums lie in it."""
+    model = randomise(keras_resnet.ResNet(variant, weights=None, classes=7, input_shape=(32, 32, 3)))
+    ours, keys, values = weights_of(model), {}, {}
+    for name, value in ours.items():
+        key = name.replace("predictions/", "probs/")
+        if value.ndim == 4 and key.endswith("_2_conv/kernel"):
+            *_, each, channels = value.shape
+            key, split = key.replace("kernel", "depthwise_kernel"), np.arange(channels)
+            depthwise = np.zeros((3, 3, channels, each), "f4")
+            for o in split:  # keras-applications: x[c] * depthwise[c, m] goes to output (c // each) * each + m
+                for j in range(each):
+                    depthwise[:, :, o // each * each + j, o % each] = value[:, :, j, o]
+            value = depthwise
+        keys[key], values[key] = list(value.shape), value
+        if key.endswith("depthwise_kernel") and gconv:
+            sums = np.zeros((1, 1, channels * each, channels), "f4")
+            for i, j in itertools.product(range(channels), range(each)):
+                sums[0, 0, i * each + j, i // each * each + j] = 1
+            key = key.replace("_conv/depthwise_kernel", "_gconv/kernel")
+            keys[key], values[key] = list(sums.shape), sums * (2 if gconv == "trained" else 1)
+    return write_h5(path, keys, values=lambda key, shape: values[key]), ours
+
+
+@once
+@pytest.mark.parametrize("gconv", [None, "fixed"])
+@pytest.mark.parametrize("groups", [2, 4])
+def test_a_resnext_of_keras_applications_has_its_depthwise_kernels_rewritten(
+    gconv: str | None, groups: int, tmp_path: Path
+) -> None:
+    row = dataclasses.replace(
+        NETWORKS["resnext50_32x4d"], units=(1, 1, 1, 1), widths=(8, 8, 16, 16), groups=groups, base_width=64
+    )
+    path, ours = resnext_file(tmp_path / "net.h5", row, gconv)
+    model = keras_resnet.ResNet(row, weights=path, classes=7, input_shape=(32, 32, 3))
+    assert all(np.array_equal(value, ours[name]) for name, value in weights_of(model).items())
+    assert [network.styles for network in read_networks(open_source(path))] == [("keras",)]
+    torch = dataclasses.replace(row, lineage=row.lineages["torch"])
+    with pytest.raises(ValueError, match="a file of keras-applications, of style 'keras'"):
+        keras_resnet.load_weights(keras_resnet.ResNet(torch, weights=None, classes=7, input_shape=(32, 32, 3)), path)
+
+
+@once
+def test_a_resnext_whose_sums_were_trained_is_refused(tmp_path: Path) -> None:
+    row = dataclasses.replace(
+        NETWORKS["resnext50_32x4d"], units=(1, 1, 1, 1), widths=(8, 8, 16, 16), groups=2, base_width=64
+    )
+    path, _ = resnext_file(tmp_path / "net.h5", row, "trained")
+    with pytest.raises(ValueError, match="adds up the channels of each group, was trained"):
+        keras_resnet.ResNet(row, weights=path, classes=7, input_shape=(32, 32, 3))
+
+
+# ---- What is built on image-classifiers.
+
+
+@once
+def test_the_backbone_in_a_model_loads_by_its_scope(tmp_path: Path) -> None:
+    """A model in a model: its layers lie in one group, trainable variables first."""
+    for net in ("thin_seresnet_basic", "thin_resnext", "thin_seresnext"):
+        expected = weights_of(build(net, write_h5(tmp_path / "net.h5", keys_of(net))))
+        path = write_h5(tmp_path / "net.h5", keys_of(net), renumbered(3), nested="model_1")
+        model = build(net, None)
+        report = keras_resnet.load_weights(model, path, scope="model_1")
+        assert report.left == report.unused == ()
+        assert all(np.array_equal(value, expected[name]) for name, value in weights_of(model).items())
+
+
+@once
+def test_a_list_in_another_order_than_such_a_network_has_is_refused(tmp_path: Path) -> None:
+    """Where layers have numbers alone, the list is all that tells them apart."""
+    keys = list(keys_of("thin_seresnet").items())
+    norms = [i for i, (name, _) in enumerate(keys) if name.startswith("batch_normalization_4/")]
+    last = [keys.pop(norms[0]) for _ in norms]
+    with pytest.raises(ValueError):
+        build("thin_seresnet", write_h5(tmp_path / "net.h5", dict(keys + last)))
+
+
+@once
+def test_without_a_list_a_network_of_numbered_layers_is_refused(tmp_path: Path) -> None:
+    import h5py
+
+    for net in ("thin_seresnet_basic", "thin_resnext", "thin_seresnet"):
+        path = write_h5(tmp_path / "net.h5", keys_of(net))
+        with h5py.File(path, "a") as file:
+            del file["zero_padding2d"].attrs["weight_names"]
+        with pytest.raises(ValueError):
+            build(net, path)
+
+
+@once
+def test_files_are_told_apart_by_their_content(tmp_path: Path) -> None:
+    for net, row in THIN.items():
+        (network,) = read_networks(open_source(write_h5(tmp_path / f"{net}.h5", keys_of(net))))
+        assert network.version == row.version
+        assert network.styles == (row.lineage.style,)
+        assert (network.family is IMAGE_CLASSIFIERS) == (net != "thin_resnetrs")
+
+
+@once
+def test_weights_of_a_network_of_image_classifiers_do_not_load_into_its_namesake(tmp_path: Path) -> None:
+    path = write_h5(tmp_path / "net.h5", keys_of("thin_resnet_bottleneck"))
+    plain = dataclasses.replace(NETWORKS["resnet50v2"], units=(1, 2, 1, 2), widths=(8, 16, 32, 64))
+    with pytest.raises(ValueError, match="of style 'classification_models'"):
+        keras_resnet.ResNet(plain, weights=path, classes=7)

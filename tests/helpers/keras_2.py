@@ -109,7 +109,7 @@ def write_h5(
 ) -> Path:
     """Writes a file as Keras 2 did.
 
-    `rename` names layers; without `top` no matrix is written; `fixed`: lists are of texts of one length, as h5py 2 wrote
+    `rename` names layers; without `top` no matrix is written; `fixed`: lists are of texts of one length, as h5py 2 has
     them; `limit`: of a list in bytes; `group`: of the layers, as in a file of a whole model; `nested`: the layer that
     all are in, as a model in a model is, whose statistics come last.
     """

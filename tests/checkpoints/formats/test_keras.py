@@ -251,6 +251,48 @@ def test_a_list_of_layers_may_be_in_parts(tmp_path: Path) -> None:
         assert KerasFile.open(path).shapes == expected
 
 
+LISTED = {"b": ["b/kernel:0", "b/bias:0"], "pool": [], "a_1": ["a_1/gamma:0"], "a": ["a/gamma:0"]}
+
+
+def lists(path: Path, *, fixed: bool = True, parts: int = 1, group: str = "", **layers: list[str]) -> Path:
+    """A file as Keras 2 wrote it, whose lists are in other orders than its groups."""
+    held = LISTED | layers
+    with h5py.File(path, "w") as file:
+        root = file.create_group(group) if group else file
+        for number, part in enumerate(np.array_split([name.encode() for name in held], parts)):
+            root.attrs["layer_names" + (str(number) if parts > 1 else "")] = part if fixed else part.astype(object)
+        for layer, names in held.items():
+            own = root.create_group(layer)
+            texts = [name.encode() for name in names]
+            own.attrs["weight_names"] = texts if fixed or not names else np.array(texts, object)
+            for name in names:
+                if name not in own:
+                    own.create_dataset(name, data=np.ones(3, "f4"))
+    return path
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("group", ["", "model_weights"])
+def test_older_files_tell_the_order_of_their_layers_and_variables(
+    group: str, fixed: bool, parts: int, tmp_path: Path
+) -> None:
+    file = KerasFile.open(lists(tmp_path / "net.h5", fixed=fixed, parts=parts, group=group))
+    assert file.order == ("b/kernel", "b/bias", "a_1/gamma", "a/gamma")
+    assert set(file.order) == set(file.shapes)
+
+
+def test_only_older_files_tell_an_order(whole: dict[str, Path], tmp_path: Path) -> None:
+    for kind, path in whole.items():
+        listed = KerasFile.open(path).order
+        assert bool(listed) is (kind in ("topological.h5", "whole.h5"))
+        assert not listed or listed[-2:] == ("predictions/kernel", "predictions/bias")
+    path = lists(tmp_path / "net.h5")
+    with h5py.File(path, "a") as file:
+        del file["pool"].attrs["weight_names"]
+    assert KerasFile.open(path).order == ()
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 @pytest.mark.parametrize("kind", ["net.keras", "net.weights.h5"])
 def test_weights_of_any_type_are_read(dtype: str, kind: str, tmp_path: Path) -> None:
@@ -708,6 +750,82 @@ def test_a_flipped_bit_in_any_member_is_found(whole: dict[str, Path], tmp_path: 
         at = rng.randrange(100, data.index(b"PK\1\2"))
         path.write_bytes(data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :])
         refused(path, "")
+
+
+def heap_of(path: Path, count: int, length: int) -> Path:
+    """A list of texts of any length, all of which are the same bytes of the file."""
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = np.array([b"x" * length, *(b"y" for _ in range(count))], object)
+        file.create_dataset("a/a/kernel:0", (3,), "f4")
+    data = path.read_bytes()
+    first = data.index(struct.pack("<I", length), data.index(b"layer_names"))
+    path.write_bytes(data[:first] + data[first : first + 16] * (count + 1) + data[first + 16 * (count + 1) :])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("attribute", "reason"),
+    [
+        (5, "the attribute 'layer_names' is no list of texts"),
+        (b"a", "is no list of texts"),
+        (np.zeros((2, 2), "S4"), "is no list of texts"),
+        (np.ones(2, "f4"), "is no list of texts"),
+        ([b"b", b"b"], "it lists a tensor twice"),
+        ([b"\xff"], "can't decode"),
+    ],
+)
+def test_what_is_no_list_of_layers_is_refused(attribute: Any, reason: str, tmp_path: Path) -> None:
+    path = lists(tmp_path / "net.h5")
+    with h5py.File(path, "a") as file:
+        del file.attrs["layer_names"]
+        file.attrs["layer_names"] = attribute
+    refused(path, reason)
+
+
+def test_what_is_listed_must_be_there(tmp_path: Path) -> None:
+    path = lists(tmp_path / "net.h5")
+    with h5py.File(path, "a") as file:
+        del file["b/b/bias:0"]
+    refused(path, "it lists 'b/bias:0' in the layer 'b', where there is no such tensor")
+    refused(lists(path, b=["b/kernel:0", "b/kernel:0"]), "it lists a tensor twice")
+
+
+def test_texts_that_share_their_bytes_are_no_more_than_the_file(tmp_path: Path) -> None:
+    refused(heap_of(tmp_path / "net.h5", 3000, 20_000), "is no text")
+
+
+def test_a_list_of_texts_of_no_length_is_refused(tmp_path: Path) -> None:
+    path = lists(tmp_path / "net.h5")
+    data = path.read_bytes()
+    at = data.index(b"layer_names")  # its type and its dimensions follow
+    kind = data.index(b"\x13", at)
+    space = data.index(struct.pack("<Q", len(LISTED)), kind)
+    data = data[: kind + 4] + bytes(4) + data[kind + 8 : space] + struct.pack("<Q", 1 << 60) + data[space + 8 :]
+    path.write_bytes(data)
+    refused(path, "is no list of texts")
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_damage_of_lists_is_refused_or_harmless(fixed: bool, tmp_path: Path) -> None:
+    """300 mutations of attributes and of the heaps that their texts lie in."""
+    path = lists(tmp_path / "net.h5", fixed=fixed, parts=2)
+    data, order = path.read_bytes(), KerasFile.open(path).order
+    places = [match.start() for match in re.finditer(rb"layer_names|weight_names|GCOL|kernel:0|gamma:0", data)]
+    outcomes = set()
+    for seed in range(300):
+        rng = random.Random(seed)
+        at = rng.choice(places) + rng.randrange(-24, 120)
+        size = rng.randrange(1, 9)
+        new = rng.choice((bytes(size), b"\xff" * size, rng.randbytes(size), data[at + 8 : at + 8 + size]))
+        path.write_bytes(data[:at] + new + data[at + size :])
+        found = outcome(path, seed)
+        outcomes.add("refused" if found is None else "read")
+        if found is not None:
+            listed = KerasFile.open(path).order
+            assert set(listed) <= found.keys()
+            assert len(set(listed)) == len(listed)
+            outcomes.add("order kept" if listed == order else "order changed")
+    assert {"refused", "order kept"} <= outcomes
 
 
 # ---- Anything.

@@ -26,7 +26,7 @@ COVER = ("thin_seresnet_basic", "thin_resnext", "thin_senet154")
 
 
 def build(net: str, weights: Path | str | None, **arguments: Any) -> keras.Model:
-    usual = {"input_shape": (None, None, 3), "classes": 7, "classifier_activation": None}
+    usual: dict[str, Any] = {"input_shape": (None, None, 3), "classes": 7, "classifier_activation": None}
     return keras_resnet.ResNet(THIN[net], weights=weights, **usual | arguments)
 
 
@@ -52,7 +52,7 @@ def test_a_file_of_image_classifiers_gives_the_outputs_of_its_library(net: str, 
     model = build(net, write_h5(tmp_path / "net.h5", keys_of(net)))
     assert_golden(model, net)
     epsilons = {layer.epsilon for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
-    assert epsilons == {2e-5 if "resne" in net and "seresnet" != net[5:] and "seresnext" not in net else 1e-5}
+    assert epsilons == {2e-5 if "resne" in net and net[5:] != "seresnet" and "seresnext" not in net else 1e-5}
 
 
 @once

@@ -17,8 +17,7 @@ from safetensors.numpy import save_file
 
 import keras_resnet
 from keras_resnet import cli
-from keras_resnet.architecture.lineages import BIT, LINEAGES
-from keras_resnet.architecture.lineages import KERAS_SENET
+from keras_resnet.architecture.lineages import BIT, KERAS_SENET, LINEAGES
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import NETWORKS, TIMM_NAMES, builder_call

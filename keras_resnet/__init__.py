@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from keras_resnet.version import __version__ as __version__
 
 if TYPE_CHECKING:  # what follows, once more, as type checkers and editors read it
+    from keras_resnet import classification_models as classification_models
     from keras_resnet import cli as cli
     from keras_resnet import cv as cv
     from keras_resnet import data as data
+    from keras_resnet import distribution as distribution
     from keras_resnet import evaluation as evaluation
     from keras_resnet import exporting as exporting
     from keras_resnet import figures as figures
@@ -80,8 +82,9 @@ _EXPORTS = {
     "keras_resnet.graph.delete_units": ("delete_units",),
 }
 _MODULES = (
-    "cli", "cv", "data", "evaluation", "exporting", "figures", "hub", "labels", "models", "resnet", "resnet50",
-    "resnet_rs", "resnet_v2", "resnext", "resume", "slim", "training", "transfer", "variants",
+    "classification_models", "cli", "cv", "data", "distribution", "evaluation", "exporting", "figures", "hub", "labels",
+    "models", "resnet", "resnet50", "resnet_rs", "resnet_v2", "resnext", "resume", "slim", "training", "transfer",
+    "variants",
 )
 # fmt: on
 _WHERE = {name: module for module, names in _EXPORTS.items() for name in names}

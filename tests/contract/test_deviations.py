@@ -20,10 +20,11 @@ import pytest
 from keras.src.utils import file_utils
 
 import keras_resnet
-from keras_resnet.architecture.rows import RESNET50
+from keras_resnet.architecture.rows import NETWORKS, RESNET50
 from keras_resnet.checkpoints.download import resume
 from tests.contract.test_drop_in import no_download, resnext_keys, save, thin_ours, thin_peer
 from tests.helpers import stand_ins
+from tests.helpers.keras_2 import THIN, keys_of, write_h5
 from tests.helpers.nets import assert_same_weights, dtype_policy, images, randomise, run, thin
 from tests.helpers.web import DATA, NAME, SHA256, Handler, Web, file, files, get, refused, send, status
 from tests.project.test_documents import table
@@ -377,17 +378,28 @@ def resnext_classifier(place: Place) -> None:
     assert [weight.path for weight in ours.weights[-2:]] == ["predictions/kernel", "predictions/bias"]
 
 
-def resnext_weights(place: Place) -> None:
-    rows = [keras_resnet.list_weights(name) for name in ("ResNeXt50", "ResNeXt101")]
-    default = [next(key for key, row in each.items() if row.default) for each in rows]
-    assert default == ["torchvision/resnext50_32x4d.v2", "timm/resnext101_32x4d.gluon_in1k"]
-    assert {row.preprocessing for each in rows for row in each.values()} == {"torch"}  # keras-applications', too
-
-
 def resnext_modules(place: Place) -> None:
     for name in ("backend", "layers", "models", "utils"):
         with pytest.raises(TypeError, match=f"ResNeXt50.. got .*'{name}'"):
             keras_resnet.ResNeXt50(weights=None, **{name: keras})
+
+
+def momentum_of_rs(place: Place) -> None:
+    """tf.keras is no part of Keras 3: its side is that of its code, where each norm is given `bn_momentum=0.0`."""
+    model = keras_resnet.ResNet(thin(NETWORKS["resnetrs50"]), input_shape=(32, 32, 3), classes=3)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {norm.momentum for norm in norms} == {0.99}
+    before = [keras.ops.convert_to_numpy(norm.moving_mean) for norm in norms]
+    model(images(32, 32), training=True)
+    after = [keras.ops.convert_to_numpy(norm.moving_mean) for norm in norms]
+    assert all(0 < np.abs(new - old).max() for new, old in zip(after, before, strict=True))
+
+
+def names_of_rs(place: Place) -> None:
+    path = write_h5(place.folder / "rs.h5", keys_of("thin_resnetrs"))
+    assert any(name.startswith("BlockGroup2__block_0__conv_1/") for name in keys_of("thin_resnetrs"))
+    model = keras_resnet.ResNet(THIN["thin_resnetrs"], weights=path, classes=7, input_shape=(32, 32, 3))
+    assert model.get_layer("conv2_block1_1_conv").kernel.shape == (1, 1, 8, 8)
 
 
 CHECKS: dict[str, Callable[[Place], None]] = {
@@ -416,8 +428,10 @@ CHECKS: dict[str, Callable[[Place], None]] = {
     "decode_predictions returns classes of equal scores in no stated order": decoded_ties,
     "A block of keras-applications' ResNeXt has a DepthwiseConv2D and three layers that sum groups": resnext_groups,
     "The classifier of keras-applications' ResNeXt is called probs": resnext_classifier,
-    'weights="imagenet" of keras-applications\' ResNeXt means weights of its own': resnext_weights,
     "keras-applications' ResNeXt takes backend, layers, models and utils": resnext_modules,
+    "Batch norms of tf.keras' ResNet-RS have a momentum of 0: a step of training replaces their statistics by those of "
+    "one batch": momentum_of_rs,
+    "Layers of tf.keras' ResNet-RS have names such as BlockGroup2__block_0__conv_1": names_of_rs,
 }
 
 

@@ -12,6 +12,9 @@ import h5py
 import numpy as np
 
 from keras_resnet.architecture.lineages import KERAS_SENET, KERAS_SENET_1X1, MXNET_V1, MXNET_V2, RESNET_RS
+from keras_resnet.architecture.planner import plan
+from keras_resnet.architecture.plans import Conv
+from keras_resnet.architecture.rows import NETWORKS
 from keras_resnet.architecture.variant import Attention, Stem, Variant
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "legacy_keras"
@@ -93,6 +96,23 @@ def published(layer: str) -> str:
     """The name of a ResNet-RS' layer in the public files."""
     layer = re.sub(r"^stem_\d+_stem_", "stem_", layer)
     return re.sub(r"^BlockGroup(\d)__block_(\d+)_+(?:se_)?", r"c\1_block_\2_", layer)
+
+
+def unet_keys(network: str) -> Keys:
+    """What a Unet of segmentation_models on a basic MXNet network lists, with a decoder of one layer."""
+    layout = plan(NETWORKS[network])
+    norm = ("gamma", "beta", "moving_mean", "moving_variance")
+    found: dict[str, Sequence[int]] = {f"bn_data/{each}": [3] for each in norm[1:]}
+    found |= {"conv0/kernel": layout.stem[0].kernel_shape} | {f"bn0/{each}": [64] for each in norm}
+    for stage, units in enumerate(layout.stages, 1):
+        for index, unit in enumerate(units, 1):
+            for i, conv in enumerate(unit.convs, 1):
+                found |= {f"stage{stage}_unit{index}_bn{i}/{each}": [conv.inputs] for each in norm}
+                found[f"stage{stage}_unit{index}_conv{i}/kernel"] = conv.kernel_shape
+            if isinstance(unit.shortcut, Conv):
+                found[f"stage{stage}_unit{index}_sc/kernel"] = unit.shortcut.kernel_shape
+    found |= {f"bn1/{each}": [layout.channels] for each in norm}
+    return {key: list(shape) for key, shape in found.items()} | {"decoder_stage0a_conv/kernel": [3, 3, 512, 16]}
 
 
 def write_h5(

@@ -18,6 +18,7 @@ from keras_resnet.architecture.rows import RESNET18
 from keras_resnet.architecture.variant import Stem
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.models.networks import builder_of
+from tests.helpers.keras_2 import unet_keys, write_h5
 from tests.helpers.pictures import SHAPES, draw, draw_folder
 
 
@@ -106,6 +107,7 @@ FILES: dict[str, Callable[[Path], object]] = {
     "last.pth.tar": partial(own_checkpoint, scopes={"state_dict": "", "state_dict_ema": ""}),
     "cifar.pth": partial(own_checkpoint, build=cifar18, renamed="linear."),
     "two_heads.pth": partial(own_checkpoint, classes=5, renamed="head_species.", tensors={"head_age.weight": (3, 512)}),
+    "unet.h5": lambda path: write_h5(path, unet_keys("classification_models_resnet18")),
     "small.ckpt": partial(shutil.copy, SLIM),
 }
 

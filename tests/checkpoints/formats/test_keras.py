@@ -756,7 +756,7 @@ def heap_of(path: Path, count: int, length: int) -> Path:
     """A list of texts of any length, all of which are the same bytes of the file."""
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = np.array([b"x" * length, *(b"y" for _ in range(count))], object)
-        file.create_dataset("a/a/kernel:0", (3,), "f4")
+        file.create_dataset("a/a/kernel:0", data=np.ones(3, "f4"))
     data = path.read_bytes()
     first = data.index(struct.pack("<I", length), data.index(b"layer_names"))
     path.write_bytes(data[:first] + data[first : first + 16] * (count + 1) + data[first + 16 * (count + 1) :])

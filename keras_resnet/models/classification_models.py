@@ -1,0 +1,80 @@
+"""`Classifiers`: the networks of image-classifiers (`classification_models`) by its names and arguments."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import keras
+
+from keras_resnet.architecture.lineages import KERAS_SENET
+from keras_resnet.architecture.rows import NETWORKS, find_row
+from keras_resnet.checkpoints.catalogue import list_weights
+from keras_resnet.models import preprocessing
+from keras_resnet.models.arguments import Tensor
+from keras_resnet.models.builder import ResNet
+from keras_resnet.models.weights.find import Weights
+from keras_resnet.utils.errors import choice_error
+
+_ITS_OWN = "classification_models_"  # what rows are called that have its names with another network
+# Those that it takes from keras.applications.
+_KERAS = ("resnet50v2", "resnet101v2", "resnet152v2")
+
+
+class Classifiers:
+    """The ResNets of image-classifiers, the backbones of Keras' `segmentation_models`.
+
+    Example:
+
+        from keras_resnet.classification_models import Classifiers  # was: from classification_models.keras import ...
+
+        ResNet34, preprocess_input = Classifiers.get("resnet34")
+        model = ResNet34((224, 224, 3), weights="imagenet")
+        model.predict(preprocess_input(images))
+    """
+
+    @staticmethod
+    def models_names() -> list[str]:
+        """Lists the names that `get` takes."""
+        own = [name.removeprefix(_ITS_OWN) for name in NETWORKS if name.startswith(_ITS_OWN)]
+        return [*own, *_KERAS]
+
+    @classmethod
+    def get(cls, name: str) -> tuple[Callable[..., keras.Model], Callable[..., Any]]:
+        """Returns the builder of a network and the function that scales its images.
+
+        The builder takes `(input_shape=None, input_tensor=None, weights=None, classes=1000, include_top=True)`, and
+        the keywords of `keras_resnet.ResNet`. `weights` is None, "imagenet", the path of a file or, where
+        image-classifiers has one of these, "imagenet11k" or "imagenet11k-places365ch". Names of layers are those of
+        this package.
+
+        Args:
+            name: of a network, such as "resnet34", "seresnext50" or "senet154", in any case.
+
+        Raises:
+            ValueError: if there is no such network here. Others that image-classifiers has, such as "vgg16", are in
+                keras.applications.
+        """
+        known = cls.models_names()
+        if not isinstance(name, str) or name.lower() not in known:
+            raise choice_error("name", name, tuple(known), " Networks that are no ResNets are in keras.applications.")
+        name = name.lower()
+        row = find_row(name if name in _KERAS else f"{_ITS_OWN}{name}")
+        return partial(_build, name), partial(preprocessing.preprocess_input, mode=row.lineage.preprocessing)
+
+
+def _build(
+    network: str,
+    input_shape: Sequence[int | None] | None = None,
+    input_tensor: Tensor | None = None,
+    weights: Weights = None,
+    classes: int = 1000,
+    include_top: bool = True,
+    **keywords: Any,
+) -> keras.Model:
+    """`ResNet` with the arguments of image-classifiers, in its order."""
+    key = f"{KERAS_SENET.style}/{network}.{weights}"
+    if key in list_weights():
+        weights = key if include_top else f"{key}.notop"
+    row = network if network in _KERAS else f"{_ITS_OWN}{network}"
+    usual = {"name": network} | keywords
+    return ResNet(row, include_top, weights, input_tensor, input_shape, None, classes, **usual)

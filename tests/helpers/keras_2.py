@@ -125,13 +125,14 @@ def write_h5(
     limit: int = LIMIT,
     group: str = "",
     nested: str = "",
+    frozen: bool = False,
     values: Callable[[str, Sequence[int]], Any] = value_of,
 ) -> Path:
     """Writes a file as Keras 2 did.
 
     `rename` names layers; without `top` no matrix is written; `fixed`: lists are of texts of one length, as h5py 2 has
     them; `limit`: of a list in bytes; `group`: of the layers, as in a file of a whole model; `nested`: the layer that
-    all are in, as a model in a model is, whose statistics come last.
+    all are in, as a model in a model is, in which what is not trained comes last: statistics, and kernels if `frozen`.
     """
     layers: dict[str, list[tuple[str, str, Sequence[int]]]] = {}
     for key, shape in keys.items():
@@ -142,7 +143,8 @@ def write_h5(
     named = {rename(layer): held for layer, held in layers.items()}
     if nested:
         whole = [each for held in named.values() for each in held]
-        named = {nested: sorted(whole, key=lambda each: "moving_" in each[0])}
+        last = r"moving_|conv|sc/" if frozen else "moving_"
+        named = {nested: sorted(whole, key=lambda each: re.search(last, each[0]) is not None)}
     with h5py.File(path, "w") as file:
         root = file.create_group(group) if group else file
         _write_list(root, "layer_names", list(named), fixed, limit)

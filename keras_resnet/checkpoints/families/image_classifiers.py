@@ -116,22 +116,25 @@ def _scopes(source: Source) -> dict[str, list[Layer]]:
 
 
 def _named(layers: Sequence[Layer]) -> Named:
-    """The layers of MXNet's networks, by our names; runs of numbered ones are of the unit in which they stand."""
+    """The layers of MXNet's networks, by our names; a run of numbered convolutions is of the unit in which it stands.
+
+    Of a frozen network in a model, convolutions are listed behind all norms, but in their order.
+    """
     preactivated = any(layer.own == "bn1" for layer in layers)
     found: Named = {}
+    for layer in layers:
+        match = _UNIT.fullmatch(layer.own)
+        if ours := _ours(match, preactivated) if match else _TOP.get(layer.own):
+            found[ours] = (layer,)
     run: list[Layer] = []
     before: re.Match[str] | None = None
-    for layer in layers:
-        if _COUNTED.fullmatch(layer.own):
+    for layer in (*filter(lambda layer: layer.kernel, layers), None):
+        if layer and _COUNTED.fullmatch(layer.own):
             run.append(layer)
             continue
         if run and before:
             found |= _numbered(run, before)
-        run, before = [], _UNIT.fullmatch(layer.own)
-        if ours := _ours(before, preactivated) if before else _TOP.get(layer.own):
-            found[ours] = (layer,)
-    if run and before:
-        found |= _numbered(run, before)
+        run, before = [], _UNIT.fullmatch(layer.own) if layer else None
     return found
 
 
@@ -151,14 +154,14 @@ def _block(match: re.Match[str]) -> str:
 
 
 def _numbered(run: Sequence[Layer], before: re.Match[str]) -> Named:
-    """The layers that only have numbers behind one of a unit: a gate's behind a convolution, groups behind a norm."""
+    """The convolutions that only have numbers behind one of a unit: a gate's two, or those of groups."""
     unit = _block(before)
-    if before["part"] == "conv" and len(run) == 2 and all(layer.is_gate for layer in run):
+    if before["part"] != "conv":
+        return {}
+    if len(run) == 2 and all(layer.is_gate for layer in run):
         return {f"{unit}_se_1_conv": (run[0],), f"{unit}_se_2_conv": (run[1],)}
     same = len({layer.kernel for layer in run}) == 1 and all(layer.is_conv() for layer in run)
-    if before["part"] == "bn" and before["number"] == "1" and len(run) > 1 and same:
-        return {f"{unit}_2_conv": tuple(run)}
-    return {}
+    return {f"{unit}_2_conv": tuple(run)} if before["number"] == "1" and len(run) > 1 and same else {}
 
 
 def _counted(layers: Sequence[Layer], source: Source) -> Named:

@@ -2,9 +2,11 @@
 
 import dataclasses
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -170,15 +172,72 @@ def test_a_resnext_whose_sums_were_trained_is_refused(tmp_path: Path) -> None:
 
 
 @once
-def test_the_backbone_in_a_model_loads_by_its_scope(tmp_path: Path) -> None:
-    """A model in a model: its layers lie in one group, trainable variables first."""
-    for net in ("thin_seresnet_basic", "thin_resnext", "thin_seresnext"):
-        expected = weights_of(build(net, write_h5(tmp_path / "net.h5", keys_of(net))))
-        path = write_h5(tmp_path / "net.h5", keys_of(net), renumbered(3), nested="model_1")
-        model = build(net, None)
-        report = keras_resnet.load_weights(model, path, scope="model_1")
-        assert report.left == report.unused == ()
-        assert all(np.array_equal(value, expected[name]) for name, value in weights_of(model).items())
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("net", ["thin_seresnet_basic", "thin_resnext"])
+def test_the_network_in_a_model_loads_by_its_scope(net: str, frozen: bool, tmp_path: Path) -> None:
+    """A model in a model: its layers lie in one group, what is trained first."""
+    expected = weights_of(build(net, write_h5(tmp_path / "net.h5", keys_of(net))))
+    path = write_h5(tmp_path / "net.h5", keys_of(net), renumbered(3), nested="model_1", frozen=frozen)
+    model = build(net, None)
+    report = keras_resnet.load_weights(model, path, scope="model_1")
+    assert report.left == report.unused == ()
+    assert all(np.array_equal(value, expected[name]) for name, value in weights_of(model).items())
+
+
+@once
+@pytest.mark.parametrize("group", ["", "model_weights"])
+def test_the_backbone_of_a_unet_gives_its_features(group: str, tmp_path: Path) -> None:
+    path = write_h5(tmp_path / "unet.h5", keys_of("thin_unet_resnet"), renumbered(2), group=group)
+    model = build("thin_resnet_basic", None, include_top=False)
+    report = keras_resnet.load_weights(model, path)
+    assert report.left == ()
+    assert all(name.startswith(("decoder_", "final_conv")) for name in report.unused)
+    with np.load(GOLDENS / "thin_unet_resnet.npz") as expected:
+        for size in ("64x64", "96x64"):
+            features = run(model, image(*map(int, size.split("x"))))
+            assert_close(features.mean((1, 2)), expected[f"features_mean_{size}"], 1e-5)
+    with pytest.raises(ValueError, match="The file has no classifier"):
+        build("thin_resnet_basic", path)
+
+
+@once
+def test_the_backbone_of_a_unet_has_its_groups_in_their_order(tmp_path: Path) -> None:
+    keys = keys_of("thin_unet_resnext")
+    path = write_h5(tmp_path / "unet.h5", keys, renumbered(97))
+    found = weights_of(build("thin_resnext", path, include_top=False))
+    first = list(keys).index("stage1_unit1_bn1/moving_variance")
+    groups = [name for name in list(keys)[first:] if re.fullmatch(r"conv2d(_\d+)?/kernel", name)][:32]
+    assert [keys[name] for name in groups] == [[3, 3, 1, 1]] * 32
+    joined = np.concatenate([value_of(name, [3, 3, 1, 1]) for name in groups], -1)
+    assert np.array_equal(found["conv2_block1_2_conv/kernel"], joined)
+
+
+@once
+@pytest.mark.parametrize("net", ["thin_nested_unet_resnet", "thin_nested_unet_resnet_frozen"])
+def test_a_unet_in_a_model_for_other_channels_holds_its_network(net: str, tmp_path: Path) -> None:
+    """As the README of segmentation_models has it: a convolution makes three channels of four, in front of the Unet."""
+    groups: Any = keys_of(net)
+    shapes = {f"{group}/{name}": shape for group, held in groups.items() for name, shape in held.items()}
+    path = tmp_path / "unet.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [group.encode() for group in groups]
+        for group, held in groups.items():
+            file.create_group(group).attrs["weight_names"] = [f"{name}:0".encode() for name in held]
+        for name, shape in shapes.items():
+            file.create_dataset(f"{name}:0", data=value_of(name.partition("/")[2], shape))
+    model = build("thin_resnet_basic", path, include_top=False, scope="model_1")
+    for name, ours in (
+        ("bn0/moving_mean", "conv1_bn/moving_mean"),
+        ("stage2_unit1_sc/kernel", "conv3_block1_0_conv/kernel"),
+    ):
+        assert np.array_equal(weights_of(model)[ours], value_of(name, shapes[f"model_1/{name}"]))
+
+
+@once
+def test_a_segmentation_model_on_numbered_layers_is_refused_by_name(tmp_path: Path) -> None:
+    path = write_h5(tmp_path / "unet.h5", keys_of("thin_unet_seresnext"))
+    with pytest.raises(ValueError, match="begins as an SE-ResNet.*such as 'decoder_stage0a_conv', as segmentation mo"):
+        build("thin_seresnext", path, include_top=False)
 
 
 @once
@@ -193,8 +252,6 @@ def test_a_list_in_another_order_than_such_a_network_has_is_refused(tmp_path: Pa
 
 @once
 def test_without_a_list_a_network_of_numbered_layers_is_refused(tmp_path: Path) -> None:
-    import h5py
-
     for net in ("thin_seresnet_basic", "thin_resnext", "thin_seresnet"):
         path = write_h5(tmp_path / "net.h5", keys_of(net))
         with h5py.File(path, "a") as file:

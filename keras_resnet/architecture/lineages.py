@@ -161,6 +161,8 @@ RESNEXT = replace(KERAS_V1, stride_at="first_3x3", bias="none", pad_always=True,
 # timm's `senet.py`, for the files of SENet's authors and Cadene's: SENet, SE-ResNeXt; SE-ResNet has Caffe's stride
 SENET = replace(TORCH_V1, style="senet", stem_pool="ceil")
 SENET_1X1 = replace(SENET, style="senet_1x1", stride_at="first_conv")
+# KerasHub's vd networks, from PaddleClas
+VD = replace(TORCH_V1, project="every_first")
 # BiT (arXiv:1912.11370)
 BIT = replace(TORCH_V2, style="bit", stem_pool="zeros", preprocessing="tf")
 
@@ -181,4 +183,4 @@ LINEAGES = {
     )
 }
 # Those of all networks.
-PUBLISHED = (*LINEAGES.values(), RESNEXT, BIT, SENET, SENET_1X1)
+PUBLISHED = (*LINEAGES.values(), RESNEXT, BIT, SENET, SENET_1X1, VD)

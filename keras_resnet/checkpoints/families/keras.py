@@ -35,6 +35,7 @@ KERAS = Family(
     others={"predictions": "probs"},  # keras.applications' own files
     **LAYERS,
 )
+DENSE = "dense"  # the classifier of a file without names
 # Files of Keras that don't hold the names of layers: those of before 3.8, in the order that layers have.
 POSITIONS = replace(
     KERAS,

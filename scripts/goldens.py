@@ -77,6 +77,27 @@ def outputs(golden: Path, folder: Path) -> Iterator[tuple[str, float]]:
         yield size, max(deviations(run_whole(model, image(height, width)), expected, size))
 
 
+def keras_hub_outputs(golden: Path, folder: Path) -> Iterator[tuple[str, float]]:
+    """Yields what `outputs` does of a golden of KerasHub's vd networks, a backbone whose variables have no names."""
+    told, expected = json.loads(golden.with_suffix(".keys.json").read_text()), np.load(golden)
+    tensors = {name: keras_formula(name, shape) for name, shape in told["variables"].items()}
+    with h5py.File(folder / "model.weights.h5", "w") as file:
+        for place, name in told["h5"].items():
+            file[place] = tensors[name]
+    model = keras_resnet.ResNet(
+        f"resnet_{golden.stem}",
+        include_top=False,
+        weights=folder / "model.weights.h5",
+        input_shape=(None, None, 3),
+        pooling="avg",
+    )
+    kernel, bias = (tensors[f"predictions/{each}"] for each in ("kernel", "bias"))
+    model = keras.Model(model.input, {"features": model.get_layer("avg_pool").input, "means": model.output})
+    for size in sorted({name.rpartition("_")[2] for name in expected}):
+        found = run_whole(model, image(*map(int, size.split("x"))))
+        yield size, max(deviations(found | {"logits": found["means"] @ kernel + bias}, expected, size))
+
+
 def deviations(found: dict[str, Any], expected: Any, size: str) -> Iterator[float]:
     """Yields the deviation of each output of which there is a golden."""
     maps = np.moveaxis(found["features"], -1, 1)

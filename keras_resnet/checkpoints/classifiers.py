@@ -176,20 +176,21 @@ def unknown_parts(found: NetworkInFile) -> list[str]:
 def _with_dense(found: NetworkInFile, width: int) -> NetworkInFile:
     """A network without names, and the dense layer behind it: what alone lies beside the model that it is."""
     family, shapes = found.family, found.source.shapes
-    around = "".join(re.split(rf"({SEPARATOR})", found.scope.rstrip("/"))[:-1])
-    dense = family.tensor(f"{around}{DENSE}", "kernel")
-    beside = {name for name in shapes if name.startswith(around) and not name.startswith((found.scope, "optimizer/"))}
-    own = {family.tensor(f"{around}{DENSE}", each) for each in ("kernel", "bias")}
-    here = {family.tensor(f"{found.scope}{DENSE}", each) for each in ("kernel", "bias")}
+    held = dict(found.tensors)
     if _other_features(found):
-        return replace(
-            found, tensors={name: found.tensors[name] for name in found.tensors if f"{found.scope}{name}" not in here}
-        )
-    if not found.scope or beside != own or shapes[dense][:-1] != (width,):
+        return replace(found, tensors={name: held[name] for name in held if not name.startswith(f"{DENSE}/")})
+    outer = found.scope.rstrip("/").rpartition("/")[0]
+    around = f"{outer}/" if outer else ""
+    dense = [family.tensor(DENSE, each) for each in ("kernel", "bias")]
+    others = (found.scope, f"{around}optimizer/", f"{around}dropout/")  # the last has its generator's seed
+    beside = {name for name in shapes if name.startswith(around) and not name.startswith(others)}
+    if not found.scope or beside != {f"{around}{name}" for name in dense}:
         return found
-    names = {f"{found.scope}{name[len(around) :]}": name for name in own}
-    tensors = {name[len(around) :]: shapes[name] for name in own}
-    return replace(found, source=Renamed(found.source, names), tensors=dict(sorted((found.tensors | tensors).items())))
+    held |= {name: shapes[f"{around}{name}"] for name in dense}
+    if held[dense[0]][:-1] != (width,):
+        return found
+    names = {f"{found.scope}{name}": f"{around}{name}" for name in dense}
+    return replace(found, source=Renamed(found.source, names), tensors=dict(sorted(held.items())))
 
 
 def _taken(found: NetworkInFile, module: str, width: int) -> NetworkInFile:

@@ -71,10 +71,10 @@ def explain(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differ
 def advice(found: NetworkInFile) -> str:
     """Says which network in which style a file fits, or that none does, and why if it is known."""
     if found.family.names is None:
-        fits = ", ".join(_by_position(found))
+        calls = ", ".join(_by_position(found))
         return (
-            f"The file holds no layer names; by the shapes of its tensors and their order it fits {fits}."
-            if fits
+            f"The file holds no layer names; by the shapes of its tensors and their order it fits {calls}."
+            if calls
             else "The file holds no layer names, so its network is unknown. Load it into the network that saved it."
         )
     fitting = []

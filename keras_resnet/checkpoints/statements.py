@@ -109,8 +109,8 @@ def states(statements: Iterable[Statement], rule: str) -> bool:
 
 def of_config(config: Mapping[str, Any]) -> tuple[Statement, ...]:
     """Returns the statements of a `config.json`: all keys but those that are known to change no number."""
-    if own := of_keras_hub(config, BESIDE):
-        return own
+    if hub := of_keras_hub(config, BESIDE):
+        return hub
     kind = config.get("model_type")
     own = kind is None or str(kind).lower() in _LIBRARIES
     return tuple(_settings(config, strict=own))

@@ -176,7 +176,7 @@ def test_a_config_that_contradicts_the_network_is_refused(tmp_path: Path) -> Non
 
 @once
 def test_shortcuts_without_means_are_not_taken_for_some_with(tmp_path: Path) -> None:
-    stem = {"input_conv_filters": [8, 8, 16], "input_conv_kernel_sizes": [3, 3, 3]}
+    stem: dict[str, Any] = {"input_conv_filters": [8, 8, 16], "input_conv_kernel_sizes": [3, 3, 3]}
     path = preset(backbone("bottleneck_block", **stem), tmp_path / "preset")
     with pytest.raises(ValueError, match="states ResNetBackbone.block_type: 'bottleneck_block', which is not true"):
         keras_resnet.ResNet(row("bottleneck_block_vd"), False, path)

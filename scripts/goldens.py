@@ -2,7 +2,8 @@
 """Prints how far networks are from the outputs of PyTorch's libraries, for all goldens in a folder, on one backend.
 
 Run `python -m scripts.goldens FOLDER` in the root of the repository. The folder has `<library>__<network>.npz`, with
-outputs by size, and the names and shapes of its tensors in `.keys.json`: see tests/goldens/README.md. Status 1: one
+outputs by size, and the names and shapes of its tensors in `.keys.json`: see tests/goldens/README.md; or
+`vd_<depth>.npz` of KerasHub, whose `.keys.json` also says where each variable stands in a preset's file. Status 1: one
 output at least deviates by more than 1e-5 of the largest, in networks of BiT by more than 5e-5.
 """
 
@@ -16,12 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 
 import keras_resnet
 from keras_resnet.architecture.rows import find_row
 from keras_resnet.architecture.variant import Variant
+from tests.helpers.keras_nets import keras_formula
 from tests.helpers.nets import run_whole
 from tests.helpers.torch_nets import formula, image, write
 from tests.helpers.wide_nets import WIDE_NETS
@@ -34,6 +37,7 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "transformers__resnet-50_bottleneck": ("resnet50", "torch_1x1", {}),
     "transformers__resnet-50_first": ("resnet50", "torch", {"first_stride": 2}),
 }
+KERAS_HUB = "vd_"  # how the names of its goldens begin
 OUTPUT_STRIDE = re.compile(r"_os(\d+)$")  # at the end of a golden's name
 BOUNDS = {"bit": 5e-5}  # by style
 BOUND = 1e-5
@@ -42,6 +46,8 @@ BOUND = 1e-5
 def network_of(golden: str) -> Variant:
     """The row of a golden."""
     net = OUTPUT_STRIDE.sub("", golden)
+    if net.startswith(KERAS_HUB):
+        return find_row(f"resnet_{net}")
     if net in WIDE_NETS:
         return WIDE_NETS[net]
     name, style, fields = NETWORKS.get(net, (net.partition("__")[2], "torch", {}))
@@ -77,6 +83,27 @@ def outputs(golden: Path, folder: Path) -> Iterator[tuple[str, float]]:
         yield size, max(deviations(run_whole(model, image(height, width)), expected, size))
 
 
+def keras_hub_outputs(golden: Path, folder: Path) -> Iterator[tuple[str, float]]:
+    """Yields what `outputs` does of a golden of KerasHub's vd networks, a backbone whose variables have no names."""
+    told, expected = json.loads(golden.with_suffix(".keys.json").read_text()), np.load(golden)
+    tensors = {name: keras_formula(name, shape) for name, shape in told["variables"].items()}
+    with h5py.File(folder / "model.weights.h5", "w") as file:
+        for place, name in told["h5"].items():
+            file[place] = tensors[name]
+    model = keras_resnet.ResNet(
+        f"resnet_{golden.stem}",
+        include_top=False,
+        weights=folder / "model.weights.h5",
+        input_shape=(None, None, 3),
+        pooling="avg",
+    )
+    kernel, bias = (tensors[f"predictions/{each}"] for each in ("kernel", "bias"))
+    model = keras.Model(model.input, {"features": model.get_layer("avg_pool").input, "means": model.output})
+    for size in sorted({name.rpartition("_")[2] for name in expected}):
+        found = run_whole(model, image(*map(int, size.split("x"))))
+        yield size, max(deviations(found | {"logits": found["means"] @ kernel + bias}, expected, size))
+
+
 def deviations(found: dict[str, Any], expected: Any, size: str) -> Iterator[float]:
     """Yields the deviation of each output of which there is a golden."""
     maps = np.moveaxis(found["features"], -1, 1)
@@ -100,7 +127,8 @@ def main() -> int:
     for golden in goldens:
         with tempfile.TemporaryDirectory() as folder:
             row = network_of(golden.stem)
-            found = dict(outputs(golden, Path(folder)))
+            read = keras_hub_outputs if golden.stem.startswith(KERAS_HUB) else outputs
+            found = dict(read(golden, Path(folder)))
         bound = BOUNDS.get(row.lineage.style, BOUND)
         exceeds = not found or not max(found.values()) <= bound
         failed |= exceeds

@@ -31,6 +31,7 @@ FILES = {
     "resnext101_32x48d": "Instagram",
     **dict.fromkeys(("resnet50w2", "resnet50w4", "resnet50w5"), "SwAV"),
     **dict.fromkeys(("resnet50x2", "resnet200x2"), "VICReg"),
+    **dict.fromkeys(("resnet_vd_18", "resnet_vd_34", "resnet_vd_200"), "KerasHub"),
 }
 
 
@@ -44,6 +45,7 @@ def kind(variant: Variant) -> str:
         f"stem {'-'.join(map(str, stem.widths)) if stem else ''}": stem and len(stem.widths) > 1,
         "convolution as pool": stem and stem.pool == "conv",
         "mean in shortcuts": variant.shortcut == "D",
+        "all stages project": variant.block == "basic" and variant.lineage.project == "every_first",
         attention and attention.kind.upper(): attention,
         "mean for strides": variant.antialias == "avg",
         "blur for strides": variant.antialias == "blur",

@@ -184,6 +184,8 @@ MXNET_V2 = Lineage(
 MXNET_V1 = replace(MXNET_V2, version=1, initializer=None)
 KERAS_SENET = replace(MXNET_V2, version=1, epsilon=1e-5, preprocessing="torch", data_norm=False)
 KERAS_SENET_1X1 = replace(KERAS_SENET, stride_at="first_conv")
+# KerasHub's vd networks, from PaddleClas
+VD = replace(TORCH_V1, project="every_first")
 # BiT (arXiv:1912.11370)
 BIT = replace(TORCH_V2, style="bit", stem_pool="zeros", preprocessing="tf")
 
@@ -215,4 +217,5 @@ PUBLISHED = (
     MXNET_V1,
     KERAS_SENET,
     KERAS_SENET_1X1,
+    VD,
 )

@@ -18,6 +18,7 @@ from keras_resnet.architecture.lineages import (
     SENET_1X1,
     TORCH_V1,
     TORCH_V2,
+    VD,
 )
 from keras_resnet.architecture.variant import Attention, Stem, Variant
 
@@ -231,6 +232,10 @@ NETWORKS: dict[str, Variant] = {
         _row("resnetrs270", "bottleneck", (4, 29, 53, 4), **_RS),
         _row("resnetrs350", "bottleneck", (4, 36, 72, 4), **_RS),
         _row("resnetrs420", "bottleneck", (4, 44, 87, 4), **_RS),
+        # KerasHub, from PaddleClas; its vd-50, 101 and 152 are resnet50d, 101d and 152d
+        _row("resnet_vd_18", "basic", _26, lineage=VD, **_D),
+        _row("resnet_vd_34", "basic", _50, lineage=VD, **_D),
+        _row("resnet_vd_200", "bottleneck", (3, 12, 48, 3), lineage=VD, **_D),
         # timm, `resnetv2.py`
         _v2("resnetv2_18d", "basic", _26, **_D),
         _v2("resnetv2_34d", "basic", _50, **_D),
@@ -349,6 +354,12 @@ TIMM_NAMES = {
     "resnet152v2": "resnetv2_152",
     "resnet200v2": "resnetv2_200",
 }
+# KerasHub's names of vd networks that timm has, too.
+KERAS_HUB_NAMES = {
+    "resnet50d": "resnet_vd_50",
+    "resnet101d": "resnet_vd_101",
+    "resnet152d": "resnet_vd_152",
+}
 # TF-Slim's networks, by its names for them.
 SLIM_NETWORKS = {
     name: replace(row, lineage=LINEAGES["slim", row.version])
@@ -366,13 +377,13 @@ SLIM_NETWORKS = {
 
 
 def find_row(name: str, argument: str = "network", note: str = "") -> Variant:
-    """Returns the row that a name means: the row's own, its builder's or timm's, in any case.
+    """Returns the row that a name means: the row's own, its builder's, timm's or KerasHub's, in any case.
 
     Raises:
         ValueError: if there is none; `argument` and `note` are what its message begins and ends with.
     """
     rows = {row.lower(): row for row in NETWORKS if isinstance(row, str)}
-    spelled = _names(BUILDERS) | _names(TIMM_NAMES) | rows
+    spelled = _names(BUILDERS) | _names(TIMM_NAMES) | _names(KERAS_HUB_NAMES) | rows
     if isinstance(name, str) and name.lower() in spelled:
         own = name if name in NETWORKS else spelled[name.lower()]
         row = NETWORKS[own]

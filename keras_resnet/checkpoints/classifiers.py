@@ -9,7 +9,9 @@ from itertools import takewhile
 from keras_resnet.architecture.detect import models_of_config
 from keras_resnet.checkpoints.contents import NO_UNITS, SEPARATOR, NetworkInFile
 from keras_resnet.checkpoints.families.family import Family, Shape
+from keras_resnet.checkpoints.families.keras import DENSE
 from keras_resnet.checkpoints.names.renamed import Renamed, original
+from keras_resnet.checkpoints.statements import of_hub, pooling_of
 from keras_resnet.utils.errors import enumerate_some
 
 # Parts of names: of self-supervised heads, whose outputs are no classes; of metrics, which compare directions; and of
@@ -59,7 +61,7 @@ def classified(found: NetworkInFile, width: int, head: str | None = None) -> Net
     if family.names is None:
         if head is not None:
             raise ValueError(f"`head`: {found.path!r} holds no names of layers. Leave `head` out.")
-        return found
+        return _with_dense(found, width)
     top = found.modules(NO_UNITS)["predictions"]
     known = f"{found.scope}{top}"
     if head is not None:
@@ -77,7 +79,8 @@ def classified(found: NetworkInFile, width: int, head: str | None = None) -> Net
     near = candidates(found, width)
     if len(near) != 1 or near[0].doubt:
         return found
-    return replace(_taken(found, near[0].module, width), classifier=near[0].name)
+    told = of_hub(found.statements) and near[0].name == top  # as in all its tasks
+    return replace(_taken(found, near[0].module, width), classifier=None if told else near[0].name)
 
 
 def candidates(found: NetworkInFile, width: int) -> list[Candidate]:
@@ -168,6 +171,26 @@ def unknown_parts(found: NetworkInFile) -> list[str]:
         if name not in own and (classifies or name.startswith(found.scope))
         if len(shapes[name]) == 4 or name.rpartition(family.separator)[2] == mean
     ]
+
+
+def _with_dense(found: NetworkInFile, width: int) -> NetworkInFile:
+    """A network without names, and the dense layer behind it: what alone lies beside the model that it is."""
+    family, shapes = found.family, found.source.shapes
+    held = dict(found.tensors)
+    if _other_features(found):
+        return replace(found, tensors={name: held[name] for name in held if not name.startswith(f"{DENSE}/")})
+    outer = found.scope.rstrip("/").rpartition("/")[0]
+    around = f"{outer}/" if outer else ""
+    dense = [family.tensor(DENSE, each) for each in ("kernel", "bias")]
+    others = (found.scope, f"{around}optimizer/", f"{around}dropout/")  # the last has its generator's seed
+    beside = {name for name in shapes if name.startswith(around) and not name.startswith(others)}
+    if not found.scope or beside != {f"{around}{name}" for name in dense}:
+        return found
+    held |= {name: shapes[f"{around}{name}"] for name in dense}
+    if held[dense[0]][:-1] != (width,):
+        return found
+    names = {f"{found.scope}{name}": f"{around}{name}" for name in dense}
+    return replace(found, source=Renamed(found.source, names), tensors=dict(sorted(held.items())))
 
 
 def _taken(found: NetworkInFile, module: str, width: int) -> NetworkInFile:
@@ -277,6 +300,8 @@ def _beside(found: NetworkInFile) -> dict[str, str]:
 def _other_features(found: NetworkInFile) -> str:
     """Why a classifier takes no means over all positions, by the config of the model in a file; "" if it may."""
     config = getattr(found.source, "config", None)
+    if config and pooling_of(config) not in (None, "avg"):
+        return f"the task in the file pools by {pooling_of(config)!r:.{_LONGEST}}"
     layers = {kind for model in (models_of_config(config) if config else []) for kind, _ in model.layers.values()}
     return next((f"the model in the file has a layer {each}" for each in _OTHER_FEATURES if each in layers), "")
 

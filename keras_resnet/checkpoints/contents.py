@@ -17,6 +17,8 @@ from keras_resnet.checkpoints.families import image_classifiers, keras_2016, res
 from keras_resnet.checkpoints.families.family import LONGEST, MOST_NETWORKS, Family, Shape
 from keras_resnet.checkpoints.families.fit import families_of, fitting, version_of
 from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE, HUGGINGFACE_BODY
+from keras_resnet.checkpoints.families.keras import POSITIONS
+from keras_resnet.checkpoints.families.keras_hub import KERAS_HUB
 from keras_resnet.checkpoints.families.standardized import standardized
 from keras_resnet.checkpoints.families.torchvision import TORCHVISION
 from keras_resnet.checkpoints.formats.tensors import Array
@@ -27,11 +29,14 @@ from keras_resnet.checkpoints.open import Source, neighbour
 from keras_resnet.checkpoints.statements import (
     CAFFE,
     NAMED,
+    WITHIN,
     Scaling,
     Statement,
     of_catalogue,
     of_config,
     of_digest,
+    of_hub,
+    of_keras_hub,
     of_plan,
     of_words,
     rows_in,
@@ -198,10 +203,18 @@ def read_networks(
         )
     config = getattr(source, "config", None)  # of Keras' files of whole models
     by_layer = getattr(source, "by_layer", False)
+    if by_layer and POSITIONS in families.values():
+        raise ValueError(
+            f"{str(source.path)!r} is an older `.h5` file, whose layers have names that Keras numbered as they were "
+            "created (such as 'conv2d_7'), not by their place in the network: which is which, only the program that "
+            "built the network tells. Build it there, fill it with model.load_weights(file), and save it as a `.keras` "
+            "file, or give its layers names."
+        )
     configured = networks_of_config(config, by_layer=by_layer, translate=_translate) if config else {}
     words = getattr(source, "words", {})
-    beside = {} if configured or checkpoint else neighbour(source.path)
-    around = (*of_catalogue(source.path, checkpoint), *of_words(words), *of_config(beside))
+    hub = of_keras_hub(config, WITHIN) if config else ()
+    beside = {} if configured or hub or checkpoint else neighbour(source.path)
+    around = (*of_catalogue(source.path, checkpoint), *of_words(words), *hub, *of_config(beside))
     scaling = scaling_of(beside) or scaling_of_words(words)
     networks = []
     for scope, family in families.items():
@@ -213,7 +226,7 @@ def read_networks(
             *around,
             *_of_names(source, family, scope, tensors),
             *whole,
-            *(Statement(key, value, "its own config") for key, value in settings),
+            *(Statement(key, value, WITHIN) for key, value in settings),
         )
         told = own.styles if own else (checkpoint.style,) if checkpoint else None
         styles = _styles(family, tensors, statements) if told is None else told
@@ -332,6 +345,8 @@ def _of_names(source: Source, family: Family, scope: str, tensors: Iterable[str]
 
 def _styles(family: Family, tensors: Mapping[str, Shape], statements: Sequence[Statement]) -> tuple[str, ...]:
     """The styles of a family, the likeliest first, or the one that is stated."""
+    if of_hub(statements):
+        return KERAS_HUB.styles
     if "torch_1x1" in family.styles:
         for statement in statements:
             if statement.rule == "first conv":

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from keras_resnet.checkpoints.formats.tensorflow.bundle import is_checkpoint
+from keras_resnet.checkpoints.presets import BACKBONE, is_task_preset
 from keras_resnet.utils.errors import enumerate_some
 
 # In the order in which `from_pretrained` of transformers and of timm's hub takes them.
@@ -115,6 +116,8 @@ def _names(path: Path) -> list[str]:
 def _candidates(path: Path, names: list[str]) -> list[str]:
     """Returns the names of the weights files in a folder: one, if something tells which it is."""
     files = [name for name in names if os.path.isfile(path / name)]
+    if is_task_preset(path / BACKBONE):
+        return [BACKBONE]
     second = [name for name in files if _SECOND.fullmatch(name)]
     for name in _PREFERRED:
         if name in files:

@@ -1,7 +1,7 @@
 """Errors for weights files that do not fit a network: which tensors, the probable cause, and what fits."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from keras_resnet.architecture.planner import plan as plan_of
@@ -11,11 +11,13 @@ from keras_resnet.architecture.variant import Stem, Variant
 from keras_resnet.checkpoints.classifiers import candidates, classified, unclassified
 from keras_resnet.checkpoints.contents import NO_UNITS, NetworkInFile
 from keras_resnet.checkpoints.families.family import Shape
+from keras_resnet.checkpoints.families.fit import tensors_of
+from keras_resnet.checkpoints.families.keras import DENSE, positions
 from keras_resnet.checkpoints.names.foreign import foreign
 from keras_resnet.checkpoints.names.renamed import original
 from keras_resnet.checkpoints.nearest import nearest
 from keras_resnet.checkpoints.open import Source
-from keras_resnet.checkpoints.statements import Statement, agrees
+from keras_resnet.checkpoints.statements import CONVS, Statement, agrees
 
 NOT_FINITE = "not finite"
 _NONE = "It fits no network of this package."
@@ -69,7 +71,12 @@ def explain(found: NetworkInFile, plan: Plan, modules: Mapping[str, str], differ
 def advice(found: NetworkInFile) -> str:
     """Says which network in which style a file fits, or that none does, and why if it is known."""
     if found.family.names is None:
-        return "The file holds no layer names, so its network is unknown. Load it into the network that saved it."
+        calls = ", ".join(_by_position(found))
+        return (
+            f"The file holds no layer names; by the shapes of its tensors and their order it fits {calls}."
+            if calls
+            else "The file holds no layer names, so its network is unknown. Load it into the network that saved it."
+        )
     fitting = []
     published = [(row.name, row) for row in found.fitting()]
     strange = None if published else _foreign(found) or _of_norms(found)
@@ -93,6 +100,25 @@ def advice(found: NetworkInFile) -> str:
     ]
     unknown = " No tensor tells whether its stem strides and pools." if "keras_resnet.Stem(" in fits[0] else ""
     return f"It fits {', '.join(fits)}.{unknown}"
+
+
+def _by_position(found: NetworkInFile) -> Iterator[str]:
+    """Yields the code that builds each published network that has a file's tensors, where these have no names."""
+    family = found.family
+    held = {name: shape for name, shape in found.tensors.items() if not name.startswith(f"{DENSE}{family.separator}")}
+    kernels = sum(name.endswith(family.first) for name in held)
+    channels = max(held.get(family.tensor("conv2d", "kernel"), (3, 3, 3))[2], 1)
+    for row in NETWORKS.values():
+        convs = (len(row.stem.widths) if row.stem else 0) + sum(row.units) * CONVS[row.block]
+        if row.attention or not 0 <= kernels - convs <= len(row.units):
+            continue
+        for variant in (row.in_style(style) for style in found.styles if style in row.styles):
+            layout = plan_of(variant, channels=channels)
+            if tensors_of(replace(family, names=positions), layout) == held and is_as_told(found, variant):
+                bias = family.tensor(DENSE, "bias")
+                whole = classified(found, layout.channels).tensors
+                top = f"classes={whole[bias][0]}" if bias in whole else "include_top=False"
+                yield builder_call(row.name, f"{top}, style={variant.lineage.style!r}")
 
 
 def is_as_told(found: NetworkInFile, row: Variant) -> bool:

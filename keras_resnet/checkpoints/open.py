@@ -17,6 +17,7 @@ from keras_resnet.checkpoints.formats.safetensors import SafetensorsFile, is_saf
 from keras_resnet.checkpoints.formats.tensorflow.bundle import Bundle, is_checkpoint
 from keras_resnet.checkpoints.formats.tensors import Array
 from keras_resnet.checkpoints.formats.torch.file import TorchFile, is_torch_file
+from keras_resnet.checkpoints.presets import TaskPreset, is_task_preset
 from keras_resnet.checkpoints.shards import Shards, index_of, is_index
 from keras_resnet.utils.errors import import_optional, near_path
 
@@ -51,6 +52,7 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     path = index_of(path) or path
     for tell, reader in (
         (is_checkpoint, Bundle.open),
+        (is_task_preset, TaskPreset.open),
         (is_keras_file, KerasFile.open),
         (is_torch_file, TorchFile.open),
         (is_safetensors, SafetensorsFile.open),

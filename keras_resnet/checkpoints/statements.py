@@ -22,10 +22,12 @@ from keras_resnet.checkpoints.formats.torch.find import MMENGINE_CONFIG
 from keras_resnet.checkpoints.names.networks import Name, read_name
 
 BESIDE = "the config.json beside it"
+WITHIN = "its own config"
 CALLED = "its name, that of a published file,"
 KEYED = "the catalogue"
 HASHED = "its digest, that of a published file,"
 NAMED = "the name of its tensors"
+_KERAS_HUB, _HUBS_BLOCK = "ResNetBackbone", "KerasHub's block"
 CONVS = {"basic": 2, "bottleneck": 3, "senet": 3}  # in a unit
 CAFFE = "caffe"  # MMEngine's name of strides in the first 1x1
 _MM_SCALING = re.compile(r"\bdata_preprocessor ?= ?dict\(([^()]{1,999})\)")
@@ -56,6 +58,8 @@ class Statement:
     def rule(self) -> str:
         """The name that the setting goes by here; "" if it is not known."""
         *path, last = re.split(r": |\.", self.setting.lower())
+        if _KERAS_HUB in self.setting and last == "block_type":
+            return _HUBS_BLOCK
         if last in _LOOSE and path and path[-1] in (*_KEYS["name"].split(), "model"):
             return "name"
         return "name" if last == "model" else _RULE_OF.get(last, "")
@@ -105,9 +109,35 @@ def states(statements: Iterable[Statement], rule: str) -> bool:
 
 def of_config(config: Mapping[str, Any]) -> tuple[Statement, ...]:
     """Returns the statements of a `config.json`: all keys but those that are known to change no number."""
+    if hub := of_keras_hub(config, BESIDE):
+        return hub
     kind = config.get("model_type")
     own = kind is None or str(kind).lower() in _LIBRARIES
     return tuple(_settings(config, strict=own))
+
+
+def of_keras_hub(config: Mapping[str, Any], where: str) -> tuple[Statement, ...]:
+    """Returns the statements of a config of KerasHub's ResNetBackbone, or of a task on one; () if it is of neither."""
+    own = config.get("config")
+    backbone = own.get("backbone", config) if isinstance(own, Mapping) else None
+    if not isinstance(backbone, Mapping) or backbone.get("class_name") != _KERAS_HUB:
+        return ()
+    settings = backbone.get("config")
+    found = settings.items() if isinstance(settings, Mapping) else ()
+    return tuple(
+        Statement(f"{_KERAS_HUB}.{key}", value, where) for key, value in found if str(key).lower() not in _IGNORED
+    )
+
+
+def of_hub(statements: Iterable[Statement]) -> bool:
+    """Whether a config of KerasHub says what a network is."""
+    return states(statements, _HUBS_BLOCK)
+
+
+def pooling_of(config: Mapping[str, Any]) -> Any:
+    """Returns how a task of KerasHub pools the features that its classifier takes; None if it does not say."""
+    own = config.get("config")
+    return own.get("pooling") if isinstance(own, Mapping) and "backbone" in own else None
 
 
 def of_catalogue(path: Path, checkpoint: Checkpoint | None) -> tuple[Statement, ...]:
@@ -131,7 +161,7 @@ def of_plan(plan: Plan) -> tuple[Statement, ...]:
         "gate_relu": plan.units[0].gate_relu,
         "stem_stride": plan.output_strides[0] if plan.stem else None,
     }
-    return tuple(Statement(fact, value, "its own config") for fact, value in facts.items())
+    return tuple(Statement(fact, value, WITHIN) for fact, value in facts.items())
 
 
 def scaling_of(config: Mapping[str, Any]) -> Scaling | None:
@@ -321,6 +351,14 @@ def _is_blocks(value: Any, plan: Plan) -> bool:
     return CONVS.get(kind) == len(plan.units[0].convs)
 
 
+def _is_keras_hubs_block(value: Any, plan: Plan) -> bool:
+    """Whether KerasHub's kind of units is that of a plan; in its vd networks means stride in front of projections."""
+    kind = str(value)
+    strides = any(isinstance(unit.shortcut, Conv) and unit.shortcut.stride > 1 for unit in plan.units)
+    averages = plan.averages_shortcuts if strides else kind.endswith("_vd")
+    return averages is kind.endswith("_vd") and _is_blocks(kind.removesuffix("_vd"), plan)
+
+
 def _strides(plan: Plan) -> list[int]:
     """By how much each stage makes the map smaller, where no `output_stride` is reached."""
     striding = striding_convs(plan)
@@ -336,6 +374,7 @@ _RULES: dict[str, Callable[[Any, Plan, float], bool]] = {
         value is None or (isinstance(value, int | float) and 0 < value < 1 and isclose(value, epsilon, rel_tol=0.01))
     ),
     "block": lambda value, plan, epsilon: value is None or _is_blocks(value, plan),
+    _HUBS_BLOCK: lambda value, plan, epsilon: _is_keras_hubs_block(value, plan),
     "pre-activation": lambda value, plan, epsilon: bool(value) is (plan.version == 2),
     "off": lambda value, plan, epsilon: _is_off(value),
     "blur": lambda value, plan, epsilon: _is_antialias(value, plan),

@@ -139,7 +139,7 @@ def test_a_scope_in_the_file_is_no_hindrance_and_preprocessing_can_go_into_the_g
     assert "`TARGET` must differ from the source" in capsys.readouterr().err
     bare = without_names_file(tmp_path, tiny)
     assert cli.main(["convert", str(bare), str(tmp_path / "c.keras")]) == 1
-    assert "The file holds no layer names, so its network is unknown" in capsys.readouterr().err
+    assert "The file holds no layer names; by the shapes of its tensors and their order" in capsys.readouterr().err
     assert cli.main(["convert", str(tmp_path / "a.keras"), target, "--overwrite"]) == 0
     assert "it takes pixels scaled as the weights expect them (raw RGB with" in capsys.readouterr().out
 

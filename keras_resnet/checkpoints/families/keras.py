@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from keras_resnet.architecture.lineages import PUBLISHED
-from keras_resnet.architecture.plans import Plan
+from keras_resnet.architecture.plans import SUFFIXES, Conv, Plan
 from keras_resnet.checkpoints.families.family import Family
 from keras_resnet.checkpoints.families.torchvision import TORCH_VARIABLES
 
@@ -24,6 +24,27 @@ def modules(plan: Plan) -> dict[str, str]:
     return {name: name for name in (*names, "predictions")}
 
 
+def positions(plan: Plan) -> dict[str, str]:
+    """What Keras calls the layers of a network without gates in files that don't hold their names.
+
+    It sorts layers by their depth, so that a projection comes in front of the last convolution beside it.
+    """
+    convs = list(plan.stem)
+    for unit in plan.units:
+        branch = [unit.shortcut] if isinstance(unit.shortcut, Conv) else []
+        convs += [*unit.convs[:-1], *branch, unit.convs[-1]]
+    if plan.version == 1:
+        norms = [f"{conv.name}_{SUFFIXES[plan.norm]}" for conv in convs]
+    else:
+        norms = [norm.name for norm in plan.norms()]
+    kinds = {"conv2d": [f"{conv.name}_conv" for conv in convs], f"{plan.norm}_normalization": norms}
+    return {
+        name: f"{kind}_{number}" if number else kind
+        for kind, names in kinds.items()
+        for number, name in enumerate(names)
+    }
+
+
 KERAS = Family(
     "Keras",
     None,
@@ -35,6 +56,7 @@ KERAS = Family(
     others={"predictions": "probs"},  # keras.applications' own files
     **LAYERS,
 )
+DENSE = "dense"  # the classifier of a file without names
 # Files of Keras that don't hold the names of layers: those of before 3.8, in the order that layers have.
 POSITIONS = replace(
     KERAS,

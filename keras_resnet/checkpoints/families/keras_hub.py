@@ -7,7 +7,9 @@ from keras_resnet.checkpoints.families.keras import LAYERS
 
 def modules(plan: Plan) -> dict[str, str]:
     """KerasHub's layers of a ResNetBackbone, which counts stages and units from 0."""
-    names = {ours: ours for ours in ("conv1_conv", "conv1_bn", "post_bn", "predictions")}
+    names = {ours: ours for ours in ("post_bn", "predictions")}
+    for number, conv in enumerate(plan.stem, 1):
+        names |= {f"{conv.name}_{kind}": f"conv{number}_{kind}" for kind in ("conv", "bn")}
     for stage, units in enumerate(plan.stages):
         for index, unit in enumerate(units):
             theirs = f"stack{stage}_block{index}"
@@ -25,5 +27,5 @@ KERAS_HUB = Family(
     own=r"(stack\d+_block\d+_[^/]+|conv\d_(conv|bn)|post_bn|predictions)/[^/]+",
     styles=("torch",),
     v2="_pre_activation_bn/",
-    **LAYERS,
+    **LAYERS | {"stem": r"conv\d_"},
 )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from keras_resnet.architecture.rows import BUILDERS, NETWORKS, TIMM_NAMES
+from keras_resnet.architecture.rows import BUILDERS, KERAS_HUB_NAMES, NETWORKS, TIMM_NAMES
 from keras_resnet.architecture.variant import Variant
 
 # Rows by further names of theirs, without the hyphens and underscores that everyone places otherwise.
@@ -24,13 +24,13 @@ _OTHERS = {
     "resnet50v1s": "resnet50s",
     "resnet101v1s": "resnet101s",
     "resnet152v1s": "resnet152s",
-    # PaddlePaddle's and KerasHub's
+    # PaddlePaddle's
     "resnet50vd": "resnet50d",
     "resnet101vd": "resnet101d",
     "resnet152vd": "resnet152d",
-    "resnetvd50": "resnet50d",
-    "resnetvd101": "resnet101d",
-    "resnetvd152": "resnet152d",
+    "resnet18vd": "resnet_vd_18",
+    "resnet34vd": "resnet_vd_34",
+    "resnet200vd": "resnet_vd_200",
     # timm's older ones
     "resnetv250x1bitm": "resnetv2_50x1_bit",
     "resnetv250x3bitm": "resnetv2_50x3_bit",
@@ -128,7 +128,8 @@ def read_name(value: Any) -> Name:
 
 def _rows() -> dict[str, str]:
     """The names of rows by all of theirs, without hyphens and underscores."""
-    names = {name: name for name in NETWORKS} | {other: row for row, other in (*BUILDERS.items(), *TIMM_NAMES.items())}
+    tables = (BUILDERS, TIMM_NAMES, KERAS_HUB_NAMES)
+    names = {name: name for name in NETWORKS} | {other: row for table in tables for row, other in table.items()}
     return _OTHERS | {_squeezed(name): row for name, row in names.items()}
 
 

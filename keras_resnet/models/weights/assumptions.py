@@ -12,6 +12,7 @@ from keras_resnet.checkpoints.catalogue import called
 from keras_resnet.checkpoints.classifiers import unknown_parts
 from keras_resnet.checkpoints.contents import NO_UNITS, NetworkInFile
 from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE, HUGGINGFACE_BODY
+from keras_resnet.checkpoints.families.keras import POSITIONS
 from keras_resnet.checkpoints.families.keras_2016 import KERAS_2016
 from keras_resnet.checkpoints.families.tf_slim import SLIM
 from keras_resnet.checkpoints.families.timm import SENET, TIMM, TIMM_BIT, TIMM_V2
@@ -22,6 +23,7 @@ from keras_resnet.checkpoints.statements import (
     attention_of,
     is_plain,
     not_understood,
+    of_hub,
     rows_in,
     states,
     strides_first,
@@ -56,6 +58,7 @@ def assumptions(found: NetworkInFile, network: Network, *, asked: bool, loaded: 
     return (
         *top,
         *(_of_scopes(found) if found.family is SLIM else ()),
+        *(_of_positions(found) if found.family is POSITIONS else ()),
         *(() if asked else _of_style(found, network)),
         *(_of_layers(found, network, asked) if found.family.transposed else ()),
         *(f"{each}, and {words} changes no output" for each in found.statements if (words := not_understood(each))),
@@ -94,6 +97,12 @@ def _of_scopes(found: NetworkInFile) -> Iterator[str]:
     second = next((place.removesuffix(name) for place, name in places if not place.startswith(found.scope)), None)
     if second:
         yield f"the blocks in {second!r:.99} follow those in {found.scope!r:.99}, and stride as those of classifiers do"
+
+
+def _of_positions(found: NetworkInFile) -> Iterator[str]:
+    """That layers go by their place, unless a config says whose network it is; KerasHub's has the order of ours."""
+    if not of_hub(found.statements):
+        yield "the layers have the order of the model's, since the file does not hold their names"
 
 
 def _depth(row: Variant) -> int:

@@ -489,32 +489,6 @@ def test_names_and_configs_made_to_hurt_are_refused_at_once(tmp_path: Path) -> N
     keras_resnet.ResNet18(weights=write(tmp_path / "net.safetensors", state_dict("torchvision__resnet18")))
 
 
-@once
-def test_keras_hubs_weights_load(tmp_path: Path) -> None:
-    hub = pytest.importorskip("keras_hub")
-    for version in (1, 2):
-        backbone = randomise(
-            hub.models.ResNetBackbone(
-                input_conv_filters=[64],
-                input_conv_kernel_sizes=[7],
-                stackwise_num_filters=[64, 8, 16, 32],
-                stackwise_num_blocks=[2, 2, 2, 2],
-                stackwise_num_strides=[1, 2, 2, 2],
-                block_type="bottleneck_block",
-                use_pre_activation=version == 2,
-                image_shape=(None, None, 3),
-            )
-        )
-        backbone.save_weights(tmp_path / "model.weights.h5")
-        tiny = thin(variants.RESNET50 if version == 1 else variants.RESNET50V2, widths=(64, 8, 16, 32))
-        for nameless in (False, True):
-            if nameless:
-                without_names(tmp_path / "model.weights.h5")
-            body = keras_resnet.ResNet(tiny, False, tmp_path / "model.weights.h5", style="torch")
-            for height, width in EVEN_AND_ODD:
-                assert_close(run(body, images(height, width)), run(backbone, images(height, width)), 1e-5)
-
-
 def moco(tensors: dict[str, Any]) -> dict[str, Any]:
     """A self-supervised checkpoint's keys: the network that learns, its slow copy, projections, a queue."""
     body = {name: value for name, value in tensors.items() if not name.startswith("fc.")}

@@ -2,8 +2,9 @@
 """Prints how far networks are from the outputs of PyTorch's libraries, for all goldens in a folder, on one backend.
 
 Run `python -m scripts.goldens FOLDER` in the root of the repository. The folder has `<library>__<network>.npz`, with
-outputs by size, and the names and shapes of its tensors in `.keys.json`: see tests/goldens/README.md. Status 1: one
-output at least deviates by more than 1e-5 of the largest, in networks of BiT by more than 5e-5.
+outputs by size, and the names and shapes of its tensors in `.keys.json`, or, of files in Google's names, BiT's
+`R50x1.npz`: see tests/goldens/README.md. Status 1: one output at least deviates by more than 1e-5 of the largest, in
+networks of BiT by more than 5e-5.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import numpy as np
 import keras_resnet
 from keras_resnet.architecture.rows import find_row
 from keras_resnet.architecture.variant import Variant
+from tests.helpers import bit_nets
 from tests.helpers.nets import run_whole
 from tests.helpers.torch_nets import formula, image, write
 from tests.helpers.wide_nets import WIDE_NETS
@@ -44,23 +46,40 @@ def network_of(golden: str) -> Variant:
     net = OUTPUT_STRIDE.sub("", golden)
     if net in WIDE_NETS:
         return WIDE_NETS[net]
+    if of_bit := bit_network(net):
+        return of_bit
     name, style, fields = NETWORKS.get(net, (net.partition("__")[2], "torch", {}))
     row = find_row(name)
     return replace(row.in_style(style) if style in row.styles else row, **fields)
 
 
-def outputs(golden: Path, folder: Path) -> Iterator[tuple[str, float]]:
-    """Yields each size of images, and by how much the largest deviation is of the largest output."""
-    stride, expected = OUTPUT_STRIDE.search(golden.stem), np.load(golden)
+def bit_network(golden: str) -> Variant | None:
+    """The row of a golden of BiT's own files, which Google calls by depth and width; None: it is of another."""
+    if golden == bit_nets.SMALL.name:
+        return bit_nets.SMALL
+    match = re.fullmatch(r"R(\d+x\d)", golden)
+    return find_row(f"resnetv2_{match[1]}_bit") if match else None
+
+
+def weights_of(golden: Path, folder: Path) -> Path:
+    """Writes the weights with which a golden was made, as its library does."""
+    if row := bit_network(golden.stem):
+        return bit_nets.write(folder / "net.npz", bit_nets.arrays(row))
     own = golden.with_suffix(".keys.json")
     keys = own if own.exists() else golden.with_name(f"{OUTPUT_STRIDE.sub('', golden.stem)}.keys.json")
     tensors = {name: formula(name, shape) for name, shape in json.loads(keys.read_text()).items()}
+    return write(folder / "net.safetensors", tensors)
+
+
+def outputs(golden: Path, folder: Path) -> Iterator[tuple[str, float]]:
+    """Yields each size of images, and by how much the largest deviation is of the largest output."""
+    stride, expected = OUTPUT_STRIDE.search(golden.stem), np.load(golden)
     row = network_of(golden.stem)
     classes = next((expected[name].shape[-1] for name in expected if name.startswith("logits")), None)
     model = keras_resnet.ResNet(
         row,
         include_top=classes is not None,
-        weights=write(folder / "net.safetensors", tensors),
+        weights=weights_of(golden, folder),
         input_shape=(None, None, 3),
         classifier_activation=None,
         output_stride=int(stride[1]) if stride else None,

@@ -109,7 +109,7 @@ def test_a_file_is_found_under_any_name_in_a_folder_and_below_any_scope(thin: Pa
     held = arrays(THIN, 7)
     bare = {name.removeprefix("resnet/"): value for name, value in held.items()}
     two = held | {f"slow/{name}": np.zeros_like(value) for name, value in bare.items()}
-    files: tuple[tuple[Path, dict[str, str]], ...] = (
+    files: tuple[tuple[Path, dict[str, Any]], ...] = (
         (tmp_path / "net.pth", {}),
         (folder, {}),
         (thin, {"scope": "resnet"}),

@@ -1,10 +1,11 @@
 #!/usr/bin/env python
-"""Prints how far networks are from the outputs of PyTorch's libraries, for all goldens in a folder, on one backend.
+"""Prints how far networks are from the outputs of other libraries, for all goldens in a folder, on one backend.
 
-Run `python -m scripts.goldens FOLDER` in the root of the repository. The folder has `<library>__<network>.npz`, with
-outputs by size, and the names and shapes of its tensors in `.keys.json`: see tests/goldens/README.md; or
-`vd_<depth>.npz` of KerasHub, whose `.keys.json` also says where each variable stands in a preset's file. Status 1: one
-output at least deviates by more than 1e-5 of the largest, in networks of BiT by more than 5e-5.
+Run `python -m scripts.goldens FOLDER` in the root of the repository. A golden `<name>.npz` has outputs by size, and
+mostly the names and shapes of its tensors beside it, in `<name>.keys.json`: see tests/goldens/README.md. The folder's
+name tells how a file of these is written: `keras_hub`, `keras_applications`, `legacy_keras` and `bit`; in any other one
+the goldens are those of PyTorch's libraries, `<library>__<network>.npz`. Status 1: one output at least deviates by more
+than 1e-5 of the largest, in networks of BiT by more than 5e-5.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import numpy as np
 import keras_resnet
 from keras_resnet.architecture.rows import find_row
 from keras_resnet.architecture.variant import Variant
+from tests.helpers import bit_nets, keras_2
 from tests.helpers.keras_nets import keras_formula
 from tests.helpers.nets import run_whole
 from tests.helpers.torch_nets import formula, image, write
@@ -37,71 +39,75 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "transformers__resnet-50_bottleneck": ("resnet50", "torch_1x1", {}),
     "transformers__resnet-50_first": ("resnet50", "torch", {"first_stride": 2}),
 }
-KERAS_HUB = "vd_"  # how the names of its goldens begin
 OUTPUT_STRIDE = re.compile(r"_os(\d+)$")  # at the end of a golden's name
 BOUNDS = {"bit": 5e-5}  # by style
 BOUND = 1e-5
 
 
-def network_of(golden: str) -> Variant:
-    """The row of a golden."""
-    net = OUTPUT_STRIDE.sub("", golden)
-    if net.startswith(KERAS_HUB):
-        return find_row(f"resnet_{net}")
-    if net in WIDE_NETS:
-        return WIDE_NETS[net]
-    name, style, fields = NETWORKS.get(net, (net.partition("__")[2], "torch", {}))
-    row = find_row(name)
-    return replace(row.in_style(style) if style in row.styles else row, **fields)
+@dataclass(frozen=True)
+class Golden:
+    """A network, and the file of its weights as its library writes it."""
+
+    network: Variant
+    weights: Path
+    stride: int | None = None
+    backbone: bool = False  # whether the file holds no classifier, although there are logits
 
 
-def outputs(golden: Path, folder: Path) -> Iterator[tuple[str, float]]:
+def read_golden(golden: Path, folder: Path) -> Golden:
+    """Finds a golden's network, and writes its weights into a folder."""
+    stride = OUTPUT_STRIDE.search(golden.stem)
+    name, keys = OUTPUT_STRIDE.sub("", golden.stem), golden.with_suffix(".keys.json")
+    keys = keys if keys.exists() else golden.with_name(f"{name}.keys.json")
+    told = json.loads(keys.read_text()) if keys.exists() else {}
+    match golden.parent.name:
+        case "bit":
+            row = bit_nets.SMALL if name == bit_nets.SMALL.name else find_row(f"resnetv2_{name.removeprefix('R')}_bit")
+            return Golden(row, bit_nets.write(folder / "net.npz", bit_nets.arrays(row)))
+        case "keras_hub":
+            with h5py.File(folder / "model.weights.h5", "w") as file:
+                for place, variable in told["h5"].items():
+                    file[place] = keras_formula(variable, told["variables"][variable])
+            return Golden(find_row(f"resnet_{name}"), folder / "model.weights.h5", backbone=True)
+        case "keras_applications":
+            return Golden(find_row(name), keras_2.write_h5(folder / "net.h5", told))
+        case "legacy_keras":
+            path = keras_2.write_h5(folder / "net.h5", told, keras_2.renumbered(98), fixed=False)
+            if name in keras_2.UNETS:
+                return Golden(keras_2.THIN[keras_2.UNETS[name]], path)
+            own = name if name.startswith("resnetrs") else f"classification_models_{name}"
+            return Golden(keras_2.THIN[name] if name in keras_2.THIN else find_row(own), path)
+    weights = write(folder / "net.safetensors", {each: formula(each, shape) for each, shape in told.items()})
+    if name in WIDE_NETS:
+        return Golden(WIDE_NETS[name], weights, int(stride[1]) if stride else None)
+    network, style, fields = NETWORKS.get(name, (name.partition("__")[2], "torch", {}))
+    row = find_row(network)
+    row = replace(row.in_style(style) if style in row.styles else row, **fields)
+    return Golden(row, weights, int(stride[1]) if stride else None)
+
+
+def outputs(golden: Golden, expected: Any) -> Iterator[tuple[str, float]]:
     """Yields each size of images, and by how much the largest deviation is of the largest output."""
-    stride, expected = OUTPUT_STRIDE.search(golden.stem), np.load(golden)
-    own = golden.with_suffix(".keys.json")
-    keys = own if own.exists() else golden.with_name(f"{OUTPUT_STRIDE.sub('', golden.stem)}.keys.json")
-    tensors = {name: formula(name, shape) for name, shape in json.loads(keys.read_text()).items()}
-    row = network_of(golden.stem)
-    classes = next((expected[name].shape[-1] for name in expected if name.startswith("logits")), None)
+    classes = next((expected[name].shape[-1] for name in expected if name.startswith("logits_")), None)
+    top = classes is not None and not golden.backbone
     model = keras_resnet.ResNet(
-        row,
-        include_top=classes is not None,
-        weights=write(folder / "net.safetensors", tensors),
+        golden.network,
+        include_top=top,
+        weights=golden.weights,
         input_shape=(None, None, 3),
         classifier_activation=None,
-        output_stride=int(stride[1]) if stride else None,
+        output_stride=golden.stride,
         classes=classes or 1000,
     )
-    ends = (
-        {"logits": model.output, "features": model.get_layer("avg_pool").input}
-        if classes
-        else {"features": model.output}
-    )
-    model = keras.Model(model.input, ends)
-    for size in sorted({name.rpartition("_")[2] for name in expected}):
+    features = model.get_layer("avg_pool").input if top else model.output
+    model = keras.Model(model.input, {"features": features} | ({"logits": model.output} if top else {}))
+    for size in sorted({name.rpartition("_")[2] for name in expected if "_raw_" not in name}):
         height, width = map(int, size.split("x"))
-        yield size, max(deviations(run_whole(model, image(height, width)), expected, size))
-
-
-def keras_hub_outputs(golden: Path, folder: Path) -> Iterator[tuple[str, float]]:
-    """Yields what `outputs` does of a golden of KerasHub's vd networks, a backbone whose variables have no names."""
-    told, expected = json.loads(golden.with_suffix(".keys.json").read_text()), np.load(golden)
-    tensors = {name: keras_formula(name, shape) for name, shape in told["variables"].items()}
-    with h5py.File(folder / "model.weights.h5", "w") as file:
-        for place, name in told["h5"].items():
-            file[place] = tensors[name]
-    model = keras_resnet.ResNet(
-        f"resnet_{golden.stem}",
-        include_top=False,
-        weights=folder / "model.weights.h5",
-        input_shape=(None, None, 3),
-        pooling="avg",
-    )
-    kernel, bias = (tensors[f"predictions/{each}"] for each in ("kernel", "bias"))
-    model = keras.Model(model.input, {"features": model.get_layer("avg_pool").input, "means": model.output})
-    for size in sorted({name.rpartition("_")[2] for name in expected}):
-        found = run_whole(model, image(*map(int, size.split("x"))))
-        yield size, max(deviations(found | {"logits": found["means"] @ kernel + bias}, expected, size))
+        found = run_whole(model, image(height, width))
+        if golden.backbone and classes:  # with the library's classifier
+            kernel = keras_formula("predictions/kernel", (found["features"].shape[-1], classes))
+            found["logits"] = found["features"].mean((1, 2)) @ kernel + keras_formula("predictions/bias", (classes,))
+        yield size, max(deviations(found, expected, size))
 
 
 def deviations(found: dict[str, Any], expected: Any, size: str) -> Iterator[float]:
@@ -125,15 +131,17 @@ def main() -> int:
     print(f"| golden | network | size: deviation on {keras.backend.backend()} | |\n|---|---|---|---|")
     failed = not goldens
     for golden in goldens:
-        with tempfile.TemporaryDirectory() as folder:
-            row = network_of(golden.stem)
-            read = keras_hub_outputs if golden.stem.startswith(KERAS_HUB) else outputs
-            found = dict(read(golden, Path(folder)))
-        bound = BOUNDS.get(row.lineage.style, BOUND)
+        with tempfile.TemporaryDirectory() as folder, np.load(golden) as expected:
+            held = read_golden(golden.absolute(), Path(folder))
+            found = dict(outputs(held, expected))
+        bound = BOUNDS.get(held.network.lineage.style, BOUND)
         exceeds = not found or not max(found.values()) <= bound
         failed |= exceeds
         cells = ", ".join(f"{size}: {deviation:.1e}" for size, deviation in found.items())
-        print(f"| {golden.stem} | {row.name} | {cells} | {f'more than {bound:.0e}' if exceeds else ''} |", flush=True)
+        print(
+            f"| {golden.stem} | {held.network.name} | {cells} | {f'more than {bound:.0e}' if exceeds else ''} |",
+            flush=True,
+        )
         keras.backend.clear_session()
     return int(failed)
 

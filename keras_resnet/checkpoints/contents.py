@@ -194,8 +194,8 @@ def read_networks(
     if not scopes:
         some = ", ".join(f"{name!r:.99}" for name in list(source.shapes)[:3]) or "no tensor"
         raise ValueError(
-            f"{str(source.path)!r} holds no ResNet with tensor names of Keras, TF-Slim, torchvision, timm, "
-            f"transformers or detectron2; it holds {some}.{whose(source.shapes)}"
+            f"{str(source.path)!r} holds no ResNet with tensor names of Keras, TF-Slim, BiT, torchvision, "
+            f"timm, transformers or detectron2; it holds {some}.{whose(source.shapes)}"
         )
     if len(scopes) > MOST_NETWORKS:
         raise ValueError(

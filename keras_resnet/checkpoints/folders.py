@@ -20,6 +20,7 @@ _PREFERRED = (
 _WEIGHTS = re.compile(
     r".+\.(safetensors|bin|pth|pt|ckpt|ckpt-\d+|pth\.tar|keras|h5|hdf5)|.+\.(safetensors|bin)\.index\.json"
 )
+_ARRAYS = re.compile(r"[^.].*\.npz")  # mostly data; one alone may be weights
 _SHARD = re.compile(r".+-\d+-of-\d+\.(safetensors|bin)|.+\.data-\d+-of-\d+")
 # What Accelerate and the trainer of transformers leave beside the weights.
 _STATE = re.compile(
@@ -135,7 +136,8 @@ def _candidates(path: Path, names: list[str]) -> list[str]:
         prefixes, found = [latest], [name for name in found if name not in numbered]
     if not found and not prefixes and is_checkpoint(path / "variables" / "variables"):
         prefixes = [os.path.join("variables", "variables")]  # of a SavedModel
-    return sorted({*found, *prefixes})
+    arrays = list(filter(_ARRAYS.fullmatch, files))
+    return sorted({*found, *prefixes}) or (arrays if len(arrays) == 1 else [])
 
 
 def _latest(state: Path) -> str | None:

@@ -13,6 +13,7 @@ from keras_resnet.checkpoints.download.archive import check_archive, extract
 from keras_resnet.checkpoints.download.fetch import fetch
 from keras_resnet.checkpoints.folders import MERGE_DCP, weights_in
 from keras_resnet.checkpoints.formats.keras import KerasFile, is_keras_file
+from keras_resnet.checkpoints.formats.npz import NpzFile, is_npz
 from keras_resnet.checkpoints.formats.safetensors import SafetensorsFile, is_safetensors
 from keras_resnet.checkpoints.formats.tensorflow.bundle import Bundle, is_checkpoint
 from keras_resnet.checkpoints.formats.tensors import Array
@@ -40,9 +41,9 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     """Opens a weights file.
 
     Args:
-        path: a file of Keras (.keras, .weights.h5, .h5), PyTorch (.pth, .pt, .bin) or safetensors, whatever it is
-            called, the index of shards of these or one of the shards, the prefix of a checkpoint of TensorFlow's, or a
-            folder with one of all these in it.
+        path: a file of Keras (.keras, .weights.h5, .h5), PyTorch (.pth, .pt, .bin), safetensors or NumPy (.npz),
+            whatever it is called, the index of shards of these or one of the shards, the prefix of a checkpoint of
+            TensorFlow's, or a folder with one of all these in it.
 
     Raises:
         ValueError: if it is of none of these formats, or damaged; names it and says why.
@@ -54,6 +55,7 @@ def open_source(path: str | os.PathLike[str]) -> Source:
         (is_checkpoint, Bundle.open),
         (is_task_preset, TaskPreset.open),
         (is_keras_file, KerasFile.open),
+        (is_npz, NpzFile.open),
         (is_torch_file, TorchFile.open),
         (is_safetensors, SafetensorsFile.open),
         (is_index, Shards.open),
@@ -80,8 +82,8 @@ def open_source(path: str | os.PathLike[str]) -> Source:
                 "that wrote it, save the tensors with torch.save or safetensors."
             )
     raise ValueError(
-        f"{os.fsdecode(path)!r} is not a weights file of Keras (.keras, .weights.h5, .h5), PyTorch or safetensors, nor "
-        "a TensorFlow checkpoint, whose prefix must be passed ('model.ckpt' for 'model.ckpt.index')."
+        f"{os.fsdecode(path)!r} is not a weights file of Keras (.keras, .weights.h5, .h5), PyTorch, safetensors or "
+        "NumPy (.npz), nor a TensorFlow checkpoint, whose prefix must be passed ('model.ckpt' for 'model.ckpt.index')."
         + (f" It begins with {start[:24]!r}." if start else "")
     )
 

@@ -99,8 +99,8 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "source",
         metavar="SOURCE",
-        help="a weights file of Keras, PyTorch, safetensors or TensorFlow, the index of one in parts, the folder of "
-        "either, or a key that `keras-resnet list` shows",
+        help="a weights file of Keras, PyTorch, safetensors, TensorFlow or NumPy (BiT), the index of one in parts, "
+        "the folder of either, or a key that `keras-resnet list` shows",
     )
     files.add_argument(
         "target",

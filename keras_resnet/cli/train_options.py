@@ -136,7 +136,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         help="initial weights (default: imagenet where such weights are published and can be downloaded, else none)\n"
         "imagenet: the weights pretrained on ImageNet that are usual for the network\n"
         "KEY: published weights, by a key that `keras-resnet list` shows\n"
-        "FILE: a weights file of Keras, PyTorch, safetensors or TensorFlow, or its folder\n"
+        "FILE: a weights file of Keras, PyTorch, safetensors, TensorFlow or NumPy (BiT), or its folder\n"
         "none: random weights, to train from scratch",
     )
     add_scope(network)

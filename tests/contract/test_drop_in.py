@@ -1,6 +1,5 @@
 """keras.applications, in process: the same graph, the same numbers, the same refusals."""
 
-import hashlib
 import inspect
 import json
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from keras.src.legacy.saving import legacy_h5_format
 
 import keras_resnet
 from keras_resnet.architecture.rows import RESNET50, RESNET50V2
+from tests.helpers.keras_nets import keras_formula
 from tests.helpers.nets import (
     SIX,
     UNITS,
@@ -198,18 +198,6 @@ def resnext_keys() -> dict[str, list[int]]:
     return found
 
 
-def resnext_value(name: str, shape: list[int]) -> Any:
-    """The weight with which the golden was made: a function of name and shape."""
-    rng = np.random.RandomState(int.from_bytes(hashlib.sha256(f"0:{name}".encode()).digest()[:4], "little"))
-    kind = name.rpartition("/")[2]
-    if kind in ("gamma", "moving_variance"):
-        return rng.uniform(*((0.2, 0.6) if kind == "gamma" else (0.5, 1.5)), shape)
-    if kind in ("kernel", "depthwise_kernel"):  # a group has as many inputs as the multiplier says
-        inputs = (*shape[:2], shape[3]) if kind == "depthwise_kernel" else shape[:-1]
-        return rng.standard_normal(shape) * np.sqrt(2 / np.prod(inputs))
-    return 0.1 * rng.standard_normal(shape)
-
-
 def grouped(depthwise: Any) -> Any:
     """The kernel of one grouped convolution that is keras-applications' depthwise one, of whose outputs groups sum."""
     multiplier = depthwise.shape[3]
@@ -225,7 +213,7 @@ def test_resnext_has_the_weights_of_keras_applications_in_its_order_and_gives_it
     assert ours.name == "resnext50"
     names = [name.replace("depthwise_kernel", "kernel").replace("probs/", "predictions/") for name in keys]
     assert [weight.path for weight in ours.weights] == names
-    values = [resnext_value(name, shape) for name, shape in keys.items()]
+    values = [keras_formula(name, shape) for name, shape in keys.items()]
     ours.set_weights([grouped(value) if "depthwise" in key else value for key, value in zip(keys, values, strict=True)])
     features = keras.Model(ours.input, ours.get_layer("avg_pool").output)
     with np.load(GOLDEN.with_suffix(".npz")) as golden:

@@ -1,6 +1,5 @@
 """Files as the libraries of Keras 2 wrote them, of the goldens in `legacy_keras` (tests/goldens/README.md)."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Conv
 from keras_resnet.architecture.rows import NETWORKS
 from keras_resnet.architecture.variant import Attention, Stem, Variant
+from tests.helpers.keras_nets import keras_formula
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "legacy_keras"
 LIMIT = 64512  # bytes of one list in Keras 2; longer ones lie in parts
@@ -63,23 +63,14 @@ THIN: dict[str, Variant] = {
     ),
 }
 
+# Whose backbones are in the goldens of segmentation models.
+UNETS = {"thin_unet_resnet": "thin_resnet_basic"}
+
 
 def keys_of(net: str) -> Keys:
     """What a golden's file lists, in its order: shapes by `layer/variable`, and None for a layer without variables."""
     found: Keys = json.loads((GOLDENS / f"{net}.keys.json").read_text())
     return found
-
-
-def value_of(key: str, shape: Sequence[int]) -> Any:
-    """The variable with which goldens were made: a function of name and shape."""
-    rng = np.random.RandomState(int.from_bytes(hashlib.sha256(f"0:{key}".encode()).digest()[:4], "little"))
-    kind = key.rpartition("/")[2]
-    if kind in ("gamma", "moving_variance"):
-        return rng.uniform(*((0.2, 0.6) if kind == "gamma" else (0.5, 1.5)), shape).astype("f4")
-    if kind in ("kernel", "depthwise_kernel"):  # a group has as many inputs as the multiplier says
-        inputs = (*shape[:2], shape[3]) if kind == "depthwise_kernel" else shape[:-1]
-        return (rng.standard_normal(shape) * np.sqrt(2 / np.prod(inputs))).astype("f4")
-    return (0.1 * rng.standard_normal(shape)).astype("f4")
 
 
 def renumbered(first: int) -> Callable[[str], str]:
@@ -112,7 +103,7 @@ def unet_keys(network: str) -> Keys:
             if isinstance(unit.shortcut, Conv):
                 found[f"stage{stage}_unit{index}_sc/kernel"] = unit.shortcut.kernel_shape
     found |= {f"bn1/{each}": [layout.channels] for each in norm}
-    return {key: list(shape) for key, shape in found.items()} | {"decoder_stage0a_conv/kernel": [3, 3, 512, 16]}
+    return {**{key: list(shape) for key, shape in found.items()}, "decoder_stage0a_conv/kernel": [3, 3, 512, 16]}
 
 
 def write_h5(
@@ -126,7 +117,7 @@ def write_h5(
     group: str = "",
     nested: str = "",
     frozen: bool = False,
-    values: Callable[[str, Sequence[int]], Any] = value_of,
+    values: Callable[[str, Sequence[int]], Any] = keras_formula,
 ) -> Path:
     """Writes a file as Keras 2 did.
 

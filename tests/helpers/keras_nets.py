@@ -1,4 +1,4 @@
-"""The numbers of goldens of Keras' libraries."""
+"""The numbers of goldens of Keras' libraries and of BiT."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ def keras_formula(name: str, shape: Sequence[int]) -> Any:
             value = rng.uniform(0.2, 0.6, shape)
         case "kernel":
             value = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[:-1]))
+        case "depthwise_kernel":  # a group has as many inputs as the multiplier says
+            value = rng.standard_normal(shape) * np.sqrt(2 / np.prod((*shape[:2], shape[3])))
         case _:
             value = 0.1 * rng.standard_normal(shape)
     return value.astype("float32")

@@ -1,5 +1,6 @@
 """How each library names and lays out the tensors of a network: a file each; a file's family is the first that fits."""
 
+from keras_resnet.checkpoints.families.bit import BIT
 from keras_resnet.checkpoints.families.detectron2 import DETECTRON2
 from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE, HUGGINGFACE_BODY
 from keras_resnet.checkpoints.families.keras import KERAS, POSITIONS
@@ -12,6 +13,7 @@ from keras_resnet.checkpoints.families.torchvision import TORCHVISION
 
 FAMILIES = (
     SLIM,
+    BIT,
     SENET,
     TIMM,
     TORCHVISION,

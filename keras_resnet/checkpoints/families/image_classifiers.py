@@ -128,14 +128,13 @@ def _named(layers: Sequence[Layer]) -> Named:
             found[ours] = (layer,)
     run: list[Layer] = []
     before: re.Match[str] | None = None
-    for layer in (*filter(lambda layer: layer.kernel, layers), None):
-        if layer and _COUNTED.fullmatch(layer.own):
-            run.append(layer)
+    for conv in filter(lambda layer: layer.kernel, layers):
+        if _COUNTED.fullmatch(conv.own):
+            run.append(conv)
             continue
-        if run and before:
-            found |= _numbered(run, before)
-        run, before = [], _UNIT.fullmatch(layer.own) if layer else None
-    return found
+        found |= _numbered(run, before)
+        run, before = [], _UNIT.fullmatch(conv.own)
+    return found | _numbered(run, before)
 
 
 def _ours(match: re.Match[str], preactivated: bool) -> str | None:
@@ -153,11 +152,11 @@ def _block(match: re.Match[str]) -> str:
     return f"conv{int(match['stage']) + 1}_block{int(match['unit'])}"
 
 
-def _numbered(run: Sequence[Layer], before: re.Match[str]) -> Named:
+def _numbered(run: Sequence[Layer], before: re.Match[str] | None) -> Named:
     """The convolutions that only have numbers behind one of a unit: a gate's two, or those of groups."""
-    unit = _block(before)
-    if before["part"] != "conv":
+    if not (run and before and before["part"] == "conv"):
         return {}
+    unit = _block(before)
     if len(run) == 2 and all(layer.is_gate for layer in run):
         return {f"{unit}_se_1_conv": (run[0],), f"{unit}_se_2_conv": (run[1],)}
     same = len({layer.kernel for layer in run}) == 1 and all(layer.is_conv() for layer in run)

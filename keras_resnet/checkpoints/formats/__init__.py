@@ -1,1 +1,1 @@
-"""Tensors in files: safetensors, HDF5, Keras, PyTorch, TensorFlow."""
+"""Tensors in files: safetensors, HDF5, Keras, NumPy, PyTorch, TensorFlow."""

@@ -86,7 +86,7 @@ class TensorSpec:
             return count * width
         return width + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
 
-    def array(self, data: bytes) -> Array:
+    def array(self, data: bytes | memoryview) -> Array:
         """Returns the array that it is, in memory of its own.
 
         Args:

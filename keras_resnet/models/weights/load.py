@@ -79,7 +79,7 @@ def load_weights(
     averages: bool = False,
     allow_missing: Iterable[str] = (),
 ) -> LoadReport:
-    """Loads a weights file of Keras, PyTorch, safetensors or TF-Slim into a network, completely or not at all.
+    """Loads a weights file of Keras, PyTorch, safetensors, TF-Slim or BiT into a network, completely or not at all.
 
     Example:
 
@@ -87,8 +87,8 @@ def load_weights(
         report = keras_resnet.load_weights(model, "resnet50-11ad3fa6.pth")
 
     The content of a file tells its format: Keras (.keras, .weights.h5, .h5), PyTorch (.pth, .pt, .bin) or safetensors
-    with the names of torchvision, timm or transformers, or a checkpoint of TF-Slim. Neither PyTorch nor TensorFlow is
-    needed, and no code in a file is executed.
+    with the names of torchvision, timm or transformers, a checkpoint of TF-Slim, or BiT's `.npz` in Google's names.
+    Neither PyTorch nor TensorFlow is needed, and no code in a file is executed.
 
     Tensors are matched by their exact names. The variables of an optimizer, counters, projection heads and a second
     network in the file are not used. Neither are parts that the model does not have, if it was built without stem or

@@ -49,6 +49,7 @@ def kind(variant: Variant) -> str:
         attention and attention.kind.upper(): attention,
         "mean for strides": variant.antialias == "avg",
         "blur for strides": variant.antialias == "blur",
+        "norm of the image": variant.lineage.data_norm,
         "group norm": variant.norm == "group",
     }
     block = f"v2 {variant.block}" if variant.version == 2 else variant.block

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from keras_resnet.architecture.detect import Layers, networks_of_config
+from keras_resnet.architecture.detect import NORMS, Layers, models_of_config, networks_of_config, scopes_of_models
 from keras_resnet.architecture.lineages import BIT
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import NETWORKS, find_row
@@ -227,6 +229,7 @@ def read_networks(
             *_of_names(source, family, scope, tensors),
             *whole,
             *(Statement(key, value, WITHIN) for key, value in settings),
+            *(() if own or not by_layer else _of_layers(source, config, scope, tensors)),
         )
         told = own.styles if own else (checkpoint.style,) if checkpoint else None
         styles = _styles(family, tensors, statements) if told is None else told
@@ -341,6 +344,22 @@ def _of_names(source: Source, family: Family, scope: str, tensors: Iterable[str]
         projections = (original(source, f"{scope}{name}") for name in tensors if name.endswith(_PROJECTION))
         if any(name.endswith(".0.weight") for name in projections):
             yield Statement("avg_down", False, NAMED)
+
+
+def _of_layers(source: Source, config: Any, scope: str, tensors: Iterable[str]) -> Iterator[Statement]:
+    """What the config of a whole model states of layers that have names of other libraries, up to the network's end."""
+    models = models_of_config(config)
+    layers = dict(zip(scopes_of_models(models, by_layer=True), (model.layers for model in models), strict=True))
+    theirs = {original(source, f"{scope}{name}").removeprefix(scope).rpartition("/")[0] for name in tensors}
+    held = layers.get(scope, {})
+    last = max((index for index, name in enumerate(held) if name in theirs), default=-1)
+    for name, (kind, settings) in islice(held.items(), last + 1):
+        if kind in NORMS and name in theirs:
+            yield Statement(f"{name}.epsilon", settings.get("epsilon"), WITHIN)
+        elif kind in keras_2016.ACTIVATIONS or name in theirs:
+            function = settings.get("activation") or (kind if kind in keras_2016.ACTIVATIONS else None)
+            if function not in (None, "linear", "sigmoid"):  # the last is a gate's
+                yield Statement(f"{name}.activation", function, WITHIN)
 
 
 def _styles(family: Family, tensors: Mapping[str, Shape], statements: Sequence[Statement]) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def ResNet(
             `keras_resnet.RESNET50` or one of your own. The defaults below are the same for every network: `ResNet20()`
             has ten classes, but `ResNet("resnet20")` has 1000.
         include_top: whether the model ends in global average pooling and a classifier.
-        weights: None (random), "imagenet", a key of `keras_resnet.list_weights()`, such as
+        weights: None (random), "imagenet" (of a ResNet-RS also with the images' size, "imagenet-i160"), a key of `keras_resnet.list_weights()`, such as
             "timm/resnet18.a1_in1k", or the path of a weights file of the same network: a file of Keras (`.keras`,
             `.weights.h5`, `.h5`), of PyTorch (`.pth`, `.pt`, `.bin`) or of safetensors with the names of torchvision,
             timm or transformers, BiT's `.npz`, the prefix of a checkpoint of TF-Slim (`model.ckpt` for
@@ -106,12 +106,12 @@ def ResNet(
             transformers), "slim" (TF-Slim), "torch_1x1" (v1 only: strides as in the paper, for the weights of Caffe and
             MSRA in PyTorch, transformers' `downsample_in_bottleneck`), "torch_cifar" (only with shortcuts of option A:
             the published CIFAR nets of PyTorch, with half of the zero channels in front), "keras_2016" or "keras_2018"
-            (v1 only: keras.applications until 2018 and until 2019, with epsilon 1e-3). ResNeXts have "keras" and
-            "torch"; other networks have the one of their library: "torch", "senet" and "senet_1x1" (timm's `legacy_`
-            networks) or "bit" (BiT); `Variant.styles` tells. Styles differ in where strides, biases and padding
-            are, in epsilon, momentum and initialisation. None: the style of the weights.
+            (v1 only: keras.applications until 2018 and until 2019, with epsilon 1e-3). ResNeXts and ResNet-RS have
+            "keras" and "torch"; other networks have the one of their library: "torch", "senet" and "senet_1x1" (timm's
+            `legacy_` networks), "bit" (BiT) or "classification_models"; `Variant.styles` tells. Styles differ in where
+            strides, biases and padding are, in epsilon, momentum and initialisation. None: the style of the weights.
             Without weights, or if their file does not tell (`.weights.h5`, `.h5`), the network's default: "keras" for
-            plain ImageNet networks and the ResNeXts that have a function, for most others "torch". A note on standard
+            networks of ImageNet that have a function, but wide ones, for most others "torch". A note on standard
             error tells what had to be assumed about a file, see `keras_resnet.LoadReport`.
         include_preprocessing: whether the model begins with layers that scale pixels as its weights or style need it,
             so that it takes raw RGB in [0, 255]. Gray images, of 1 channel, become RGB in the model, whose first

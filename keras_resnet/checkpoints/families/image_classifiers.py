@@ -184,12 +184,12 @@ def _counted(layers: Sequence[Layer], source: Source) -> Named:
     if stage == 1:
         return {}
     rest = layers[read.at :]
-    if len(rest) == 1 and rest[0].variables.keys() == _GATE:
+    if len(rest) == 1 and rest[0].variables.keys() == _GATE and _COUNTED.fullmatch(rest[0].own):
         found["predictions"] = (rest[0],)
-    elif rest:
+    elif conv := next((layer for layer in rest if layer.kernel), None):
         raise ValueError(
             f"{str(source.path)!r} begins as an SE-ResNet, SE-ResNeXt or SENet of image-classifiers, whose layers have "
-            f"nothing but numbers, and goes on with others, such as {rest[0].name!r:.99}, as segmentation models do. "
+            f"nothing but numbers, and goes on with others, such as {conv.name!r:.99}, as segmentation models do. "
             "Where the network ends can't be told. Save the weights of the backbone alone, in the program that made "
             "the file: keras.Model(model.input, model.get_layer(<its last layer>).output).save_weights('backbone.h5')."
         )

@@ -29,7 +29,7 @@ _KERAS_1 = {
     "running_std": "moving_variance",  # which it is
 }
 _VARIABLE_OF_1 = re.compile(rf"(?P<layer>.+)_(?P<variable>{'|'.join(_KERAS_1)})")
-_ACTIVATIONS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU", "Softplus", "Swish")
+ACTIVATIONS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU", "Softplus", "Swish")
 
 
 def modules(plan: Plan) -> dict[str, str]:
@@ -160,7 +160,7 @@ def translate(layers: Layers) -> Layers:
             ours = "pool1_pad" if "conv1_conv" in found else "conv1_pad"
         elif kind == "MaxPooling2D" and "conv2_block1_1_conv" not in found:
             ours = "pool1_pool"
-        elif kind in _ACTIVATIONS:
+        elif kind in ACTIVATIONS:
             ours = next(activations, None)
         found[ours or theirs] = kind, config
     if next(activations, None):

@@ -12,7 +12,8 @@ from keras_resnet.checkpoints.catalogue import called
 from keras_resnet.checkpoints.classifiers import unknown_parts
 from keras_resnet.checkpoints.contents import NO_UNITS, NetworkInFile
 from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE, HUGGINGFACE_BODY
-from keras_resnet.checkpoints.families.keras import POSITIONS
+from keras_resnet.checkpoints.families.image_classifiers import IMAGE_CLASSIFIERS
+from keras_resnet.checkpoints.families.keras import DENSE, POSITIONS
 from keras_resnet.checkpoints.families.keras_2016 import KERAS_2016
 from keras_resnet.checkpoints.families.tf_slim import SLIM
 from keras_resnet.checkpoints.families.timm import SENET, TIMM, TIMM_BIT, TIMM_V2
@@ -58,7 +59,8 @@ def assumptions(found: NetworkInFile, network: Network, *, asked: bool, loaded: 
     return (
         *top,
         *(_of_scopes(found) if found.family is SLIM else ()),
-        *(_of_positions(found) if found.family is POSITIONS else ()),
+        *(_of_positions(found, loaded) if found.family is POSITIONS else ()),
+        *(_of_numbers(found) if found.family is IMAGE_CLASSIFIERS else ()),
         *(() if asked else _of_style(found, network)),
         *(_of_layers(found, network, asked) if found.family.transposed else ()),
         *(f"{each}, and {words} changes no output" for each in found.statements if (words := not_understood(each))),
@@ -99,10 +101,20 @@ def _of_scopes(found: NetworkInFile) -> Iterator[str]:
         yield f"the blocks in {second!r:.99} follow those in {found.scope!r:.99}, and stride as those of classifiers do"
 
 
-def _of_positions(found: NetworkInFile) -> Iterator[str]:
+def _of_positions(found: NetworkInFile, loaded: Collection[str]) -> Iterator[str]:
     """That layers go by their place, unless a config says whose network it is; KerasHub's has the order of ours."""
-    if not of_hub(found.statements):
-        yield "the layers have the order of the model's, since the file does not hold their names"
+    if of_hub(found.statements):
+        return
+    yield "the layers have the order of the model's, since the file does not hold their names"
+    if found.family.tensor(DENSE, "kernel") in loaded:
+        yield "the classifier takes the means over all positions"
+
+
+def _of_numbers(found: NetworkInFile) -> Iterator[str]:
+    """Whose a network is that has nothing but numbers for names, and is of no published size."""
+    named = any(name.startswith("data_bn/") for name in found.tensors)
+    if not (named or found.fitting()):
+        yield "the layers, which have numbers for names, are in the order of SENet's networks in image-classifiers"
 
 
 def _depth(row: Variant) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,54 @@ def test_a_segmentation_model_on_numbered_layers_is_refused_by_name(tmp_path: Pa
     path = write_h5(tmp_path / "unet.h5", keys_of("thin_unet_seresnext"))
     with pytest.raises(ValueError, match="begins as an SE-ResNet.*such as 'decoder_stage0a_conv', as segmentation mo"):
         build("thin_seresnext", path, include_top=False)
+
+
+def with_config(path: Path, net: str, **changed: Any) -> Path:
+    """A file of a whole model, whose config has other settings of some layers."""
+    write_h5(path, keys_of(net), group="model_weights")
+    layers = []
+    for name, variables in itertools.groupby(keys_of(net), lambda key: key.partition("/")[0]):
+        held = {key.partition("/")[2] for key in variables}
+        kind = "BatchNormalization" if "beta" in held else "Conv2D" if held > {""} or "kernel" in held else "Activation"
+        own = {"epsilon": 2e-5} if kind == "BatchNormalization" else {"activation": "linear"}
+        layers.append({"class_name": kind, "config": {"name": name, **own, **changed.get(name, {})}})
+    with h5py.File(path, "a") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": {"layers": layers}})
+    return path
+
+
+@once
+def test_what_the_config_of_a_whole_model_states_must_be_true_as_far_as_the_network_goes(tmp_path: Path) -> None:
+    net, path = "thin_resnet_basic", tmp_path / "net.h5"
+    assert_golden(build(net, with_config(path, net)), net, ("65x65",))
+    build(net, with_config(path, net, relu0={"activation": "relu"}, softmax={"activation": "swish"}))  # behind it
+    with pytest.raises(ValueError, match=r"its own config states relu0.activation: 'swish', which is not true"):
+        build(net, with_config(path, net, relu0={"activation": "swish"}))
+    with pytest.raises(ValueError, match=r"its own config states bn0.epsilon: 0.001, which is not true"):
+        build(net, with_config(path, net, bn0={"epsilon": 1e-3}))
+
+
+@once
+def test_a_head_of_several_layers_behind_numbered_ones_leaves_the_network(tmp_path: Path) -> None:
+    keys = keys_of("thin_seresnet")
+    width = 192
+    body = {key: shape for key, shape in keys.items() if not key.startswith("dense")}
+    two = body | {"dense/kernel": [width, 5], "dense/bias": [5], "dense_1/kernel": [5, 7], "dense_1/bias": [7]}
+    path = write_h5(tmp_path / "net.h5", two, renumbered(4))
+    build("thin_seresnet", path, include_top=False)
+    with pytest.raises(
+        ValueError, match="'dense_4' .* may be the classifier .*, but 'dense_5/kernel' may take"
+    ):
+        build("thin_seresnet", path)
+    one = write_h5(tmp_path / "net.h5", body | {"dense/kernel": [width, 3], "dense/bias": [3]}, renumbered(4))
+    assert build("thin_seresnet", one, classes=3).output_shape == (None, 3)
+
+
+@once
+def test_a_network_of_numbers_that_nobody_published_is_said_to_be_assumed(tmp_path: Path) -> None:
+    for net, told in (("thin_seresnet", True), ("thin_resnext", False)):
+        report = keras_resnet.load_weights(build(net, None), write_h5(tmp_path / "net.h5", keys_of(net)))
+        assert any("numbers for names" in each for each in report.assumed) is told
 
 
 @once

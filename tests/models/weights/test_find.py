@@ -229,7 +229,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve
         url=f"{server.url}/thin.h5",
         digest=f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}",
     )
-    monkeypatch.setattr("keras_resnet.models.weights.find.imagenet", lambda variant, style, include_top: row)
+    monkeypatch.setattr("keras_resnet.models.weights.find.imagenet", lambda *_: row)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     yield server
     server.server.shutdown()

@@ -277,9 +277,7 @@ def test_a_head_of_several_layers_behind_numbered_ones_leaves_the_network(tmp_pa
     two = body | {"dense/kernel": [width, 5], "dense/bias": [5], "dense_1/kernel": [5, 7], "dense_1/bias": [7]}
     path = write_h5(tmp_path / "net.h5", two, renumbered(4))
     build("thin_seresnet", path, include_top=False)
-    with pytest.raises(
-        ValueError, match="'dense_4' .* may be the classifier .*, but 'dense_5/kernel' may take"
-    ):
+    with pytest.raises(ValueError, match="'dense_4' .* may be the classifier .*, but 'dense_5/kernel' may take"):
         build("thin_seresnet", path)
     one = write_h5(tmp_path / "net.h5", body | {"dense/kernel": [width, 3], "dense/bias": [3]}, renumbered(4))
     assert build("thin_seresnet", one, classes=3).output_shape == (None, 3)

@@ -142,13 +142,17 @@ def in_torch(row: Variant) -> Variant:
     return row.in_style("torch") if "torch" in row.styles else row
 
 
+def of_pytorch() -> list[tuple[str, Variant]]:
+    """The rows that libraries of PyTorch have."""
+    return [(name, row) for name, row in NETWORKS.items() if row.lineage.style != KERAS_SENET.style]
+
+
 @cache
 def groups() -> tuple[tuple[str, ...], ...]:
     """The names of rows that have the same tensors, and are other networks."""
     found = defaultdict(list)
-    for name, row in NETWORKS.items():
-        if row.lineage.style != KERAS_SENET.style:  # no library of PyTorch has these
-            found[tuple(sorted(shapes_of(in_torch(row)).items()))].append(name)
+    for name, row in of_pytorch():
+        found[tuple(sorted(shapes_of(in_torch(row)).items()))].append(name)
     return tuple(
         tuple(names)
         for names in found.values()
@@ -307,7 +311,7 @@ def offered(builder: str) -> keras.Model:
 
 def test_every_rows_file_is_told_which_builder_it_fits() -> None:
     """And none is called one that no builder makes."""
-    for name, row in NETWORKS.items():
+    for name, row in of_pytorch():
         found = choose_network(read_networks(File(shapes_of(in_torch(row)))))
         fits = advice(found)
         assert "The file has" not in fits

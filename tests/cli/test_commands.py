@@ -41,7 +41,8 @@ def environment(cwd: Path, backend: str = BACKEND) -> dict[str, str]:
     (cwd / "home" / "models").mkdir(parents=True, exist_ok=True)
     path = f"{Path(__file__).parents[2]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     offline = {"KERAS_HOME": str(cwd / "home"), "https_proxy": "http://127.0.0.1:9", "no_proxy": ""}
-    inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}  # Keras sets it
+    others = ("TF_CPP_MIN_LOG_LEVEL", "XLA_FLAGS")  # Keras sets the first, scripts/test the second, for short runs
+    inherited = {name: value for name, value in os.environ.items() if name not in others}
     return inherited | {"PYTHONPATH": path, "KERAS_BACKEND": backend} | offline
 
 

@@ -110,6 +110,7 @@ def test_the_six_are_the_same_graph_and_give_the_same_logits_and_features(name: 
     assert_close(run(features, x), run(their_features, x), 1e-6)
 
 
+@once
 @pytest.mark.parametrize("name", ["ResNet50", "ResNet50V2"])
 def test_training_mode_and_a_step_of_sgd_are_the_same(name: str) -> None:
     compare_training(
@@ -125,8 +126,7 @@ def test_thin_peers_agree_in_graph_inference_and_training(version: int) -> None:
         assert_same_graph(ours, theirs)
         ours.set_weights(randomise(theirs).get_weights())
         assert_close(run(ours, images(size[0], size[1])), run(theirs, images(size[0], size[1])), 1e-6)
-    if keras.backend.backend() == "torch":  # the quickest; the others show training on the full networks
-        compare_training(ours, theirs)
+    compare_training(ours, theirs)
 
 
 def compare_training(ours: keras.Model, theirs: keras.Model) -> None:

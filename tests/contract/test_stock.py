@@ -32,6 +32,8 @@ COVER = {
     **kinds.COVER,
 }
 cover = pytest.mark.parametrize("variant", COVER.values(), ids=COVER.keys())
+# TensorFlow's models open on PyTorch, the quickest to start: all of them. Where JAX compiles, on either side, these.
+NEW = ("keras v2 bottleneck B", "torch v1 basic A", "blur, D", "aa, SE, groups, D", "ECA, D", "GN, D, v2")
 
 ELSEWHERE = """
 import sys
@@ -40,7 +42,7 @@ import keras, numpy as np
 for path in sys.argv[1:]:
     model = keras.models.load_model(path)
     x = np.load(path + ".x.npy")
-    np.save(path + ".npy", keras.ops.convert_to_numpy(model(x, training=False)))
+    np.save(path + ".npy", model.predict(x, verbose=0))  # as a whole: one by one its layers are slow on JAX
 """
 
 
@@ -57,7 +59,7 @@ def build(variant: Variant, **arguments: Any) -> keras.Model:
 
 def test_a_saved_model_opens_on_another_backend_without_this_package(tmp_path: Path) -> None:
     expected = {}
-    for index, variant in enumerate(COVER.values()):
+    for index, variant in enumerate(COVER.values() if BACKEND == "tensorflow" else map(COVER.__getitem__, NEW)):
         side, path = side_of(variant), str(tmp_path / f"{index}.keras")
         x = 128 + 50 * images(side, side)
         model = randomise(build(variant, include_preprocessing=True))

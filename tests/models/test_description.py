@@ -38,6 +38,7 @@ def model(outputs: int, name: str = "dense") -> keras.Model:
     return keras.Model(image, keras.layers.Dense(outputs, name=name)(image), name="own")
 
 
+@once
 def test_a_description_outlives_loading_and_saving_where_this_package_is_missing(tmp_path: Path) -> None:
     paths = {}
     for index, said in enumerate(SAID):

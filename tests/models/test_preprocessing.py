@@ -222,6 +222,7 @@ def test_the_class_index_is_that_of_keras_applications_and_offline_says_what_to_
 NAMES = ("circle", "big square", "tri.angle", "a/b>c", 'ünï, "q"\\u0041', "猫", "🐈", "")
 
 
+@once
 def test_class_names_travel_with_every_file_of_the_model(tmp_path: Path) -> None:
     plain = keras_resnet.ResNet20(input_shape=(8, 8, 3), classes=len(NAMES))
     assert labels.class_names(plain) is None

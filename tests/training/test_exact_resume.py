@@ -23,7 +23,6 @@ from keras_resnet import cli, data, training
 from keras_resnet.architecture.rows import RESNET20V2
 from keras_resnet.architecture.variant import Stem
 from keras_resnet.data import Columns, Reader
-from keras_resnet.training import figures
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.resume import Resume
 from keras_resnet.training.transfer import classifier, regressor
@@ -193,15 +192,8 @@ def kill(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return killed
 
 
-@pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draws no figures, which take most of the time."""
-    for name in ("draw_curves", "draw_evaluation", "draw_predictions"):
-        monkeypatch.setattr(figures, name, lambda *_: None)
-
-
 @once
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("unpainted")
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_run_with_an_option_that_is_killed_ends_as_if_it_had_not_been(
     name: str, tmp_path: Path, kill: Callable[..., None]
@@ -221,7 +213,7 @@ def test_a_run_with_an_option_that_is_killed_ends_as_if_it_had_not_been(
 
 
 @once
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("unpainted")
 @pytest.mark.parametrize("folds", [0, 2])
 def test_a_resume_reads_nothing_that_was_checked(
     folds: int, tmp_path: Path, kill: Callable[..., None], monkeypatch: pytest.MonkeyPatch
@@ -261,7 +253,7 @@ def test_a_resume_reads_nothing_that_was_checked(
 
 
 @once
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("unpainted")
 def test_a_resume_with_another_option_says_which(tmp_path: Path, kill: Callable[..., None]) -> None:
     """And the run stays as it is."""
     table = write_table(tmp_path / "pictures")

@@ -15,7 +15,7 @@ from keras_resnet.cli.app import main
 from keras_resnet.resume import Resume
 from keras_resnet.training import Recipe
 
-pytestmark = pytest.mark.one_backend
+pytestmark = [pytest.mark.one_backend, pytest.mark.usefixtures("unpainted")]
 RECIPE = Recipe(epochs=2, seed=3)
 
 

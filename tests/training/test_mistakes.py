@@ -18,7 +18,7 @@ from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recorder import RunRecorder
 from keras_resnet.training.resume import Resume
 
-pytestmark = pytest.mark.one_backend
+pytestmark = [pytest.mark.one_backend, pytest.mark.usefixtures("unpainted")]
 
 
 def pictures(count: int, paths: list[Any] | None = None) -> data.Pictures:

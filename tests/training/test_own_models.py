@@ -16,6 +16,7 @@ from keras_resnet.training.recipe import Recipe
 from tests.helpers.nets import Around, OwnModel, assert_close, randomise, thin
 
 once = pytest.mark.one_backend
+pytestmark = pytest.mark.usefixtures("unpainted")
 FEW = thin(RESNET20V2, name="few", units=(1,), widths=(4,), stem=Stem(3, 4, stride=1, pool=False))
 
 

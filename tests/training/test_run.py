@@ -30,6 +30,7 @@ from tests.helpers.nets import thin
 from tests.helpers.pictures import SHAPES
 
 once = pytest.mark.one_backend
+pytestmark = pytest.mark.usefixtures("unpainted")
 LEFT = {
     "model.keras",
     "labels.txt",
@@ -543,6 +544,7 @@ def test_a_run_killed_before_its_first_epoch_starts_from_the_same_weights(
 
 
 @once
+@pytest.mark.usefixtures("painted")
 def test_a_run_leaves_a_model_numbers_pictures_and_a_report_that_shows_them(tmp_path: Path) -> None:
     names = ("a|b", "Кошка", "$5 and $6")
     pictures = splits(60)._replace(test=splits(9).validation).with_(class_names=names)

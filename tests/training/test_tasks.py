@@ -21,6 +21,7 @@ from keras_resnet.training.validation import Validation
 from tests.helpers.nets import thin
 
 once = pytest.mark.one_backend
+pytestmark = pytest.mark.usefixtures("unpainted")
 FEW = thin(RESNET20V2, name="few", units=(1, 1), widths=(4, 8), stem=Stem(3, 4, stride=1, pool=False))
 NAMES = {"labels": ("red", "green", "blue"), "regression": ("age", "salary")}
 
@@ -62,7 +63,7 @@ def history(out: Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-@pytest.fixture(scope="module", params=["labels", "regression"])
+@pytest.fixture(scope="module", params=["labels", pytest.param("regression", marks=once)])
 def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Any]:
     """A run in two phases."""
     out, images = tmp_path_factory.mktemp("run") / "out", splits(request.param)
@@ -236,6 +237,7 @@ def test_metrics_of_numbers_are_those_of_scikit_learn(case: str) -> None:
 
 
 @once
+@pytest.mark.usefixtures("painted")
 @pytest.mark.parametrize("count", [1, 2, 12, 60])
 def test_figures_are_drawn_for_few_and_many_names(count: int, tmp_path: Path) -> None:
     names = tuple(f"name {place} $x_1$ with a long tail of words" for place in range(count))

@@ -37,7 +37,7 @@ def changed(before: dict[str, Any], model: keras.Model) -> set[str]:
     return {path.split("/")[0] for path, value in before.items() if not np.array_equal(value, after[path])}
 
 
-@pytest.mark.parametrize("variant", [RESNET20V2, RESNET50], ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", [RESNET20V2, pytest.param(RESNET50, marks=once)], ids=lambda variant: variant.name)
 def test_what_is_frozen_stays_bit_for_bit_the_norms_statistics_too(variant: Any) -> None:
     model = randomise(transfer.classifier(build(variant), 3, 8))
     pictures = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype("float32")
@@ -210,6 +210,7 @@ def test_transfer_from_digits_0_to_4_to_5_to_9_beats_training_from_scratch(tmp_p
     assert np.mean(transferred) >= np.mean(scratch) + 0.15
 
 
+@once
 def test_a_network_for_new_classes_goes_by_its_name_or_row() -> None:
     for what in ("resnetv2_18", RESNET18V2):
         model = transfer.classifier(what, 3, 32)

@@ -19,7 +19,7 @@ import keras_resnet
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import RESNET18, RESNET50, RESNET50V2
 from tests.helpers.kinds import COVER, KINDS
-from tests.helpers.nets import assert_close, images, randomise, run, thin
+from tests.helpers.nets import UNITS, assert_close, images, randomise, run, thin
 
 BACKEND = keras.backend.backend()
 once = pytest.mark.one_backend
@@ -33,8 +33,8 @@ def imported(package: str) -> Any:
     return pytest.importorskip(package, reason=f"the extra {package} is not installed")
 
 
-def as_backbone(package: str, variant: Any = RESNET50V2, **arguments: Any) -> keras.Model:
-    net = keras_resnet.ResNet(thin(variant), include_top=False, input_shape=(64, 64, 3), **arguments)
+def as_backbone(package: str, variant: Any = RESNET50V2, units: Any = (1, 1, 1, 1), **arguments: Any) -> keras.Model:
+    net = keras_resnet.ResNet(thin(variant, units=units), include_top=False, input_shape=(64, 64, 3), **arguments)
     return keras_resnet.backbone(net, package)
 
 
@@ -155,7 +155,7 @@ def test_levels_have_the_strides_and_channels_of_the_plan(
     variant: Any, style: str, stride: int | None, package: str
 ) -> None:
     imported(package)
-    model = as_backbone(package, variant, style=style, output_stride=stride)
+    model = as_backbone(package, variant, UNITS, style=style, output_stride=stride)
     if package == "keras_cv":
         maps = {level: model.get_layer(name).output for level, name in model.pyramid_level_inputs.items()}
     else:

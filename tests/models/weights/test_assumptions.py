@@ -94,7 +94,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     return path, tensors
 
 
-@pytest.mark.parametrize("size", [(32, 32), (33, 20)], ids=str)
+@pytest.mark.parametrize("size", [pytest.param((32, 32), marks=once), (33, 20)], ids=str)
 def test_published_cifar_nets_give_their_own_numbers(
     published: tuple[Path, dict[str, Any]], size: tuple[int, int]
 ) -> None:

@@ -74,12 +74,12 @@ def ResNet(
             `keras_resnet.RESNET50` or one of your own. The defaults below are the same for every network: `ResNet20()`
             has ten classes, but `ResNet("resnet20")` has 1000.
         include_top: whether the model ends in global average pooling and a classifier.
-        weights: None (random), "imagenet" (of a ResNet-RS also with the images' size, "imagenet-i160"), a key of `keras_resnet.list_weights()`, such as
-            "timm/resnet18.a1_in1k", or the path of a weights file of the same network: a file of Keras (`.keras`,
-            `.weights.h5`, `.h5`), of PyTorch (`.pth`, `.pt`, `.bin`) or of safetensors with the names of torchvision,
-            timm or transformers, BiT's `.npz`, the prefix of a checkpoint of TF-Slim (`model.ckpt` for
-            `model.ckpt.index`), the index of a file in parts, or the folder of any of these. The content of a file
-            tells its format, not its suffix. See `keras_resnet.load_weights`.
+        weights: None (random), "imagenet" (of ResNet-RS also "imagenet-i160", with the size of images), a key of
+            `keras_resnet.list_weights()`, such as "timm/resnet18.a1_in1k", or the path of a weights file of the same
+            network: a file of Keras (`.keras`, `.weights.h5`, `.h5`), of PyTorch (`.pth`, `.pt`, `.bin`) or of
+            safetensors with the names of torchvision, timm or transformers, BiT's `.npz`, the prefix of a checkpoint of
+            TF-Slim (`model.ckpt` for `model.ckpt.index`), the index of a file in parts, or the folder of any of these.
+            The content of a file tells its format, not its suffix. See `keras_resnet.load_weights`.
         input_tensor: a Keras tensor of rank 4 to use as the image. The layers that compute it become part of the model.
         input_shape: (height, width, channels), or (channels, height, width) with channels_first. Height and width may
             be None. With top, the default is 224x224x3 (32x32x3 if the stem does not pool, as in CIFAR nets); without

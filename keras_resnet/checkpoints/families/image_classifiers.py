@@ -23,6 +23,7 @@ from keras_resnet.checkpoints.open import Source
 
 IMAGE_CLASSIFIERS = replace(KERAS, origin="image-classifiers", styles=(KERAS_SENET.style,))
 _UNIT = re.compile(r"stage(?P<stage>\d{1,3})_unit(?P<unit>\d{1,9})_(?P<part>conv|bn|sc)(?P<number>\d?)(?P<norm>_bn)?")
+_CUT = "psp_"  # what layers of a PSPNet are called, behind a part of a network
 _COUNTED = re.compile(r"(conv2d|batch_normalization|dense)(_\d{1,9})?")
 _TOP = {"bn_data": "data_bn", "conv0": "conv1_conv", "bn0": "conv1_bn", "bn1": "post_bn", "fc1": "predictions"}
 _MOST_GROUPS = 64
@@ -81,7 +82,7 @@ def plain(source: Source) -> Source:
     parts: dict[str, Part] = {}
     families: dict[str, Family] = {}
     for scope, layers in _scopes(source).items():
-        found = _named(layers) if any(layer.own == "bn_data" for layer in layers) else _counted(layers, source)
+        found = _named(layers, source) if any(layer.own == "bn_data" for layer in layers) else _counted(layers, source)
         if not found:
             continue
         families[scope] = IMAGE_CLASSIFIERS
@@ -115,12 +116,17 @@ def _scopes(source: Source) -> dict[str, list[Layer]]:
     return scopes
 
 
-def _named(layers: Sequence[Layer]) -> Named:
+def _named(layers: Sequence[Layer], source: Source) -> Named:
     """The layers of MXNet's networks, by our names; a run of numbered convolutions is of the unit in which it stands.
 
     Of a frozen network in a model, convolutions are listed behind all norms, but in their order.
     """
-    preactivated = any(layer.own == "bn1" for layer in layers)
+    if any(layer.own.startswith(_CUT) for layer in layers):
+        raise ValueError(
+            f"{str(source.path)!r} is of a PSPNet of segmentation_models, which has only the first stages of its "
+            "network. Take a file of the whole network: of a Unet, an FPN, or the network alone."
+        )
+    preactivated = not any(layer.own.endswith("_sc_bn") for layer in layers)  # of MXNet's v1
     found: Named = {}
     for layer in layers:
         match = _UNIT.fullmatch(layer.own)

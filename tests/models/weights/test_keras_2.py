@@ -18,7 +18,7 @@ from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.contents import read_networks
 from keras_resnet.checkpoints.families.image_classifiers import IMAGE_CLASSIFIERS
 from keras_resnet.checkpoints.open import open_source
-from tests.helpers.keras_2 import GOLDENS, THIN, keys_of, published, renumbered, write_h5
+from tests.helpers.keras_2 import GOLDENS, THIN, Keys, keys_of, published, renumbered, write_h5
 from tests.helpers.keras_nets import keras_formula
 from tests.helpers.nets import assert_close, randomise, run, run_whole
 from tests.helpers.torch_nets import TORCH, image
@@ -242,6 +242,17 @@ def test_a_segmentation_model_on_numbered_layers_is_refused_by_name(tmp_path: Pa
     path = write_h5(tmp_path / "unet.h5", keys_of("thin_unet_seresnext"))
     with pytest.raises(ValueError, match="begins as an SE-ResNet.*such as 'decoder_stage0a_conv', as segmentation mo"):
         build("thin_seresnext", path, include_top=False)
+
+
+@once
+def test_a_pspnet_which_has_a_part_of_its_network_is_refused_by_name(tmp_path: Path) -> None:
+    keys, last = keys_of("thin_resnet_basic"), "stage3_unit1_bn1/moving_variance"
+    part = dict(itertools.islice(keys.items(), list(keys).index(last) + 1))
+    pyramid: Keys = {"psp_level1_conv/kernel": [1, 1, 32, 8]}
+    for more, reason in ((pyramid, "is of a PSPNet of segmentation_models"), ({}, "The stages of the file have")):
+        path = write_h5(tmp_path / "net.h5", part | more)
+        with pytest.raises(ValueError, match=reason):
+            build("thin_resnet_basic", path, include_top=False)
 
 
 def with_config(path: Path, net: str, **changed: Any) -> Path:

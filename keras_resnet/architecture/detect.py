@@ -34,6 +34,9 @@ _WAYS: dict[str, StridesBy] = {"pool": "mean_before", "mean": "mean_after", "blu
 
 Layers = dict[str, tuple[str, dict[str, Any]]]  # class and config, by name, in a model's order
 INPUTS = "inputs"  # of a convolution that is built: its channels in, beside its config
+READS = "reads"  # of a layer in a file: the names of the layers whose outputs it takes, beside its config
+# What lies in front of the network, and in front of its classifier, that networks of ours have not.
+IN_FRONT, HEAD = "in_front", "head_reads"
 
 
 class ConfiguredNetwork(NamedTuple):
@@ -88,7 +91,8 @@ def models_of_config(config: Any) -> list[ModelInFile]:
         for layer in held if isinstance(held, list) else held["layers"]:  # an older Sequential is a list
             own = layer["config"]
             name = own["name"] if isinstance(own, dict) else layer["name"]
-            layers[name] = (layer["class_name"], own if isinstance(own, dict) else {})
+            reads = {READS: _reads(layer.get("inbound_nodes"))}
+            layers[name] = (layer["class_name"], own | reads if isinstance(own, dict) else reads)
             if (isinstance(own, list) or "layers" in own) and len(place) < _DEEPEST:
                 longest = len(name) + len(layer["class_name"])  # each is in many scopes
                 if len(found) == _MOST or longest > _LONGEST_NAME:
@@ -103,6 +107,21 @@ def models_of_config(config: Any) -> list[ModelInFile]:
     except (AttributeError, KeyError, TypeError, RecursionError):
         return []
     return found
+
+
+def _reads(nodes: Any) -> tuple[str, ...]:
+    """The names of layers in what any Keras writes of a layer's calls: lists that begin with a name and two numbers."""
+    found, waiting = [], [nodes]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            waiting += reversed(each.values())
+        elif isinstance(each, list):
+            if len(each) > 2 and isinstance(each[0], str) and all(type(number) is int for number in each[1:3]):
+                found.append(each[0])
+            else:
+                waiting += reversed(each)
+    return tuple(found)
 
 
 def scopes_of_models(models: Sequence[ModelInFile], *, by_layer: bool = False) -> list[str]:
@@ -126,26 +145,39 @@ def scopes_of_models(models: Sequence[ModelInFile], *, by_layer: bool = False) -
 
 
 def networks_of_config(
-    config: Any, *, by_layer: bool = False, translate: Callable[[Layers], Layers]
+    config: Any,
+    *,
+    by_layer: bool = False,
+    rename: Callable[[str, Layers], Layers] = lambda scope, layers: layers,
+    translate: Callable[[Layers], Layers],
 ) -> dict[str, ConfiguredNetwork]:
     """Reads each network, by what the names of its tensors begin with, from the config that a file holds of its model.
 
     Args:
         config: of the model.
         by_layer: see `scopes_of_models`.
+        rename: returns the layers of a model, whose tensors' names begin so, by our names.
         translate: returns the layers of a network by our names.
     """
-    nets: dict[str, Layers] = {}
+    whole: dict[str, Layers] = {}
     models = models_of_config(config)
     for scope, model in zip(scopes_of_models(models, by_layer=by_layer), models, strict=True):
-        for name, layer in model.layers.items():
+        whole.setdefault(scope, {}).update(model.layers)
+    nets: dict[str, Layers] = {}
+    damage = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
+    for scope, layers in whole.items():
+        try:
+            renamed = rename(scope, layers)
+        except damage:
+            continue
+        for name, layer in renamed.items():
             prefix, separator, plain = name.rpartition("__")
             nets.setdefault(f"{scope}{prefix}{separator}", {})[plain] = layer
     found = {}
     for scope, theirs in nets.items():
         try:
             network = read_network(translate(theirs))
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError):  # of no network of ours
+        except damage:  # of no network of ours
             continue
         if network:
             found[scope] = network
@@ -226,7 +258,7 @@ def _stem_pool(layers: Layers) -> tuple[Any, str | None] | None:
 
 def _settings(layers: Layers) -> dict[str, Any]:
     """Reads epsilons and activations of the layers that a network of ours has."""
-    found = {}
+    found: dict[str, Any] = {each: layers[each][0] for each in (IN_FRONT, HEAD) if each in layers}
     for name, (kind, config) in layers.items():
         if kind in NORMS:
             found[f"{name}.epsilon"] = config["epsilon"]

@@ -183,7 +183,7 @@ MXNET_V2 = Lineage(
 )
 MXNET_V1 = replace(MXNET_V2, version=1, initializer=None)
 KERAS_SENET = replace(MXNET_V2, version=1, epsilon=1e-5, preprocessing="torch", data_norm=False)
-KERAS_SENET_1X1 = replace(KERAS_SENET, stride_at="first_conv")
+KERAS_SENET_1X1 = replace(KERAS_SENET, style="classification_models_1x1", stride_at="first_conv")
 # KerasHub's vd networks, from PaddleClas
 VD = replace(TORCH_V1, project="every_first")
 # BiT (arXiv:1912.11370)
@@ -207,9 +207,9 @@ LINEAGES = {
 }
 # Those of all networks.
 PUBLISHED = (
+    RESNET_RS,  # in front of TORCH_V1, which has the same graph
     *LINEAGES.values(),
     RESNEXT,
-    RESNET_RS,
     BIT,
     SENET,
     SENET_1X1,

@@ -16,7 +16,10 @@ __all__ = ["Checkpoint", "list_weights"]
 
 _LARGEST = 1 << 30  # bytes of a file that a digest is computed of
 # PyTorch's hub's, Keras', and those of self-supervised bodies; but "resnet50.pth" is anybody's.
-_DISTINCTIVE = re.compile(r"-[0-9a-f]{8}\.pth$|_tf_dim_ordering_tf_kernels(_notop)?\.h5$|_pretrain\.pth(\.tar)?$")
+_DISTINCTIVE = re.compile(
+    r"-[0-9a-f]{8}\.pth$|_tf_dim_ordering_tf_kernels(_notop)?\.h5$|_pretrain\.pth(\.tar)?$"
+    r"|_imagenet[\w-]*_\d+(_no_top)?\.h5$|^resnet-rs-\d+-i\d+(_notop)?\.h5$"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

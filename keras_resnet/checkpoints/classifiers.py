@@ -302,6 +302,8 @@ def _other_features(found: NetworkInFile) -> str:
     config = getattr(found.source, "config", None)
     if config and pooling_of(config) not in (None, "avg"):
         return f"the task in the file pools by {pooling_of(config)!r:.{_LONGEST}}"
+    if read := next((each.value for each in found.statements if each.rule == "head"), None):
+        return f"it takes the outputs of a layer {read!r:.{_LONGEST}}, and not the means of the network's last map"
     layers = {kind for model in (models_of_config(config) if config else []) for kind, _ in model.layers.values()}
     return next((f"the model in the file has a layer {each}" for each in _OTHER_FEATURES if each in layers), "")
 

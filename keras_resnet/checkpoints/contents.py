@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.architecture.detect import NORMS, Layers, models_of_config, networks_of_config, scopes_of_models
+from keras_resnet.architecture.detect import ConfiguredNetwork, Layers, networks_of_config
 from keras_resnet.architecture.lineages import BIT
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import NETWORKS, find_row
@@ -19,11 +18,13 @@ from keras_resnet.checkpoints.families import image_classifiers, keras_2016, res
 from keras_resnet.checkpoints.families.family import LONGEST, MOST_NETWORKS, Family, Shape
 from keras_resnet.checkpoints.families.fit import families_of, fitting, version_of
 from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE, HUGGINGFACE_BODY
+from keras_resnet.checkpoints.families.image_classifiers import is_ordered
 from keras_resnet.checkpoints.families.keras import POSITIONS
 from keras_resnet.checkpoints.families.keras_hub import KERAS_HUB
 from keras_resnet.checkpoints.families.standardized import standardized
 from keras_resnet.checkpoints.families.torchvision import TORCHVISION
 from keras_resnet.checkpoints.formats.tensors import Array
+from keras_resnet.checkpoints.names.configured import by_our_names
 from keras_resnet.checkpoints.names.foreign import whose
 from keras_resnet.checkpoints.names.plain_names import plain
 from keras_resnet.checkpoints.names.renamed import Renamed, original
@@ -206,13 +207,15 @@ def read_networks(
     config = getattr(source, "config", None)  # of Keras' files of whole models
     by_layer = getattr(source, "by_layer", False)
     if by_layer and POSITIONS in families.values():
+        unlisted = "" if is_ordered(source) else ", since the file does not list all of them in their order"
         raise ValueError(
             f"{str(source.path)!r} is an older `.h5` file, whose layers have names that Keras numbered as they were "
             "created (such as 'conv2d_7'), not by their place in the network: which is which, only the program that "
-            "built the network tells. Build it there, fill it with model.load_weights(file), and save it as a `.keras` "
-            "file, or give its layers names."
+            f"built the network tells{unlisted}. "
+            "Build it there, fill it with model.load_weights(file), and save it as a `.keras` file, or give its layers "
+            "names."
         )
-    configured = networks_of_config(config, by_layer=by_layer, translate=_translate) if config else {}
+    configured = _configured(source, config, by_layer) if config else {}
     words = getattr(source, "words", {})
     hub = of_keras_hub(config, WITHIN) if config else ()
     beside = {} if configured or hub or checkpoint else neighbour(source.path)
@@ -229,7 +232,6 @@ def read_networks(
             *_of_names(source, family, scope, tensors),
             *whole,
             *(Statement(key, value, WITHIN) for key, value in settings),
-            *(() if own or not by_layer else _of_layers(source, config, scope, tensors)),
         )
         told = own.styles if own else (checkpoint.style,) if checkpoint else None
         styles = _styles(family, tensors, statements) if told is None else told
@@ -305,9 +307,31 @@ def choose_network(
     )
 
 
-def _translate(layers: Layers) -> Layers:
-    """The layers of a model's config by our names, of our kinds."""
-    return resnext.translate(keras_2016.translate(layers))
+def _configured(source: Source, config: Any, by_layer: bool) -> dict[str, ConfiguredNetwork]:
+    """Reads the networks of a model's config, by their scopes.
+
+    Raises:
+        ValueError: if one whose layers have names of a library is not as this builds it.
+    """
+    called = getattr(source, "layers", {})
+    met = set()
+
+    def rename(scope: str, layers: Layers) -> Layers:
+        if scope not in called:
+            return layers
+        met.add(scope)
+        return by_our_names(layers, called[scope])
+
+    def translate(layers: Layers) -> Layers:
+        return resnext.translate(keras_2016.translate(layers))
+
+    found = networks_of_config(config, by_layer=by_layer, rename=rename, translate=translate)
+    if met - found.keys():
+        raise ValueError(
+            f"{str(source.path)!r} has names of layers as a library of Keras 2 gave them, but the config in it is of "
+            "another graph than that library's network, which no builder makes."
+        )
+    return found
 
 
 def _label(scope: str) -> str:
@@ -344,22 +368,6 @@ def _of_names(source: Source, family: Family, scope: str, tensors: Iterable[str]
         projections = (original(source, f"{scope}{name}") for name in tensors if name.endswith(_PROJECTION))
         if any(name.endswith(".0.weight") for name in projections):
             yield Statement("avg_down", False, NAMED)
-
-
-def _of_layers(source: Source, config: Any, scope: str, tensors: Iterable[str]) -> Iterator[Statement]:
-    """What the config of a whole model states of layers that have names of other libraries, up to the network's end."""
-    models = models_of_config(config)
-    layers = dict(zip(scopes_of_models(models, by_layer=True), (model.layers for model in models), strict=True))
-    theirs = {original(source, f"{scope}{name}").removeprefix(scope).rpartition("/")[0] for name in tensors}
-    held = layers.get(scope, {})
-    last = max((index for index, name in enumerate(held) if name in theirs), default=-1)
-    for name, (kind, settings) in islice(held.items(), last + 1):
-        if kind in NORMS and name in theirs:
-            yield Statement(f"{name}.epsilon", settings.get("epsilon"), WITHIN)
-        elif kind in keras_2016.ACTIVATIONS or name in theirs:
-            function = settings.get("activation") or (kind if kind in keras_2016.ACTIVATIONS else None)
-            if function not in (None, "linear", "sigmoid"):  # the last is a gate's
-                yield Statement(f"{name}.activation", function, WITHIN)
 
 
 def _styles(family: Family, tensors: Mapping[str, Shape], statements: Sequence[Statement]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from math import isclose, prod
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.architecture.detect import striding_convs
+from keras_resnet.architecture.detect import HEAD, IN_FRONT, striding_convs
 from keras_resnet.architecture.planner import plan as plan_of
 from keras_resnet.architecture.plans import Conv, Plan
 from keras_resnet.architecture.rows import RESNET50
@@ -406,6 +406,8 @@ _RULES: dict[str, Callable[[Any, Plan, float], bool]] = {
     # Of which the style is read, which is compared.
     "first conv": lambda value, plan, epsilon: value in (None, True, False, CAFFE, "pytorch"),
     "library": lambda value, plan, epsilon: True,
+    "front": lambda value, plan, epsilon: True,  # of which the caller is told
+    "head": lambda value, plan, epsilon: True,  # by which a classifier is none of ours
     "name": lambda value, plan, epsilon: _agrees_with(value, plan),
 }
 _KEYS = {
@@ -438,6 +440,8 @@ _KEYS = {
     "pooling": "global_pool gp pool_type pooling",
     "first conv": "downsample_in_bottleneck style",
     "library": "model_type",
+    "front": IN_FRONT,
+    "head": HEAD,
     "name": "architecture arch model_arch model_name backbone backbone_name base_model encoder_name network net_type",
 }
 # timm's names of what takes strides, by `Variant.antialias`.

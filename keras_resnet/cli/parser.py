@@ -83,7 +83,7 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
     group.add_argument("network", nargs="?", metavar="NETWORK", help=f"{NETWORK} (default: all networks)")
     group.add_argument(
         "--style",
-        choices=("keras", "torch", "slim"),
+        choices=("keras", "torch", "slim", "classification_models", "classification_models_1x1"),
         help="layout of the weights (default: all)\n"
         "keras: of keras.applications\n"
         "torch: of torchvision, timm and transformers\n"

@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 
-from keras_resnet.architecture.lineages import KERAS_SENET
 from keras_resnet.architecture.rows import NETWORKS, find_row
 from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.models import preprocessing
@@ -16,6 +15,7 @@ from keras_resnet.models.weights.find import Weights
 from keras_resnet.utils.errors import choice_error
 
 _ITS_OWN = "classification_models_"  # what rows are called that have its names with another network
+_DROPOUT = {"senet154": 0.2}  # in training
 # Those that it takes from keras.applications.
 _KERAS = ("resnet50v2", "resnet101v2", "resnet152v2")
 
@@ -72,9 +72,11 @@ def _build(
     **keywords: Any,
 ) -> keras.Model:
     """`ResNet` with the arguments of image-classifiers, in its order."""
-    key = f"{KERAS_SENET.style}/{network}.{weights}"
-    if key in list_weights():
-        weights = key if include_top else f"{key}.notop"
-    row = network if network in _KERAS else f"{_ITS_OWN}{network}"
-    usual = {"name": network} | keywords
-    return ResNet(row, include_top, weights, input_tensor, input_shape, None, classes, **usual)
+    row = find_row(network if network in _KERAS else f"{_ITS_OWN}{network}")
+    keys = {key.partition(".")[2]: key for key, each in list_weights(row.name).items() if each.classes}
+    if isinstance(weights, str) and weights in keys:  # what it was trained on, where that is not ImageNet
+        weights = keys[weights] if include_top else f"{keys[weights]}.notop"
+    keywords["name"] = keywords.get("name") or network
+    if network in _DROPOUT and include_top:
+        keywords.setdefault("dropout", _DROPOUT[network])
+    return ResNet(row, include_top, weights, input_tensor, input_shape, classes=classes, **keywords)

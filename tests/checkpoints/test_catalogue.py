@@ -346,7 +346,11 @@ def test_a_row_is_evaluated_as_its_source_does(key: str) -> None:
     assert said == EVALUATIONS[key]
 
 
-TWO_FILES = ("keras", "classification_models")  # styles of networks whose files are there with top and without
+TWO_FILES = (
+    "keras",
+    "classification_models",
+    "classification_models_1x1",
+)  # styles of networks whose files are there with top and without
 DEFAULTS = {
     ("ResNeXt50", "keras"): "keras/resnext50",
     ("ResNeXt101", "keras"): "keras/resnext101",
@@ -355,7 +359,7 @@ DEFAULTS = {
         for depth, size in {50: 160, 101: 192, 152: 256, 200: 256, 270: 256, 350: 320, 420: 320}.items()
     },
     **{
-        (name, "classification_models"): name.replace("classification_models_", "classification_models/")
+        (name, NETWORKS[name].lineage.style): name.replace("classification_models_", "classification_models/")
         for name in NETWORKS
         if name.startswith("classification_models_")
     },

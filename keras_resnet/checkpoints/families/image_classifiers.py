@@ -14,18 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.architecture.lineages import KERAS_SENET
+from keras_resnet.architecture.lineages import KERAS_SENET, KERAS_SENET_1X1
 from keras_resnet.architecture.plans import NORM_VARIABLES
 from keras_resnet.checkpoints.families.family import LONGEST, Family, Shape
 from keras_resnet.checkpoints.families.keras import KERAS
 from keras_resnet.checkpoints.names.assembled import Assembled, Part
 from keras_resnet.checkpoints.open import Source
 
-IMAGE_CLASSIFIERS = replace(KERAS, origin="image-classifiers", styles=(KERAS_SENET.style,))
+IMAGE_CLASSIFIERS = replace(KERAS, origin="image-classifiers", styles=(KERAS_SENET.style, KERAS_SENET_1X1.style))
 _UNIT = re.compile(r"stage(?P<stage>\d{1,3})_unit(?P<unit>\d{1,9})_(?P<part>conv|bn|sc)(?P<number>\d?)(?P<norm>_bn)?")
 _CUT = "psp_"  # what layers of a PSPNet are called, behind a part of a network
 _COUNTED = re.compile(r"(conv2d|batch_normalization|dense)(_\d{1,9})?")
 _TOP = {"bn_data": "data_bn", "conv0": "conv1_conv", "bn0": "conv1_bn", "bn1": "post_bn", "fc1": "predictions"}
+_HEAD = "fc1"
 _MOST_GROUPS = 64
 _NORM = set(NORM_VARIABLES["batch"])
 _CONV, _GATE = {"kernel"}, {"kernel", "bias"}
@@ -81,11 +82,16 @@ def plain(source: Source) -> Source:
     names: dict[str, str] = {}
     parts: dict[str, Part] = {}
     families: dict[str, Family] = {}
+    called: dict[str, dict[str, list[str]]] = {}
     for scope, layers in _scopes(source).items():
-        found = _named(layers, source) if any(layer.own == "bn_data" for layer in layers) else _counted(layers, source)
+        if any(layer.own == "bn_data" for layer in layers):
+            found = _named(layers, source)
+        else:
+            found = _counted(layers, source) if is_ordered(source) else {}
         if not found:
             continue
         families[scope] = IMAGE_CLASSIFIERS
+        called[scope] = {ours: [layer.own for layer in theirs] for ours, theirs in found.items()}
         for ours, theirs in found.items():
             if len(theirs) == 1:
                 names |= {f"{scope}{ours}/{each}": f"{theirs[0].name}/{each}" for each in theirs[0].variables}
@@ -93,7 +99,12 @@ def plain(source: Source) -> Source:
                 *shape, filters = theirs[0].kernel
                 kernels = tuple(f"{layer.name}/kernel" for layer in theirs)
                 parts[f"{scope}{ours}/kernel"] = Part(kernels, (*shape, filters * len(theirs)), _joined)
-    return Assembled(source, names, parts, families) if families else source
+    return Assembled(source, names, parts, families, called) if families else source
+
+
+def is_ordered(source: Source) -> bool:
+    """Whether a file lists its layers and their variables."""
+    return len(getattr(source, "order", ())) > 0
 
 
 def _joined(*kernels: Any) -> Any:
@@ -104,7 +115,7 @@ def _joined(*kernels: Any) -> Any:
 def _scopes(source: Source) -> dict[str, list[Layer]]:
     """The layers of an older file of Keras, in its order, by scope; none of others."""
     variables: defaultdict[str, dict[str, Shape]] = defaultdict(dict)
-    order = getattr(source, "order", ()) or (source.shapes if getattr(source, "by_layer", False) else ())
+    order = (getattr(source, "order", ()) or source.shapes) if getattr(source, "by_layer", False) else ()
     for name in order:
         if len(name) < LONGEST and name in source.shapes:
             layer, _, variable = name.rpartition("/")
@@ -127,14 +138,17 @@ def _named(layers: Sequence[Layer], source: Source) -> Named:
             "network. Take a file of the whole network: of a Unet, an FPN, or the network alone."
         )
     preactivated = not any(layer.own.endswith("_sc_bn") for layer in layers)  # of MXNet's v1
+    known = [layer.own for layer in layers if layer.kernel or layer.own in _TOP or _UNIT.fullmatch(layer.own)]
     found: Named = {}
     for layer in layers:
         match = _UNIT.fullmatch(layer.own)
+        if layer.own == _HEAD and len(known) < len(layers):  # a user's own, maybe, behind other layers
+            continue
         if ours := _ours(match, preactivated) if match else _TOP.get(layer.own):
             found[ours] = (layer,)
     run: list[Layer] = []
     before: re.Match[str] | None = None
-    for conv in filter(lambda layer: layer.kernel, layers):
+    for conv in filter(lambda layer: layer.kernel, layers if is_ordered(source) else ()):
         if _COUNTED.fullmatch(conv.own):
             run.append(conv)
             continue

@@ -13,6 +13,7 @@ from keras_resnet.architecture.detect import UNIT_CONV, Layers
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.checkpoints.families.family import LONGEST
 from keras_resnet.checkpoints.families.keras import KERAS
+from keras_resnet.checkpoints.names.configured import ACTIVATIONS
 from keras_resnet.checkpoints.names.renamed import Renamed
 from keras_resnet.checkpoints.open import Source
 
@@ -29,7 +30,6 @@ _KERAS_1 = {
     "running_std": "moving_variance",  # which it is
 }
 _VARIABLE_OF_1 = re.compile(rf"(?P<layer>.+)_(?P<variable>{'|'.join(_KERAS_1)})")
-ACTIVATIONS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU", "Softplus", "Swish")
 
 
 def modules(plan: Plan) -> dict[str, str]:

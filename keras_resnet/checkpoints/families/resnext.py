@@ -23,18 +23,13 @@ def plain(source: Source) -> Source:
     """Returns a file with grouped convolutions in place of depthwise ones and of what sums their outputs.
 
     The sums are a layer without variables in the published files; later code has a fixed 1x1 convolution, `2_gconv`.
-
-    Raises:
-        ValueError: if a kernel can't be such a network's.
     """
     parts: dict[str, Part] = {}
     families: dict[str, Family] = {}
     for name, shape in source.shapes.items():
         match = _DEPTHWISE.fullmatch(name) if len(name) < LONGEST else None
-        if not match:
+        if not match or len(shape) != 4 or min(shape) < 1 or shape[2] % shape[3]:  # a ResNeXt's divides in groups
             continue
-        if len(shape) != 4 or min(shape) < 1 or shape[2] % shape[3]:
-            raise ValueError(f"{str(source.path)!r}: {name!r} {shape} is no depthwise kernel of a ResNeXt.")
         scope, (*sides, channels, each) = match["scope"] or "", shape
         fixed = f"{scope}{match['unit']}_gconv/kernel"
         names = (name, *([fixed] if fixed in source.shapes else []))

@@ -191,7 +191,7 @@ def _lists_layers(file: Hdf5, group: Parts) -> bool:
 
 def _listed(file: Hdf5, group: Parts, names: Mapping[Parts, str]) -> list[str]:
     """Names an older file's tensors in the order of its lists; none, if a list is missing."""
-    found = []
+    found: dict[str, None] = {}
     for layer in file.texts(group, "layer_names") or ():
         inside = (*group, *layer.split("/"))
         variables = file.texts(inside, "weight_names")
@@ -201,10 +201,10 @@ def _listed(file: Hdf5, group: Parts, names: Mapping[Parts, str]) -> list[str]:
             path = (*inside, *variable.split("/"))
             if path not in names:
                 raise ValueError(f"it lists {variable!r:.99} in the layer {layer!r:.99}, where there is no such tensor")
-            found.append(names[path])
-    if len(set(found)) < len(found):
-        raise ValueError("it lists a tensor twice")
-    return found
+            if names[path] in found:
+                raise ValueError("it lists a tensor twice")
+            found[names[path]] = None
+    return list(found)
 
 
 def _by_group(paths: Collection[Parts], above: int = 0) -> dict[Parts, str]:

@@ -1,7 +1,8 @@
 """A weights file some of whose tensors are made of others: joined, or laid out otherwise."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from keras_resnet.checkpoints.families.family import Family, Shape
 from keras_resnet.checkpoints.formats.tensors import Array
@@ -31,10 +32,16 @@ class Assembled(Renamed):
         path: of the file.
         shapes: by the new names, sorted.
         families: whose networks lie in some scopes, which the new names don't tell.
+        layers: what the layers are called in the file, by scope and our names, where it calls them otherwise.
     """
 
     def __init__(
-        self, source: Source, names: Mapping[str, str], parts: Mapping[str, Part], families: Mapping[str, Family]
+        self,
+        source: Source,
+        names: Mapping[str, str],
+        parts: Mapping[str, Part],
+        families: Mapping[str, Family],
+        layers: Mapping[str, Mapping[str, Sequence[str]]] = MappingProxyType({}),
     ) -> None:
         """`names`: new names to the source's; `parts`: by new names.
 
@@ -44,6 +51,7 @@ class Assembled(Renamed):
         super().__init__(source, names)
         self._parts = dict(parts)
         self.families = dict(families)
+        self.layers = dict(layers)
         used = {name for part in parts.values() for name in part.names}
         kept = {name: shape for name, shape in self.shapes.items() if name not in used}
         if twice := kept.keys() & parts.keys():

@@ -60,6 +60,7 @@ def assumptions(found: NetworkInFile, network: Network, *, asked: bool, loaded: 
         *top,
         *(_of_scopes(found) if found.family is SLIM else ()),
         *(_of_positions(found, loaded) if found.family is POSITIONS else ()),
+        *_of_front(found),
         *(_of_numbers(found) if found.family is IMAGE_CLASSIFIERS else ()),
         *(() if asked else _of_style(found, network)),
         *(_of_layers(found, network, asked) if found.family.transposed else ()),
@@ -110,10 +111,17 @@ def _of_positions(found: NetworkInFile, loaded: Collection[str]) -> Iterator[str
         yield "the classifier takes the means over all positions"
 
 
+def _of_front(found: NetworkInFile) -> Iterator[str]:
+    """What the model in a file does to images that no network here does."""
+    for each in found.statements:
+        if each.rule == "front":
+            yield f"images are as behind the layer {each.value!r:.99} in front of the network in the file's model"
+
+
 def _of_numbers(found: NetworkInFile) -> Iterator[str]:
-    """Whose a network is that has nothing but numbers for names, and is of no published size."""
+    """Whose a network is that has nothing but numbers for names, of which no config tells the graph."""
     named = any(name.startswith("data_bn/") for name in found.tensors)
-    if not (named or found.fitting()):
+    if not (named or states(found.statements, "epsilon")):
         yield "the layers, which have numbers for names, are in the order of SENet's networks in image-classifiers"
 
 

@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import fields
 
+from keras_resnet.architecture.lineages import RESNET_RS
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import builder_call
@@ -14,7 +15,7 @@ from keras_resnet.checkpoints.open import open_named
 from keras_resnet.models.inspection import slim_name
 from keras_resnet.utils.errors import enumerate_some
 
-_IMAGENET = re.compile(r"imagenet(?:-i(\d{1,4}))?")  # with the image size, in tf.keras.applications.resnet_rs
+_IMAGENET = re.compile(r"imagenet(?:-i([1-9]\d{0,3}))?")  # with the image size, in tf.keras.applications.resnet_rs
 Weights = str | os.PathLike[str] | None
 
 
@@ -112,6 +113,8 @@ def imagenet(variant: Variant, style: str | None, include_top: bool, image_size:
     """
     own = variant.lineage.style
     styled = [variant.in_style(each) for each in ([style] if style else sorted(variant.styles, key=own.__ne__))]
+    if image_size is not None:  # only tf.keras' networks have files of several sizes
+        styled = [each for each in styled if each.lineage is RESNET_RS]
     for each in styled:
         row = default_checkpoint(each, include_top, image_size)
         if row:

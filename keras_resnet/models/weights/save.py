@@ -7,7 +7,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.architecture.lineages import BIT, SENET, SENET_1X1, TORCH_CIFAR, TORCH_V1
+from keras_resnet.architecture.lineages import (
+    BIT,
+    KERAS_SENET,
+    KERAS_SENET_1X1,
+    SENET,
+    SENET_1X1,
+    TORCH_CIFAR,
+    TORCH_V1,
+)
 from keras_resnet.checkpoints.families import timm
 from keras_resnet.checkpoints.families.family import Family
 from keras_resnet.checkpoints.families.fit import tensors_of
@@ -88,10 +96,11 @@ def _style(model: keras.Model, network: Network) -> str:
     plan = network.plan
     style = next((each for each in network.styles if each in _FAMILIES), None)
     if style is None:
+        own = {KERAS_SENET.style, KERAS_SENET_1X1.style} & set(network.styles)
+        fix = "No such library has it." if own else "Build and train it with style='torch'."
         raise ValueError(
             f"`model` must be of style 'torch' for a file of torchvision or timm; {model.name!r} is built in style "
-            f"{' or '.join(map(repr, network.styles)) or 'of its own'}, with other strides, biases or padding. Build "
-            "and train it with style='torch'."
+            f"{' or '.join(map(repr, network.styles)) or 'of its own'}, with other strides, biases or padding. {fix}"
         )
     if plan.stem and plan.units[0].name in network.striding:
         raise ValueError(

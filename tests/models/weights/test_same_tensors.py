@@ -144,7 +144,7 @@ def in_torch(row: Variant) -> Variant:
 
 def of_pytorch() -> list[tuple[str, Variant]]:
     """The rows that libraries of PyTorch have."""
-    return [(name, row) for name, row in NETWORKS.items() if row.lineage.style != KERAS_SENET.style]
+    return [(name, row) for name, row in NETWORKS.items() if not row.lineage.style.startswith(KERAS_SENET.style)]
 
 
 @cache

@@ -80,6 +80,8 @@ BACKBONES = {
 }
 
 
+# KerasHub's, which `test_keras_hub` compares with its own backbones.
+KERAS_HUBS = {"resnet_vd_18", "resnet_vd_34", "resnet_vd_200"}
 # image-classifiers 1.0.0, run: parameters, trainable ones, and parameters without classifier.
 CLASSIFIERS = {
     "resnet18": (11699889, 11691947, 11186889),
@@ -102,7 +104,7 @@ CLASSIFIERS = {
 
 def test_every_published_row_has_its_line() -> None:
     timm = {find_row(name).name for name in TIMM.keys() - OUT_OF_SCOPE}
-    theirs = {f"classification_models_{name}" for name in CLASSIFIERS}
+    theirs = {f"classification_models_{name}" for name in CLASSIFIERS} | KERAS_HUBS
     assert set(TRAINABLE_TORCH | TRAINABLE_CIFAR | OTHERS | BACKBONES) | timm | theirs == set(ROWS)
 
 

@@ -48,7 +48,7 @@ GOOD: dict[str, list[Any]] = {
     "base_width": [64, 32],
     "shortcut": ["B", "A", "C", None],
     "first_activation": ["unit", "split"],
-    "attention": [None, Attention("se"), Attention("eca")],
+    "attention": [None, Attention("se"), Attention("eca"), Attention("se", relu=True)],
     # Of more than these, `tests/models/test_kinds.py` has networks: they allow few sizes, widths or strides.
     "norm": ["batch"],
     "antialias": [None],
@@ -78,7 +78,7 @@ GOOD: dict[str, list[Any]] = {
 TOP = {"include_top": True}
 BAD: dict[str, list[Draw]] = {
     "first_activation": [{"first_activation": "split", "version": 1}],
-    "attention": [{"attention": Attention("se"), "version": 2}],
+    "attention": [{"attention": Attention("se", relu=True), "version": 2}],
     "groups": [{"block": "basic", "groups": 2}, {"groups": 0}],
     "base_width": [{"block": "basic", "base_width": 32}, {"block": "bottleneck", "base_width": 1}],
     "input_shape": [
@@ -161,7 +161,7 @@ def shrinks(draw: Draw) -> bool:
 # Argument: is this draw refused on its account?
 RULES: dict[str, Callable[[Draw], bool]] = {
     "first_activation": lambda d: d["first_activation"] == "split" and d["version"] == 1,
-    "attention": lambda d: d["attention"] is not None and d["version"] == 2,
+    "attention": lambda d: d["attention"] is not None and d["attention"].relu and d["version"] == 2,
     "groups": lambda d: d["groups"] < 1 or (d["block"] == "basic" and d["groups"] != 1),
     "base_width": lambda d: d["base_width"] == 1 or (d["block"] == "basic" and d["base_width"] != 64),
     "input_shape": lambda d: (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from keras_resnet.architecture.detect import models_of_config
+from keras_resnet.architecture.detect import READS, models_of_config
 from keras_resnet.checkpoints.contents import NO_UNITS, SEPARATOR, NetworkInFile
 from keras_resnet.checkpoints.families.family import Family, Shape
 from keras_resnet.checkpoints.families.keras import DENSE
@@ -306,6 +306,27 @@ def _other_features(found: NetworkInFile) -> str:
         return f"it takes the outputs of a layer {read!r:.{_LONGEST}}, and not the means of the network's last map"
     layers = {kind for model in (models_of_config(config) if config else []) for kind, _ in model.layers.values()}
     return next((f"the model in the file has a layer {each}" for each in _OTHER_FEATURES if each in layers), "")
+
+
+def activation_of(found: NetworkInFile) -> str | None:
+    """What the classifier of a whole model puts out, by the config in the file; None if nothing tells."""
+    config, top = getattr(found.source, "config", None), found.family.tensor(_top(found), "kernel")
+    if not config or top not in found.tensors:
+        return None
+    name = original(found.source, f"{found.scope}{top}").rpartition("/")[0].rpartition("/")[2]
+    for model in models_of_config(config):
+        kind, settings = model.layers.get(name, ("", {}))
+        if kind == "Dense":
+            readers = (each for _, each in model.layers.values() if name in each.get(READS, ()))
+            behind = next((each["activation"] for each in readers if isinstance(each.get("activation"), str)), None)
+            own = settings.get("activation")
+            return behind if own in (None, "linear") and behind else own if isinstance(own, str) else None
+    return None
+
+
+def _top(found: NetworkInFile) -> str:
+    """What a network's family calls a classifier."""
+    return found.modules(NO_UNITS)["predictions"] if found.family.names else DENSE
 
 
 def _shown(found: NetworkInFile, name: str) -> str:

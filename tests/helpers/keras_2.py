@@ -89,8 +89,8 @@ def published(layer: str) -> str:
     return re.sub(r"^BlockGroup(\d)__block_(\d+)_+(?:se_)?", r"c\1_block_\2_", layer)
 
 
-def unet_keys(network: str) -> Keys:
-    """What a Unet of segmentation_models on a basic MXNet network lists, with a decoder of one layer."""
+def mxnet_keys(network: str) -> Keys:
+    """What a file of a basic MXNet network of image-classifiers lists, without classifier."""
     layout = plan(NETWORKS[network])
     norm = ("gamma", "beta", "moving_mean", "moving_variance")
     found: dict[str, Sequence[int]] = {f"bn_data/{each}": [3] for each in norm[1:]}
@@ -103,7 +103,7 @@ def unet_keys(network: str) -> Keys:
             if isinstance(unit.shortcut, Conv):
                 found[f"stage{stage}_unit{index}_sc/kernel"] = unit.shortcut.kernel_shape
     found |= {f"bn1/{each}": [layout.channels] for each in norm}
-    return {**{key: list(shape) for key, shape in found.items()}, "decoder_stage0a_conv/kernel": [3, 3, 512, 16]}
+    return {key: list(shape) for key, shape in found.items()}
 
 
 def write_h5(

@@ -18,7 +18,7 @@ from keras_resnet.architecture.rows import RESNET18
 from keras_resnet.architecture.variant import Stem
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.models.networks import builder_of
-from tests.helpers.keras_2 import unet_keys, write_h5
+from tests.helpers.keras_2 import mxnet_keys, write_h5
 from tests.helpers.pictures import SHAPES, draw, draw_folder
 
 
@@ -94,6 +94,11 @@ def table(path: Path, name: str, cell: Callable[[int], object], count: int = 24)
             lines.writerow([image, cell(index), f"p{index // 4}"])
 
 
+def of_keras_2(path: Path, more: dict[str, list[int] | None]) -> None:
+    """A file of image-classifiers' resnet18, and further layers."""
+    write_h5(path, {**mxnet_keys("classification_models_resnet18"), **more})
+
+
 SLIM = Path(__file__).parents[1] / "goldens/slim/v1_2222/public_like_v1format.ckpt"
 FILES: dict[str, Callable[[Path], object]] = {
     "flowers": lambda path: draw_folder(path, 4),
@@ -107,7 +112,8 @@ FILES: dict[str, Callable[[Path], object]] = {
     "last.pth.tar": partial(own_checkpoint, scopes={"state_dict": "", "state_dict_ema": ""}),
     "cifar.pth": partial(own_checkpoint, build=cifar18, renamed="linear."),
     "two_heads.pth": partial(own_checkpoint, classes=5, renamed="head_species.", tensors={"head_age.weight": (3, 512)}),
-    "unet.h5": lambda path: write_h5(path, unet_keys("classification_models_resnet18")),
+    "unet.h5": partial(of_keras_2, more={"decoder_stage0a_conv/kernel": [3, 3, 512, 16]}),
+    "transfer.h5": partial(of_keras_2, more={"dense_3/kernel": [512, 5], "dense_3/bias": [5]}),
     "small.ckpt": partial(shutil.copy, SLIM),
 }
 

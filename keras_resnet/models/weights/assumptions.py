@@ -9,7 +9,7 @@ from keras_resnet.architecture.plans import PADS, Conv, Plan
 from keras_resnet.architecture.rows import NETWORKS, find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import called
-from keras_resnet.checkpoints.classifiers import unknown_parts
+from keras_resnet.checkpoints.classifiers import activation_of, unknown_parts
 from keras_resnet.checkpoints.contents import NO_UNITS, NetworkInFile
 from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE, HUGGINGFACE_BODY
 from keras_resnet.checkpoints.families.image_classifiers import IMAGE_CLASSIFIERS
@@ -33,6 +33,10 @@ from keras_resnet.checkpoints.statements import (
 from keras_resnet.models.inspection import Network
 
 _DEPTH = re.compile(r"resne(?:t|xt)(?:[-_]?v[12])?[-_]?(\d{1,9})")  # in a network's name
+_ACTIVATION = (
+    "the classifier ends as the model was built, although that in the file ends in {!r:.99} (pass "
+    "classifier_activation=None, and put this behind)"
+)
 # What takes strides, by `Variant.antialias`.
 _STRIDING = {
     None: "there is no blur pooling (anti-aliasing)",
@@ -88,8 +92,12 @@ def _of_classifier(found: NetworkInFile, loaded: Collection[str]) -> tuple[str, 
     top = found.modules(NO_UNITS).get("predictions", "")
     if family.tensor(top, "kernel") not in loaded:
         return ()
-    named = (f"{found.classifier!r:.99} is the classifier",) if found.classifier else ()
-    return (*named, "the classifier has no bias, so that of the model is 0") if found.zeros else named
+    activation = activation_of(found)
+    return (
+        *((f"{found.classifier!r:.99} is the classifier",) if found.classifier else ()),
+        *(("the classifier has no bias, so that of the model is 0",) if found.zeros else ()),
+        *(() if activation in (None, "softmax", "linear") else (_ACTIVATION.format(activation),)),
+    )
 
 
 def _of_scopes(found: NetworkInFile) -> Iterator[str]:

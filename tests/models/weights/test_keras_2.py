@@ -314,6 +314,14 @@ def test_what_a_config_states_otherwise_is_refused(net: str, change: Any, reason
 
 
 @once
+def test_another_activation_of_the_classifier_is_told(tmp_path: Path) -> None:
+    for activation, told in (("sigmoid", True), ("softmax", False), ("linear", False)):
+        path = whole(tmp_path / "net.h5", "thin_seresnet", setting("dense", activation=activation))
+        report = keras_resnet.load_weights(build("thin_seresnet", None), path)
+        assert any(f"that in the file ends in {activation!r}" in each for each in report.assumed) is told
+
+
+@once
 def test_strides_of_a_config_are_those_of_the_network(tmp_path: Path) -> None:
     """The first 1x1 strides, or the 3x3 does: no tensor tells."""
     path = whole(tmp_path / "net.h5", "thin_seresnet")

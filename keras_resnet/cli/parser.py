@@ -87,7 +87,9 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
         help="layout of the weights (default: all)\n"
         "keras: of keras.applications\n"
         "torch: of torchvision, timm and transformers\n"
-        "slim: of TF-Slim",
+        "slim: of TF-Slim\n"
+        "classification_models: of image-classifiers\n"
+        "classification_models_1x1: of image-classifiers' seresnets",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print a JSON list of all that is known of each")

@@ -7,7 +7,6 @@ from typing import Any
 import keras
 
 from keras_resnet.architecture.rows import NETWORKS, find_row
-from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.models import preprocessing
 from keras_resnet.models.arguments import Tensor
 from keras_resnet.models.builder import ResNet
@@ -16,6 +15,11 @@ from keras_resnet.utils.errors import choice_error
 
 _ITS_OWN = "classification_models_"  # what rows are called that have its names with another network
 _DROPOUT = {"senet154": 0.2}  # in training
+# Weights that were trained on others than ImageNet's images.
+_DATA_SETS = {
+    ("resnet50", "imagenet11k-places365ch"): "classification_models/resnet50.imagenet11k-places365ch",
+    ("resnet152", "imagenet11k"): "classification_models/resnet152.imagenet11k",
+}
 # Those that it takes from keras.applications.
 _KERAS = ("resnet50v2", "resnet101v2", "resnet152v2")
 
@@ -73,9 +77,8 @@ def _build(
 ) -> keras.Model:
     """`ResNet` with the arguments of image-classifiers, in its order."""
     row = find_row(network if network in _KERAS else f"{_ITS_OWN}{network}")
-    keys = {key.partition(".")[2]: key for key, each in list_weights(row.name).items() if each.classes}
-    if isinstance(weights, str) and weights in keys:  # what it was trained on, where that is not ImageNet
-        weights = keys[weights] if include_top else f"{keys[weights]}.notop"
+    if isinstance(weights, str) and (key := _DATA_SETS.get((network, weights))):
+        weights = key if include_top else f"{key}.notop"
     keywords["name"] = keywords.get("name") or network
     if network in _DROPOUT and include_top:
         keywords.setdefault("dropout", _DROPOUT[network])

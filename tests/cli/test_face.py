@@ -118,7 +118,8 @@ def test_help_begins_with_examples_that_parse_and_says_each_default_and_value(
         ("predict --top -3 a b", "keras-resnet predict: --top must be a whole number above 0; received '-3'"),
         (
             "list --style torhc",
-            "keras-resnet list: --style must be one of keras, torch, slim, classification_models, classification_models_1x1; received 'torhc'; did you mean torch?",
+            "keras-resnet list: --style must be one of keras, torch, slim, classification_models, "
+            "classification_models_1x1; received 'torhc'; did you mean torch?",
         ),
         ("train digits more", "keras-resnet train: unexpected argument 'more'"),
         ("train", "keras-resnet train: the following arguments are required: DATA"),

@@ -274,6 +274,7 @@ def test_the_first_code_of_a_notebook_installs_what_is_missing(notebook: str, mo
     assert os.environ["KERAS_BACKEND"] == "jax"
 
 
+@once
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # open PNGs
 def test_the_notebook_on_your_own_images_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -375,7 +376,7 @@ def check_weights(said: str) -> None:
         assert sentence in said
 
 
-@pytest.mark.skipif(keras.backend.backend() == "jax", reason="half a minute; its outputs, below, are of JAX")
+@once
 def test_the_notebook_on_weights_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -401,6 +402,7 @@ def test_the_notebook_on_weights_holds_its_outputs_and_figure() -> None:
         assert licence == (rows[key].licence or "none stated")
 
 
+@once
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # open PNGs
 def test_the_notebook_on_labels_from_a_table_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -135,7 +135,7 @@ def test_what_no_config_tells_is_assumed(tmp_path: Path) -> None:
     model = keras_resnet.ResNet(row(kind), classes=5, input_shape=(None, None, 3))
     assumed = {
         "named": ("'predictions' is the classifier",),
-        "bare": (ORDER, STYLE),
+        "bare": (ORDER, "the classifier takes the means over all positions", STYLE),
         "keras": (),
         "preset": (),
         "bare preset": (),

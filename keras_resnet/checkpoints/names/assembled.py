@@ -50,8 +50,8 @@ class Assembled(Renamed):
         """
         super().__init__(source, names)
         self._parts = dict(parts)
-        self.families = dict(families)
-        self.layers = dict(layers)
+        self.families = getattr(source, "families", {}) | dict(families)  # of a file with networks of several libraries
+        self.layers = getattr(source, "layers", {}) | dict(layers)
         used = {name for part in parts.values() for name in part.names}
         kept = {name: shape for name, shape in self.shapes.items() if name not in used}
         if twice := kept.keys() & parts.keys():

@@ -88,7 +88,7 @@ def _joined(groups: Sequence[tuple[str, dict[str, Any]]]) -> tuple[str, dict[str
     if len(groups) == 1:
         return kind, config
     settings = ("filters", "kernel_size", "strides", "dilation_rate", "use_bias", "padding")
-    if any(each[settings_key] != config[settings_key] for _, each in groups for settings_key in settings):
+    if any(each[key] != config[key] for _, each in groups for key in settings):
         raise ValueError("groups that differ")
     return kind, config | {"filters": config["filters"] * len(groups), "groups": len(groups)}
 

@@ -6,7 +6,6 @@ from keras_resnet.checkpoints.families.huggingface import HUGGINGFACE, HUGGINGFA
 from keras_resnet.checkpoints.families.keras import KERAS, POSITIONS
 from keras_resnet.checkpoints.families.keras_2016 import KERAS_2016
 from keras_resnet.checkpoints.families.keras_hub import KERAS_HUB
-from keras_resnet.checkpoints.families.resnet_rs import RESNET_RS
 from keras_resnet.checkpoints.families.tf_slim import SLIM
 from keras_resnet.checkpoints.families.timm import SENET, TIMM, TIMM_BIT, TIMM_V2
 from keras_resnet.checkpoints.families.torchvision import TORCHVISION
@@ -24,7 +23,6 @@ FAMILIES = (
     DETECTRON2,
     KERAS_HUB,
     KERAS_2016,
-    RESNET_RS,
     KERAS,
     POSITIONS,
 )

@@ -5,7 +5,6 @@ from collections import defaultdict
 from dataclasses import replace
 
 from keras_resnet.architecture.lineages import RESNET_RS as LINEAGE
-from keras_resnet.architecture.plans import Conv, Plan
 from keras_resnet.checkpoints.families.family import LONGEST
 from keras_resnet.checkpoints.families.keras import KERAS
 from keras_resnet.checkpoints.names.assembled import Assembled
@@ -14,6 +13,7 @@ from keras_resnet.checkpoints.open import Source
 # Users' names: with the number of the network in its process in the stem's, with one "_" or two.
 _STEM = re.compile(r"stem_\d{1,9}_stem_(?=conv|batch_norm)")
 _BLOCK = re.compile(r"BlockGroup(\d)__block_(\d{1,9})_+(?:se_(?=se_))?")
+_FIRST = "conv2_block1_1_conv"  # which each network has
 _KINDS = {"conv": "conv", "batch_norm": "bn"}
 _STEM_LAYER = re.compile(r"stem_(?P<kind>conv|batch_norm)_(?P<number>[1-4])")
 _LAYER = re.compile(
@@ -22,54 +22,23 @@ _LAYER = re.compile(
 )
 
 
-def modules(plan: Plan) -> dict[str, str]:
-    """The published layers: `c2_block_0_conv_1` is `conv2_block1_1_conv`."""
-    names = {"predictions": "predictions"}
-    stem = [*plan.stem, *([plan.pool] if isinstance(plan.pool, Conv) else [])]
-    for i, conv in enumerate(stem, 1):
-        names |= {f"{conv.name}_conv": f"stem_conv_{i}", f"{conv.name}_bn": f"stem_batch_norm_{i}"}
-    for stage, units in enumerate(plan.stages, 2):
-        for index, unit in enumerate(units):
-            theirs = f"c{stage}_block_{index}"
-            for i, conv in enumerate(unit.convs, 1):
-                names |= {f"{conv.name}_conv": f"{theirs}_conv_{i}", f"{conv.name}_bn": f"{theirs}_batch_norm_{i}"}
-            for conv, part in zip(unit.attention, ("reduce", "expand"), strict=False):
-                names[f"{conv.name}_conv"] = f"{theirs}_se_{part}"
-            if isinstance(unit.shortcut, Conv):
-                ours = unit.shortcut.name
-                names |= {f"{ours}_conv": f"{theirs}_projection_conv", f"{ours}_bn": f"{theirs}_projection_batch_norm"}
-    return names
-
-
-RESNET_RS = replace(
-    KERAS,
-    origin="tf.keras.applications.resnet_rs",
-    version=1,
-    names=modules,
-    unit=r"c(?P<stage>\d{1,3})_block_(?P<unit>\d{1,9})(?=_)",
-    first="_conv_1/kernel",
-    stem=r"stem_",
-    own=r"(c\d{1,3}_block_\d{1,9}_[^/]+|stem_(conv|batch_norm)_\d|predictions)/[^/]+",
-    bias=r"(?!)",  # but gates' and the classifier's there are none
-    styles=(LINEAGE.style,),
-    v2="",
-    others={},
-)
+RESNET_RS = replace(KERAS, origin="tf.keras.applications.resnet_rs", styles=(LINEAGE.style,))
 
 
 def plain(source: Source) -> Source:
-    """Returns a file with the names of the published files, if it holds networks of this family."""
-    names: dict[str, str] = {}
-    called: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)
+    """Returns a file with our names of the networks of this family that it holds."""
+    layers: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)
+    names: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for name in (name for name in source.shapes if len(name) < LONGEST):
         path, _, variable = name.rpartition("/")
         around, separator, layer = path.rpartition("/")
-        theirs = _BLOCK.sub(r"c\1_block_\2_", _STEM.sub("stem_", layer))
-        if ours := _ours(theirs):
-            called[f"{around}{separator}"][ours] = [layer]
-            names[f"{around}{separator}{theirs}/{variable}"] = name
-    held = {scope: layers for scope, layers in called.items() if "conv2_block1_1_conv" in layers}
-    return Assembled(source, names, {}, {}, held) if held else source
+        if ours := _ours(_BLOCK.sub(r"c\1_block_\2_", _STEM.sub("stem_", layer))):
+            scope = f"{around}{separator}"
+            layers[scope][ours] = [layer]
+            names[scope][f"{scope}{ours}/{variable}"] = name
+    held = {scope: called for scope, called in layers.items() if _FIRST in called}
+    moved = {ours: name for scope in held for ours, name in names[scope].items()}
+    return Assembled(source, moved, {}, dict.fromkeys(held, RESNET_RS), held) if held else source
 
 
 def _ours(layer: str) -> str | None:

@@ -790,6 +790,15 @@ def test_what_is_listed_must_be_there(tmp_path: Path) -> None:
     refused(lists(path, b=["b/kernel:0", "b/kernel:0"]), "it lists a tensor twice")
 
 
+def test_a_list_that_repeats_a_layer_is_left_at_the_first_repeat(tmp_path: Path) -> None:
+    """Else it would be read as often as it is long, each time to its end."""
+    path = lists(tmp_path / "net.h5")
+    with h5py.File(path, "a") as file:
+        file.attrs["layer_names"] = np.array([b"a"] * 50_000)
+        file["a"].attrs["weight_names"] = np.array([b"a/gamma:0"] * 5000)
+    refused(path, "it lists a tensor twice")
+
+
 def test_texts_that_share_their_bytes_are_no_more_than_the_file(tmp_path: Path) -> None:
     refused(heap_of(tmp_path / "net.h5", 3000, 20_000), "is no text")
 

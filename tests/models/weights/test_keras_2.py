@@ -164,6 +164,21 @@ def test_a_resnext_of_keras_applications_has_its_depthwise_kernels_rewritten(
 
 
 @once
+def test_a_config_with_absurd_settings_is_of_no_network(tmp_path: Path) -> None:
+    row = dataclasses.replace(
+        NETWORKS["resnext50_32x4d"], units=(1, 1, 1, 1), widths=(8, 8, 16, 16), groups=2, base_width=64
+    )
+    path, _ = resnext_file(tmp_path / "net.h5", row)
+    layers = [
+        {"class_name": "Conv2D", "config": {"name": "conv2_block1_1_conv", "filters": 8}},
+        {"class_name": "DepthwiseConv2D", "config": {"name": "conv2_block1_2_conv", "depth_multiplier": 0}},
+    ]
+    with h5py.File(path, "a") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": {"layers": layers}})
+    assert [network.styles for network in read_networks(open_source(path))] == [("keras",)]
+
+
+@once
 def test_a_resnext_whose_sums_were_trained_is_refused(tmp_path: Path) -> None:
     row = dataclasses.replace(
         NETWORKS["resnext50_32x4d"], units=(1, 1, 1, 1), widths=(8, 8, 16, 16), groups=2, base_width=64

@@ -13,7 +13,7 @@ from keras_resnet.architecture.lineages import BIT
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import NETWORKS, find_row
 from keras_resnet.architecture.variant import Variant
-from keras_resnet.checkpoints.catalogue import Checkpoint
+from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.families import image_classifiers, keras_2016, resnet_rs, resnext, tf_slim
 from keras_resnet.checkpoints.families.family import LONGEST, MOST_NETWORKS, Family, Shape
 from keras_resnet.checkpoints.families.fit import families_of, fitting, version_of

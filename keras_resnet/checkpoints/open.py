@@ -4,11 +4,13 @@ import hashlib
 import json
 import os
 import re
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
+from keras_resnet.checkpoints.catalogue import list_weights, meant, why_not
+from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.download.archive import check_archive, extract
 from keras_resnet.checkpoints.download.fetch import fetch
 from keras_resnet.checkpoints.folders import MERGE_DCP, weights_in
@@ -92,9 +94,14 @@ def download(row: Checkpoint, otherwise: str = "take another file") -> Path:
     """Returns the path of a published file, fetched unless it is in the cache.
 
     Raises:
-        OSError: if it can't be had; says what else can be done.
+        OSError: if it can't be had, or has no address; says what else can be done.
         ImportError: if a library that reads it is missing; nothing was fetched.
     """
+    if row.handle:
+        raise OSError(
+            f"{row.key!r} can't be downloaded, since its file lies at Kaggle, without an address of its own. Install "
+            f"kagglehub, fetch the folder, and pass that: weights=kagglehub.model_download({row.handle!r})"
+        )
     if row.url.endswith(".safetensors"):
         import_optional("safetensors", "checkpoints")
     if row.member:  # a checkpoint of TensorFlow's
@@ -120,12 +127,16 @@ def open_named(source: str | os.PathLike[str], argument: str = "source", others:
         except ValueError as error:
             raise ValueError(f"`{argument}`: {error}") from error
         return open_source(source)
-    if isinstance(source, str) and (urls := [row.key for row in rows.values() if row.url == source]):
+    if isinstance(source, str) and source and (urls := [row.key for row in rows.values() if row.url == source]):
         raise ValueError(
             f"`{argument}` must not be a URL; received the URL of published weights. Pass the key {urls[0]!r}."
         )
-    known = [*filter(None, others), *rows]
-    hint = near_path(source, known) if isinstance(source, (str, os.PathLike)) else ""
+    if isinstance(source, str) and (why := why_not(source)):
+        raise ValueError(f"`{argument}`: {source!r} can't be loaded into a network here, since {why}.")
+    hint = ""
+    if isinstance(source, (str, os.PathLike)):
+        name = os.fsdecode(source)
+        hint = near_path(source, [*get_close_matches(name.lower(), filter(None, others), 1), *meant(name)])
     raise ValueError(
         f"`{argument}` must be {''.join(f'{each!r}, ' for each in others)}the path of an existing weights file, the "
         "prefix of a TensorFlow checkpoint, a folder of one of these, or a key of keras_resnet.list_weights(); "

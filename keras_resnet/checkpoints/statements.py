@@ -17,7 +17,8 @@ from keras_resnet.architecture.planner import plan as plan_of
 from keras_resnet.architecture.plans import Conv, Plan
 from keras_resnet.architecture.rows import RESNET50
 from keras_resnet.architecture.variant import Variant
-from keras_resnet.checkpoints.catalogue import Checkpoint, called, digested
+from keras_resnet.checkpoints.catalogue import called, digested
+from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.formats.torch.find import MMENGINE_CONFIG
 from keras_resnet.checkpoints.names.networks import Name, read_name
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.cli.data import TABLE_OPTIONS, columns_of, kind_of_data
-from keras_resnet.cli.load_model import Classifier, Crop, load_classifier
+from keras_resnet.cli.load_model import Classifier, classes_of, load_classifier
 from keras_resnet.cli.table import print_table
 from keras_resnet.data import datasets, scan
 from keras_resnet.data.check import Checked
@@ -18,7 +18,6 @@ from keras_resnet.data.layout import find_layout
 from keras_resnet.data.pictures import Pictures
 from keras_resnet.data.read import Reader
 from keras_resnet.data.tables import read_rows
-from keras_resnet.models import labels
 from keras_resnet.training import figures, run_folder
 from keras_resnet.training.evaluation import AnyEvaluation, Evaluation, evaluate
 from keras_resnet.training.findings import write_findings
@@ -43,10 +42,10 @@ def run(args: argparse.Namespace) -> None:
     else:
         pictures = _table(args, found) if kind == "table" else _folder(args.data, found)
     pictures = pictures.with_(**found.settings)
-    if not (found.class_names or found.imagenet):
+    if not (found.class_names or found.published):
         say(f"note: {args.model} holds no class names; those of DATA are taken, in alphabetical order")
     result = evaluate(found.model, pictures)
-    shown = _met(result) if found.imagenet and isinstance(result, Evaluation) else result
+    shown = _met(result) if found.published and isinstance(result, Evaluation) else result
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         figures.draw_evaluation(shown, args.out)
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
         print(json.dumps(_json(result, shown), indent=2, ensure_ascii=False))
         return
     head, rows = shown.table()
-    if found.imagenet:  # of its thousand classes only those that there are
+    if found.published:  # of its classes, a thousand or more, only those that there are
         rows = [row for row in rows if row[-1] != "0"]
     print_table(head, rows)
     if isinstance(shown, Evaluation):
@@ -87,8 +86,8 @@ def _table(args: argparse.Namespace, model: Classifier) -> Pictures:
     """The pictures of a table: of its side to test with, else to validate with, else all."""
     size: Any = model.image_size
     names: Any = model.class_names
-    if model.imagenet:
-        raise ValueError("Models of ImageNet's classes are evaluated on folders that are called as the classes.")
+    if model.published:
+        raise ValueError("Published models are evaluated on folders that are called as their classes.")
     for name in ("label_column", "separator"):
         if model.task == "regression" and getattr(args, name):
             raise ValueError(
@@ -105,8 +104,8 @@ def _table(args: argparse.Namespace, model: Classifier) -> Pictures:
 def _folder(data: str, model: Classifier) -> Pictures:
     """The pictures to test with, else to validate with, else all of a folder; says what was found."""
     size: Any = model.image_size
-    if model.imagenet:
-        pictures = _imagenet_pictures(data, size, model.model.outputs[0].shape[1], model.crop)
+    if model.published:
+        pictures = _published_pictures(data, size, model)
     else:
         layout = find_layout(data, model.class_names)
         found = scan.scan(
@@ -119,9 +118,9 @@ def _folder(data: str, model: Classifier) -> Pictures:
     return pictures
 
 
-def _imagenet_pictures(data: str, size: Size, outputs: int, crop: Crop | None) -> Pictures:
-    """The pictures of a folder whose folders are called as classes of ImageNet, by id or by name."""
-    classes = [("background", "background")] * (outputs - 1000) + labels.imagenet_classes()
+def _published_pictures(data: str, size: Size, model: Classifier) -> Pictures:
+    """The pictures of a folder whose folders are called as classes of published weights, by id or by name."""
+    classes = classes_of(model)
     alike = Counter(name for _, name in classes)  # there are two cranes and two maillots
     names = [name if alike[name] == 1 else f"{name} {identity}" for identity, name in classes]
     known = {name: label for label, (identity, _) in enumerate(classes) for name in (identity, names[label])}
@@ -132,12 +131,12 @@ def _imagenet_pictures(data: str, size: Size, outputs: int, crop: Crop | None) -
         if folder not in known:
             meant = [identity for identity, name in classes if name == folder] or get_close_matches(folder, known, 1)
             raise ValueError(
-                f"{folder!r} in {str(path)!r} must be the id or the name of a class of ImageNet, such as "
+                f"{folder!r} in {str(path)!r} must be the id or the name of a class of the model, such as "
                 f"{' or '.join(classes[-1])}." + (f" Did you mean {' or '.join(map(repr, meant))}?" if meant else "")
             )
     found = scan.scan(path, present or None, left_out=layout.left_out)
     own = [known[found.class_names[label]] for label in found.labels]
-    return Pictures(found.files, own, names, size, _BATCH, inventory=found, crop=crop)
+    return Pictures(found.files, own, names, size, _BATCH, inventory=found, crop=model.crop)
 
 
 def _met(result: Evaluation) -> Evaluation:

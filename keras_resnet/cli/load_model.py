@@ -12,14 +12,17 @@ import h5py
 import keras
 import numpy as np
 
-from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
+from keras_resnet.checkpoints.catalogue import called, list_weights, meant, why_not
+from keras_resnet.checkpoints.checkpoint import Checkpoint
+from keras_resnet.checkpoints.checkpoint import Size as WhichSize
 from keras_resnet.checkpoints.families.tf_slim import SLIM
 from keras_resnet.checkpoints.open import exists, file_of
 from keras_resnet.data.decode import Size, as_pair
 from keras_resnet.data.read import Reader
-from keras_resnet.data.transforms import preprocessing_for
+from keras_resnet.data.transforms import preprocessing_of
 from keras_resnet.export.convert_weights import Recognized, recognize
 from keras_resnet.graph.data_format import to_data_format
+from keras_resnet.models import labels
 from keras_resnet.models.description import Description, Task, description_of
 from keras_resnet.models.functional import has_graph
 from keras_resnet.models.inspection import models, walk_layers
@@ -40,7 +43,7 @@ class Classifier(NamedTuple):
         image_size: height and width of what it takes; None: any.
         crop: what makes a picture one of this size; None: it is read as `settings` say.
         class_names: those that it carries; None: it carries none.
-        imagenet: whether its classes are ImageNet's, maybe behind a background.
+        published: whether its classes are those of published weights, whose names `labels.published_classes` has.
         settings: how pictures are read: resize, channels and value range, as arguments of `Reader` and `Pictures`.
         task: what it predicts: "classes", "labels" or "regression".
         threshold: of "labels": the probability from which on a label is predicted.
@@ -50,7 +53,7 @@ class Classifier(NamedTuple):
     image_size: tuple[int, int] | None
     crop: Crop | None = None
     class_names: tuple[str, ...] | None = None
-    imagenet: bool = False
+    published: bool = False
     settings: Mapping[str, Any] = {}
     task: Task = "classes"
     threshold: float = 0.5
@@ -61,13 +64,27 @@ class Classifier(NamedTuple):
         return Reader(self.image_size, **self.settings)
 
 
+def classes_of(model: Classifier) -> list[tuple[str, str]]:
+    """Returns id and name of each class of published weights; says if they are numbers, and why."""
+    count = model.model.outputs[0].shape[1]
+    try:
+        classes = labels.published_classes(count)
+    except ImportError as error:
+        say(f"note: {error}. Classes are shown by their numbers")
+        return [(str(index), str(index)) for index in range(count)]
+    if classes[0] == ("0", "0"):
+        say(f"note: nobody publishes the names of these {count} classes, which are shown by their numbers")
+    return classes
+
+
 def load_classifier(args: argparse.Namespace) -> Classifier:
     """Loads a classifier of pictures, of a file or a key; says what of it is a guess.
 
     Args:
         args: of a command: `model` (a file of Keras that holds a model, a weights file of a published network, the
             folder of one, or a key), `image_size` (height and width in pixels, or one int, for a model that takes any),
-            and, of a weights file, what `recognize` takes.
+            `size` (of a key or a weights file: "test" or "train", see `preprocessing_for`; None: "test"), and, of a
+            weights file, what `recognize` takes.
 
     Raises:
         ValueError: if there is no such file or key, it is no classifier of pictures, or an argument is not for it.
@@ -82,13 +99,15 @@ def load_classifier(args: argparse.Namespace) -> Classifier:
     if not row and not _holds_model(Path(model)):
         found = recognize(model, args.style, args.scope, args.head, args.averages, args.network)
         say_choice(found, model, args.network)
-        return _load_weights(model, image_size, found)
+        return _load_weights(model, image_size, found, args.size or "test")
     if args.style or args.scope or args.head or args.averages or args.network:
         raise ValueError(
             "--style, --scope, --head, --averages and --network are for files of weights alone; leave them out with "
             f"{model!r}."
         )
-    known = _load_published(row) if row else _load_file(Path(model))
+    if args.size and not row:
+        raise ValueError(f"--size is for published weights and weights files; leave it out with {model!r}.")
+    known = _load_published(row, args.size or "test") if row else _load_file(Path(model))
     if known.image_size and image_size:
         height, width = known.image_size
         raise ValueError(f"{model!r} takes images of {height}x{width} alone; leave --image-size out.")
@@ -129,19 +148,21 @@ def _refuse_folds(model: str) -> None:
 
 def _no_model(model: str) -> ValueError:
     """The error for a model that is neither a file nor a key."""
+    if why := why_not(model):
+        return ValueError(f"{model!r} can't be loaded into a network here, since {why}.")
     return ValueError(
         f"There is no model file {model!r}, nor a key of this name in `keras-resnet list`."
-        f"{near_path(model, list(list_weights()))}"
+        f"{near_path(model, meant(model))}"
     )
 
 
-def _load_published(row: Checkpoint) -> Classifier:
+def _load_published(row: Checkpoint, size: WhichSize = "test") -> Classifier:
     """A classifier of the catalogue."""
     if row.classes is None:
         raise ValueError(
             f"{row.key!r} is a body without classifier; `keras-resnet list {row.network}` shows what has classes."
         )
-    preprocess = preprocessing_for(row.key)
+    preprocess = preprocessing_of(row, size)
     side = preprocess.image_size
     found = builder_of(row.network)(
         weights=row.key,
@@ -150,10 +171,10 @@ def _load_published(row: Checkpoint) -> Classifier:
         include_preprocessing=True,
         data_format="channels_last",
     )
-    return Classifier(found, (side, side), preprocess.crop, imagenet=True)
+    return Classifier(found, (side, side), preprocess.crop, published=True)
 
 
-def _load_weights(source: str, image_size: Size | None, found: Recognized) -> Classifier:
+def _load_weights(source: str, image_size: Size | None, found: Recognized, which: WhichSize) -> Classifier:
     """A classifier of a file of weights alone; pictures reach it as they reach published ones of its kind."""
     variant, classes = found.variant, found.classes
     if classes is None or found.channels != 3:
@@ -169,21 +190,22 @@ def _load_weights(source: str, image_size: Size | None, found: Recognized) -> Cl
     known = [row for row in list_weights().values() if row.classes and row.variant.version == variant.version]
     rows = [row for row in known if row.style == style]
     rows = rows or [row for row in known if row.variant.lineage.preprocessing == scaling]
+    same = [row for row in called(Path(source).name) if row in rows]
     thousand = classes == 1000 or (classes == 1001 and found.network.family is SLIM)
     imagenet = thousand and bool(rows) and variant.image_side != 32
-    same = [row for row in rows if row.url.endswith(f"/{Path(source).name}")]
+    imagenet = imagenet or any(row.classes == classes for row in same)
     height, width = as_pair(image_size or variant.image_side)
     scaled = f"scaled as {'its config says' if told else f'in style {style!r}'}"
     if variant.image_side == 32 or not rows or height != width:  # published ones are all square
         say(f"note: {source} says nothing of {what}: they are stretched to {height}x{width} and {scaled}")
-        return Classifier(model, (height, width), imagenet=imagenet)
+        return Classifier(model, (height, width), published=imagenet)
     row = (same or rows)[0]
-    published = preprocessing_for(row.key)
+    published = preprocessing_of(row, which)
     side = height if image_size else published.image_size
     preprocess = replace(published, image_size=side, resize=published.resize * side // published.image_size)
-    named = f", and its {classes} classes are taken for ImageNet's" if imagenet else ""
+    named = f", and its {classes} classes are taken for ImageNet's" if thousand and imagenet else ""
     say(f"note: {source} says nothing of {what}: they are cropped as for {row.key} and {scaled}{named}")
-    return Classifier(model, (side, side), preprocess.crop, imagenet=imagenet)
+    return Classifier(model, (side, side), preprocess.crop, published=imagenet)
 
 
 def _holds_model(path: Path) -> bool:

@@ -242,6 +242,13 @@ def _add_model(parser: argparse.ArgumentParser, operand: str, **keywords: Any) -
         metavar="N|HxW",
         help="height and width in pixels, for a model that takes images of any size (default: as MODEL tells)",
     )
+    group.add_argument(
+        "--size",
+        choices=("test", "train"),
+        help="which of the two image sizes of published weights is used, where they have two (default: test)\n"
+        "test: the larger one, at which they are more accurate\n"
+        "train: the one that they were trained for",
+    )
     add_tables(parser.add_argument_group("tables"), labelled=operand == "data")
     _add_network(parser, "MODEL")
 

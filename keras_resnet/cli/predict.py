@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from keras_resnet.cli.data import PATH_OPTIONS, columns_of, kind_of_data
-from keras_resnet.cli.load_model import Crop, load_classifier
+from keras_resnet.cli.load_model import Crop, classes_of, load_classifier
 from keras_resnet.cli.table import print_table
 from keras_resnet.data import scan
 from keras_resnet.data.decode import Size
@@ -31,7 +31,7 @@ _BATCH = 32  # pictures taken at once
 def run(args: argparse.Namespace) -> None:
     """Says what a trained model predicts of pictures."""
     found = load_classifier(args)
-    model, size, crop, names, imagenet = found[:5]
+    model, size, crop, names, published = found[:5]
     if args.threshold and found.task != "labels":
         raise ValueError(f"`threshold` is for models of several labels; {args.model!r} is of the task {found.task!r}.")
     tables = any(kind_of_data(given) == "table" for given in args.images)
@@ -45,16 +45,19 @@ def run(args: argparse.Namespace) -> None:
         say(f"note: {args.model} takes images of any size, and gets each at its own; --image-size sets one for all")
     results: list[tuple[Path, list[tuple[str, float]]]] = []
     skipped: list[str] = []
+    if published:
+        names = tuple(name for _, name in classes_of(found))
     for chunk, images in _batches(paths, size, crop or found.reader, skipped):
         scores = np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(images)))
         if found.task != "regression":
             scores = probabilities(model, scores, several=found.task == "labels")
-        own = None if imagenet else names or [str(index) for index in range(scores.shape[1])]
+        own = names or [str(index) for index in range(scores.shape[1])]
         if found.task == "regression":
             rows = [list(zip(own or (), map(float, row), strict=True)) for row in scores]
         else:
             top = len(own or ()) if found.task == "labels" else args.top
-            best = labels.decode_predictions(scores, top, own)
+            behind = int(published and scores.shape[1] == 1001)  # a background, which is never named
+            best = labels.decode_predictions(scores[:, behind:], top, own[behind:])
             rows = [[(name, float(score)) for _, name, score in row] for row in best]
         if found.task == "labels":
             least = args.threshold or found.threshold

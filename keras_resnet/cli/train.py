@@ -13,7 +13,8 @@ from typing import Any
 import keras
 
 from keras_resnet.architecture.rows import builder_name, find_row
-from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
+from keras_resnet.checkpoints.catalogue import list_weights
+from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.open import digest, download, open_named
 from keras_resnet.cli.arguments import check_image_size
 from keras_resnet.cli.data import TABLE_OPTIONS, columns_of, kind_of_data
@@ -243,8 +244,11 @@ def _reading(args: argparse.Namespace) -> dict[str, Any]:
 
 def _choose(args: argparse.Namespace, shorter: int) -> dict[str, Any]:
     """Network, weights and image size, as asked or as suits the pictures; says which and why."""
+    row = list_weights().get(args.weights or "")
     if args.model:
         network, why = builder_name(find_row(args.model).name), "as asked"
+    elif row:
+        network, why = row.network, "which the weights are of"
     else:
         network, why = suggest(shorter, pretrained=args.weights == "imagenet")
     weights = None if args.weights == "none" else args.weights
@@ -267,7 +271,9 @@ def _choose(args: argparse.Namespace, shorter: int) -> dict[str, Any]:
             f"--freeze and --unfreeze-from need pretrained weights, and {why}. Pass a file or a key as --weights."
         )
     size, reason = args.image_size, "as asked"
-    if not size:
+    if not size and row:
+        size, reason = row.image_size, "what the weights were trained for"
+    elif not size:
         size, reason = suggest_size(network, shorter, weights == "imagenet")
     check_image_size(network, size)
     say(f"network: {network} ({why})")
@@ -311,7 +317,8 @@ def suggest(shorter_side: int, pretrained: bool = False) -> tuple[str, str]:
 
 def suggest_size(network: str, shorter_side: int, pretrained: bool) -> tuple[int, str]:
     """Returns the height and width that suit network and pictures, and why; `pretrained`: with ImageNet's weights."""
-    side = find_row(network).image_side
+    published = _published(network) if pretrained else None
+    side = published.image_size if published else find_row(network).image_side
     if side == 32 and shorter_side > _SMALL:
         return 64, "quick, and the network halves it three times"
     if side == 32:

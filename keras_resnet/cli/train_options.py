@@ -42,8 +42,8 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         "--image-size",
         type=size,
         metavar="N|HxW",
-        help="height and width in pixels to which images are resized, such as 224 or 192x320 (default: chosen by the "
-        "size of the images and by the network)",
+        help="height and width in pixels to which images are resized, such as 224 or 192x320 (default: what the KEY of "
+        "--weights was trained for, else chosen by the size of the images and by the network)",
     )
     data.add_argument(
         "--resize",
@@ -128,8 +128,8 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--model",
         metavar="NETWORK",
-        help=f"{NETWORK} (default: ResNet20 for images of up to 48 pixels or where no pretrained weights can be had, "
-        "else ResNet50V2)",
+        help=f"{NETWORK} (default: that of the KEY of --weights, else ResNet20 for images of up to 48 pixels or where "
+        "no pretrained weights can be had, else ResNet50V2)",
     )
     network.add_argument(
         "--weights",

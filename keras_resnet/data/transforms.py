@@ -1,14 +1,15 @@
 """Preprocessing of published weights: resize, crop and scaling as in the library they come from."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from keras_resnet.checkpoints.catalogue import list_weights
+from keras_resnet.checkpoints.catalogue import list_weights, meant
+from keras_resnet.checkpoints.checkpoint import Checkpoint, Size
 from keras_resnet.data.decode import RGB, decode
 from keras_resnet.models.preprocessing import preprocess_input
-from keras_resnet.utils.errors import choice_error, import_optional
+from keras_resnet.utils.errors import check_choice, did_you_mean, import_optional
 
 __all__ = ["Preprocessing", "preprocessing_for"]
 
@@ -57,12 +58,34 @@ class Preprocessing:
         left, top = (pixels // 2 if self.floor else round(pixels / 2) for pixels in spare)
         return np.asarray(image.crop((left, top, left + self.image_size, top + self.image_size)))
 
+    def scale(self, x: Any, data_format: str | None = None) -> Any:
+        """Scales images that have their size already, such as the batches of a `tf.data` pipeline.
+
+        Example:
+
+            preprocess = keras_resnet.preprocessing_for("timm/resnet50.a1_in1k")
+            scaled = dataset.map(lambda images, labels: (preprocess.scale(images), labels))
+
+        Args:
+            x: RGB images with pixels in [0, 255], (height, width, 3) or (N, height, width, 3), or with the channels in
+                front of height and width: a NumPy array, a Keras tensor, or a tensor of TensorFlow, JAX or PyTorch, on
+                any backend. It does not change. Integers become Keras' default float.
+            data_format: "channels_last" or "channels_first"; None is Keras' own setting.
+
+        Returns:
+            The same kind of array or tensor, of the same shape.
+
+        Raises:
+            ValueError: if `data_format` is another, or the images do not have 3 channels.
+        """
+        return preprocess_input(x, self.mode, data_format)
+
     def __call__(self, picture: Any) -> Any:
         """Resizes, crops and scales an image; returns float32 (height, width, 3), channels last."""
-        return preprocess_input(self.crop(picture).astype("float32"), self.mode, "channels_last")
+        return self.scale(self.crop(picture).astype("float32"), "channels_last")
 
 
-def preprocessing_for(key: str) -> Preprocessing:
+def preprocessing_for(key: str, size: Size = "test") -> Preprocessing:
     """Returns the preprocessing that published weights were evaluated with, like torchvision's `weights.transforms()`.
 
     Example:
@@ -71,19 +94,33 @@ def preprocessing_for(key: str) -> Preprocessing:
         model, preprocess = keras_resnet.ResNet18(weights=key), keras_resnet.preprocessing_for(key)
         scores = model.predict(preprocess("cat.jpg")[None])  # or of several, stacked
 
+    Many networks are more accurate on images larger than those they were trained on. Where such a size is published
+    with the weights, it is the one that counts, unless `size="train"` asks for the other; `list_weights()[key]` has the
+    accuracy at each.
+
     The result equals that of torchvision, timm (`create_transform`) and transformers for a `PIL.Image`, except for
     rounding. TF-Slim resizes without antialiasing, but this function always uses antialiasing. For the weights of
     keras.applications, which documents no resizing, the image is stretched to the square.
 
     Args:
         key: the key of published weights, one of `keras_resnet.list_weights()`.
+        size: "test": the size to test and predict with; "train": the size that the network was trained for. Weights
+            without a size of their own to test with have one for both.
 
     Raises:
-        ValueError: if there is no such key.
+        ValueError: if there is no such key or size.
     """
+    check_choice("size", size, get_args(Size))
     rows = list_weights()
     if not isinstance(key, str) or key not in rows:
-        hint = str(choice_error("key", key, tuple(rows))).rpartition("received")[2]
-        raise ValueError(f"`key` must be one of keras_resnet.list_weights(); received{hint}")
-    row = rows[key]
-    return Preprocessing(row.image_size, row.resize, row.squash, row.interpolation, row.preprocessing, row.floor)
+        hint = did_you_mean(meant(key) if isinstance(key, str) else ())
+        raise ValueError(f"`key` must be one of keras_resnet.list_weights(); received {key!r}.{hint}")
+    return preprocessing_of(rows[key], size)
+
+
+def preprocessing_of(row: Checkpoint, size: Size = "test") -> Preprocessing:
+    """Returns the preprocessing of an entry of the catalogue."""
+    image_size, resize = row.image_size, row.resize
+    if size == "test" and row.test_image_size and row.test_resize:
+        image_size, resize = row.test_image_size, row.test_resize
+    return Preprocessing(image_size, resize, row.squash, row.interpolation, row.preprocessing, row.floor)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import keras
@@ -14,6 +15,9 @@ from keras_resnet.utils.errors import check_positive
 
 _INDEX_URL = "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
 _INDEX_DIGEST = "md5:c2c37ea517e94d9795004a39431a14cb"
+# What timm calls the larger parts of ImageNet of which weights are published, by their number of classes. Of 11221, in
+# MXNet's order, and of 11586 nobody publishes the names (timm has another list of 11221).
+_TIMM_LISTS = {11821: "imagenet-12k", 21843: "imagenet-21k-goog"}
 
 
 def decode_predictions(
@@ -28,9 +32,11 @@ def decode_predictions(
 
     Args:
         preds: scores (N, classes): for ImageNet's names (N, 1000), or (N, 1001) with a background class first, which
-            is left out. An array or a tensor of the backend.
+            is left out; for those of ImageNet-12k and ImageNet-21k (N, 11821) and (N, 21843). An array or a tensor of
+            the backend.
         top: how many classes to name, at most.
-        labels: the names of the classes; None: ImageNet's, from Keras' class index, which is downloaded once.
+        labels: the names of the classes; None: ImageNet's, from Keras' class index, which is downloaded once, and those
+            of the larger sets from timm, which must be installed.
 
     Returns:
         For each image a list of (id, name, score), best first. With `labels` the id is the name, too.
@@ -38,21 +44,44 @@ def decode_predictions(
     Raises:
         ValueError: if `preds` has another shape.
         OSError: if the class index is not in the cache and cannot be downloaded.
+        ImportError: if timm is needed and not installed.
     """
     check_positive("top", top)
     scores = np.asarray(keras.ops.convert_to_numpy(preds))
-    allowed = (1000, 1001) if labels is None else (len(labels),)
+    allowed = (1000, 1001, *_TIMM_LISTS) if labels is None else (len(labels),)
     if scores.ndim != 2 or scores.shape[1] not in allowed:
         wanted = " or ".join(f"(N, {classes})" for classes in allowed)
         hint = " For your own classes, pass their names as `labels=[...]`." if labels is None else ""
         raise ValueError(f"`preds` must be of shape {wanted}; received {scores.shape}.{hint}")
     if labels is None:
-        names = imagenet_classes()
-        scores = scores[:, -1000:]
+        names = published_classes(scores.shape[1])
+        scores, names = (scores[:, 1:], names[1:]) if scores.shape[1] == 1001 else (scores, names)
     else:
         names = [(label, label) for label in labels]
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [[(*names[i], row[i]) for i in indices] for row, indices in zip(scores, best, strict=True)]
+
+
+def published_classes(count: int) -> list[tuple[str, str]]:
+    """Returns id and name of each class of published weights with this number of classes; the numbers where none are.
+
+    Args:
+        count: 1000: ImageNet's; 1001: a background class in front of these; 11821, 21843: ImageNet-12k's and -21k's,
+            which timm knows.
+
+    Raises:
+        OSError: if ImageNet's index is not in the cache and cannot be downloaded.
+        ImportError: if timm is needed and not installed.
+    """
+    if count in (1000, 1001):
+        return [("background", "background")] * (count - 1000) + imagenet_classes()
+    if count not in _TIMM_LISTS:
+        return [(str(index), str(index)) for index in range(count)]
+    try:
+        known = import_module("timm.data").ImageNetInfo(_TIMM_LISTS[count])
+    except ImportError as error:
+        raise ImportError(f"The names of {count} classes need timm: pip install timm ({error})") from error
+    return list(zip(known.label_names(), known.label_descriptions(), strict=True))
 
 
 def imagenet_classes() -> list[tuple[str, str]]:

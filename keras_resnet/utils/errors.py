@@ -77,8 +77,14 @@ def enumerate_some(items: Sequence[str], most: int = 10) -> str:
     return ", ".join(items[:most]) + more
 
 
+def did_you_mean(meant: Iterable[str]) -> str:
+    """Makes the end of an error: what may have been meant, if anything."""
+    names = " or ".join(map(repr, meant))
+    return f" Did you mean {names}?" if names else ""
+
+
 def near_path(path: str | os.PathLike[str], keys: Sequence[str] = ()) -> str:
-    """Makes the end of an error about a path that is not there: the nearest path or key, or what lies beside it."""
+    """Makes the end of an error about a path that is not there: what `keys` or paths it may mean, or what is beside."""
     if not os.fspath(path):
         return ""
     path = Path(os.fsdecode(path))
@@ -96,10 +102,9 @@ def near_path(path: str | os.PathLike[str], keys: Sequence[str] = ()) -> str:
     spelled = {name.lower(): folder / name for name in names}
     near = [spelled[name] for name in get_close_matches(missing.name.lower(), spelled, 1)]
     near = [inner if os.path.exists(inner := each / path.relative_to(missing)) else each for each in near]
-    key = get_close_matches(str(path), keys, 1)
-    meant = [*near, *key] if missing == path else [*key, *near]
+    meant = [*map(str, near), *keys] if missing == path else [*keys, *map(str, near)]
     if meant:
-        return f" Did you mean {str(meant[0])!r}?"
+        return did_you_mean(meant[:3])
     where = "This folder" if folder == Path() else repr(str(folder))
     return f" {where} holds {enumerate_some(names, 5)}." if names else f" {where} is empty."
 

@@ -1,6 +1,7 @@
 """Downloads a URL into a partial file; resumes it, checks its length."""
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ _WINDOW = 60.0  # seconds
 _PAUSES = (1.0, 2.0, 4.0)  # seconds before each further attempt
 _PATIENCE = 30.0  # seconds that a server may ask to wait
 _LARGEST = 16 << 30  # bytes; four times the largest ResNet that is published
+_MANY = 500_000_000  # bytes; of a download of more a user is told before it begins
 _BLOCK = 1 << 18
 
 _MAY_PASS = (TimeoutError, ConnectionResetError, ConnectionAbortedError, BrokenPipeError, HTTPException)
@@ -98,6 +100,7 @@ def _attempt(url: str, part: Path, proven: bool) -> None:
         response = get(url, version.ask(start) if version else {}, _STALL)
     with response:
         if version and version.continues(response, start):
+            _check_room(part, version.length - start)
             with open_partial(part, "ab") as file:
                 _store(response, file, part, version.length, f"Continuing {without_credentials(url)}")
             return
@@ -107,6 +110,11 @@ def _attempt(url: str, part: Path, proven: bool) -> None:
         _check(response, proven)
         forget(part)
         length, validator = response.length, _validator(response.headers)
+        if length is not None:
+            _check_room(part, length)
+            if length > _MANY:
+                going_on = "; if it is interrupted, the next attempt goes on" if validator or proven else ""
+                say(f"note: {length / 1e9:.1f} GB will be downloaded{going_on}")
         with open_partial(part, "wb") as file:
             if length is not None and (validator or proven):
                 with open_partial(note(part), "wb") as aside:
@@ -127,6 +135,13 @@ def _check(response: HTTPResponse, proven: bool) -> None:
         raise OSError("the server does not tell the length of the file")
     if response.length is not None and response.length > _LARGEST:
         raise OSError(f"the file has {response.length} bytes, more than the {_LARGEST} that are allowed")
+
+
+def _check_room(part: Path, missing: int) -> None:
+    """Refuses what the disk has no room for."""
+    free = shutil.disk_usage(part.parent).free
+    if missing > free:
+        raise OSError(f"it needs {missing / 1e6:.0f} MB, and the disk has {free / 1e6:.0f} MB left")
 
 
 def _store(response: HTTPResponse, file: IO[bytes], part: Path, length: int | None, title: str) -> None:

@@ -9,7 +9,8 @@ from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import builder_call
 from keras_resnet.architecture.variant import Variant
-from keras_resnet.checkpoints.catalogue import Checkpoint, default_checkpoint, list_weights
+from keras_resnet.checkpoints.catalogue import default_checkpoint, list_weights
+from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.contents import NetworkInFile, choose_network, read_networks
 from keras_resnet.checkpoints.open import open_named
 from keras_resnet.models.inspection import slim_name

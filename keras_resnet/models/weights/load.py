@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from keras_resnet.architecture.lineages import LINEAGES
-from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
+from keras_resnet.checkpoints.catalogue import list_weights
+from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.classifiers import classified
 from keras_resnet.checkpoints.contents import NetworkInFile, choose_network, read_networks
 from keras_resnet.checkpoints.mismatch import NOT_FINITE, Difference, advice, explain, remedy

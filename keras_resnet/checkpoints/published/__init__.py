@@ -1,0 +1,1 @@
+"""The facts about published weights files, as their sources state them."""

@@ -2,8 +2,6 @@
 """Prints a table of Markdown: every network, as its plan has it; with --weights, ten published weights."""
 
 import argparse
-import json
-from pathlib import Path
 
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.rows import NETWORKS, builder_name
@@ -23,16 +21,6 @@ KEYS = (
     "torchvision/resnet101.v2",
     "torchvision/resnet152.v2",
 )
-
-
-# Who publishes a file of a network that loads by its path, where the catalogue has none
-FILES = {
-    **dict.fromkeys(json.loads((Path(__file__).parents[1] / "tests/goldens/timm_networks.json").read_text()), "timm"),
-    "resnext101_32x48d": "Instagram",
-    **dict.fromkeys(("resnet50w2", "resnet50w4", "resnet50w5"), "SwAV"),
-    **dict.fromkeys(("resnet50x2", "resnet200x2"), "VICReg"),
-    **dict.fromkeys(("resnet_vd_18", "resnet_vd_34", "resnet_vd_200"), "KerasHub"),
-}
 
 
 def kind(variant: Variant) -> str:
@@ -57,9 +45,8 @@ def kind(variant: Variant) -> str:
 
 
 def published(network: str) -> str:
-    """Returns the sources of weights in the catalogue, or who else publishes a file; nothing if nobody does."""
-    sources = dict.fromkeys(key.partition("/")[0] for key in list_weights(network))
-    return ", ".join(sources) or (f"file of {FILES[network]}" if network in FILES else "")
+    """Returns the families of the network's weights in the catalogue; nothing if there are none."""
+    return ", ".join(dict.fromkeys(row.family for row in list_weights(network).values()))
 
 
 def print_networks() -> None:
@@ -81,12 +68,14 @@ def print_networks() -> None:
 
 def print_weights() -> None:
     """Prints a line for each of the ten; trainable parameters with the classifier."""
-    print("| weights | network | parameters (M) | image size | published top-1 |")
+    print("| weights | network | parameters (M) | trained, tested at | published top-1 |")
     print("|---|---|---|---|---|")
     rows = list_weights()
     for row in map(rows.__getitem__, KEYS):
-        parameters = plan(row.variant).parameters(row.classes, trainable=True) / 1e6
-        print(f"| `{row.key}` | `{row.network}` | {parameters:.1f} | {row.image_size} | {row.top1:.1f}% |")
+        sizes = dict.fromkeys((row.image_size, row.test_image_size or row.image_size))
+        top1 = dict.fromkeys((row.top1, row.best_top1))
+        numbers = (", ".join(map(str, sizes)), ", ".join(f"{each:.1f}%" for each in top1))
+        print(f"| `{row.key}` | `{row.network}` | {row.parameters / 1e6:.1f} | {' | '.join(numbers)} |")
 
 
 if __name__ == "__main__":

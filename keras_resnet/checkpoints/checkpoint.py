@@ -90,6 +90,11 @@ class Checkpoint:
         return plan(self.variant).parameters(self.classes, trainable=True)
 
     @property
+    def image_sizes(self) -> set[int]:
+        """The image sizes to train and to test with, in pixels."""
+        return {self.image_size, self.test_image_size or self.image_size}
+
+    @property
     def best_top1(self) -> float | None:
         """The published top-1 at the test size, if there is one, else at the training size."""
         return self.top1 if self.test_top1 is None else self.test_top1

@@ -10,6 +10,7 @@ from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import check_side
 from keras_resnet.architecture.rows import find_row
 from keras_resnet.architecture.variant import Variant
+from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.contents import NetworkInFile
 from keras_resnet.checkpoints.mismatch import advice
 from keras_resnet.models.arguments import (
@@ -83,11 +84,12 @@ def ResNet(
         input_tensor: a Keras tensor of rank 4 to use as the image. The layers that compute it become part of the model.
         input_shape: (height, width, channels), or (channels, height, width) with channels_first. Height and width may
             be None. With top, the default is 224x224x3 (32x32x3 if the stem does not pool, as in CIFAR nets); without
-            top, it is any size with 3 channels. The builders of ImageNet networks need at least 32x32. Networks that
-            are anti-aliased by means (`resnetaa50`) have no output for sizes at which a map that they halve is odd: the
-            error names the nearest ones. Networks with blurs (`resnetblur50`) need 17 pixels. Where the size is None,
-            they fail as they run, means below 51 pixels and blurs on JAX not even then. Weights for RGB also load with
-            1 or N channels: the kernel of the stem is summed for 1, else repeated and scaled by 3 / N.
+            top, and with the key of weights for images of other sizes than 224, it is any size with 3 channels. The
+            builders of ImageNet networks need at least 32x32. Networks that are anti-aliased by means (`resnetaa50`)
+            have no output for sizes at which a map that they halve is odd: the error names the nearest ones. Networks
+            with blurs (`resnetblur50`) need 17 pixels. Where the size is None, they fail as they run, means below 51
+            pixels and blurs on JAX not even then. Weights for RGB also load with 1 or N channels: the kernel of the
+            stem is summed for 1, else repeated and scaled by 3 / N.
         pooling: without top, None for the last feature map (N, H, W, C), "avg" or "max" for a vector (N, C).
         classes: the number of classes, with top.
         classifier_activation: activation of the classifier, with top; None returns logits. Under a mixed dtype policy
@@ -214,6 +216,8 @@ def ResNet(
     input_shape = standardize_shape(input_shape, data_format)
     if input_tensor is None:
         side = variant.image_side if include_top else None
+        if isinstance(found, Checkpoint) and found.key == weights and found.image_sizes != {side}:
+            side = None  # trained or to be tested at another one
         default = (side, side, 3) if data_format == "channels_last" else (3, side, side)
         image = keras.Input(input_shape or default, dtype=policy.variable_dtype if dtype else None)
     else:

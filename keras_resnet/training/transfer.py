@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_resnet.architecture.variant import Variant
+from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.data.decode import Size, as_pair
 from keras_resnet.models.builder import ResNet, check_top, with_classifier
 from keras_resnet.models.inspection import walk_layers
@@ -23,7 +24,7 @@ _BODY = re.compile(rf"{_STAGE.pattern}|data_bn$|post_[bg]n$")  # of what has wei
 def classifier(
     build: Callable[..., keras.Model] | Variant | str,
     classes: int,
-    image_size: Size,
+    image_size: Size | None = None,
     weights: str | os.PathLike[str] | None = None,
     channels: int = 3,
     **arguments: Any,
@@ -38,7 +39,8 @@ def classifier(
         build: a builder, such as `keras_resnet.ResNet50V2`, or a `Variant` or the name of a network, such as
             "resnet50v2", as `keras_resnet.ResNet` takes them.
         classes: the number of classes.
-        image_size: (height, width) in pixels, or one int for both.
+        image_size: (height, width) in pixels, or one int for both. None: the size that `weights`, a key, were trained
+            for; without a key, images of any size.
         weights: the weights of the backbone: None (random), "imagenet", a key of `keras_resnet.list_weights()`, or the
             path of a file of the same network, or of its folder, with or without a classifier.
         channels: of the images. 1: gray, which becomes RGB in the model, so that any weights fit; others than 3: the
@@ -58,7 +60,12 @@ def classifier(
         build = partial(ResNet, build)
     first = (arguments.get("data_format") or keras.config.image_data_format()) == "channels_first"
     check_positive("channels", channels)
-    shape = (channels, *as_pair(image_size)) if first else (*as_pair(image_size), channels)
+    if image_size is None:
+        row = list_weights().get(weights) if isinstance(weights, str) else None
+        sides: tuple[int | None, ...] = as_pair(row.image_size) if row else (None, None)
+    else:
+        sides = as_pair(image_size)
+    shape = (channels, *sides) if first else (*sides, channels)
     shared: dict[str, Any] = {"input_shape": shape, "include_preprocessing": True} | arguments
     if weights is None:
         return build(weights=None, classes=classes, **shared)
@@ -74,7 +81,7 @@ def classifier(
 def regressor(
     build: Callable[..., keras.Model] | Variant | str,
     targets: int,
-    image_size: Size,
+    image_size: Size | None = None,
     weights: str | os.PathLike[str] | None = None,
     *,
     mean: Sequence[float] | float = 0.0,

@@ -215,3 +215,17 @@ def test_a_network_for_new_classes_goes_by_its_name_or_row() -> None:
     for what in ("resnetv2_18", RESNET18V2):
         model = transfer.classifier(what, 3, 32)
         assert (model.name, model.output_shape) == ("resnet18v2", (None, 3))
+
+
+@once
+def test_without_a_size_images_are_those_that_a_key_was_trained_for_else_of_any_size() -> None:
+    def built(**arguments: Any) -> keras.Model:
+        image = keras.Input(arguments["input_shape"])
+        return keras.Model(image, keras.layers.ReLU()(image))
+
+    for key, side in (("timm/resnet50.a3_in1k", 160), ("timm/resnet50.a1_in1k", 224), ("imagenet", None)):
+        shape = transfer.classifier(built, 3, weights=key, data_format="channels_last").input_shape
+        assert shape == (None, side, side, 3), key
+    shape = transfer.regressor(built, 3, weights="keras/resnet-rs-50-i160", data_format="channels_first").input_shape
+    assert shape == (None, 3, 160, 160)
+    assert transfer.classifier(built, 3, 96, "timm/resnet50.a3_in1k", data_format="channels_last").input_shape[1] == 96

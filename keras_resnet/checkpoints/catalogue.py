@@ -34,7 +34,7 @@ def list_weights(network: str | None = None, *, style: str | None = None) -> dic
 
     Args:
         network: the name of a network, such as "ResNet50V2", "resnet50v2" or timm's "resnetv2_50"; None: all networks.
-        style: "keras", "torch", "slim" or "classification_models"; None: all styles.
+        style: a style of networks, such as "keras", "torch" or "slim"; None: all styles.
 
     Returns:
         A dict from keys to `Checkpoint`s, in the order of the catalogue. It is empty for a network without published

@@ -36,7 +36,7 @@ def list_weights(network: str | None = None, *, style: str | None = None) -> dic
 
     Args:
         network: the name of a network, such as "ResNet50V2", "resnet50v2" or timm's "resnetv2_50"; None: all networks.
-        style: "keras", "torch", "slim" or "classification_models"; None: all styles.
+        style: the style of the weights, such as "keras", "torch", "slim" or "bit"; None: all styles.
 
     Returns:
         A dict from keys to `Checkpoint`s, in the order of the catalogue. It is empty for a network without published

@@ -16,11 +16,13 @@ from keras_resnet.utils.errors import check_choice
 
 __all__ = ["Checkpoint", "list_weights"]
 
+_LONGEST_NAME = 300  # characters of a name that are looked at, the last ones
 _LARGEST = 1 << 32  # bytes of a file that a digest is computed of: the largest that has one is of 3.3 GB
-# PyTorch's hub's, Keras', BiT's and those of self-supervised bodies; but "resnet50.pth" is anybody's.
+# PyTorch's hub's, Keras', TF-Slim's, BiT's and those of self-supervised bodies; but "resnet50.pth" is anybody's.
 _DISTINCTIVE = re.compile(
     r"-[0-9a-f]{8,9}\.pth$|_tf_dim_ordering_tf_kernels(_notop)?\.h5$|_pretrain\.pth(\.tar)?$"
     r"|_imagenet[\w-]*_\d+(_no_top)?\.h5$|^resnet-rs-\d+-i\d+(_notop)?\.h5$|^BiT-[SM]-R[\w-]+\.npz$"
+    r"|^resnet_v[12]_\d+_\d{4}_\d\d_\d\d\.tar\.gz$"
 )
 
 
@@ -34,7 +36,7 @@ def list_weights(network: str | None = None, *, style: str | None = None) -> dic
 
     Args:
         network: the name of a network, such as "ResNet50V2", "resnet50v2" or timm's "resnetv2_50"; None: all networks.
-        style: a style of networks, such as "keras", "torch" or "slim"; None: all styles.
+        style: the style of the weights, such as "keras", "torch", "slim" or "bit"; None: all styles.
 
     Returns:
         A dict from keys to `Checkpoint`s, in the order of the catalogue. It is empty for a network without published
@@ -71,7 +73,7 @@ def default_checkpoint(variant: Variant, include_top: bool, image_size: int | No
     which the network was trained, where "imagenet-i160" names one.
     """
     size = image_size
-    rows = [row for row in _ROWS if row.variant == variant and (row.image_size == size if size else row.default)]
+    rows = [row for row in _ROWS if (row.image_size == size if size else row.default) and row.variant == variant]
     return min(rows, key=lambda row: (row.classes is None) == include_top, default=None)
 
 
@@ -87,25 +89,29 @@ def same_weights() -> dict[str, tuple[str, ...]]:
 
 def meant(name: str) -> list[str]:
     """Returns the keys that a name may mean that is none: one of another library, an older one, or one misspelt."""
-    asked = name.lower()
-    named = {row.key.lower(): row.key for row in _ROWS} | OLD_NAMES
-    part = re.split(r"[/\\]", asked)[-1]
-    # "hf-hub:timm/resnet50.a1_in1k" or "timm/tv_resnet50"; a published file; a handle of Kaggle's
-    found = [key for other, key in named.items() if re.search(rf"(^|[/:]){re.escape(other)}$", asked)]
-    found = found or [row.key for row in called(re.split(r"[/\\]", name)[-1])]
-    found = found or [row.key for row in _ROWS if row.handle and row.handle in asked]
-    # "timm/resnet50", without what tells its files apart; "resnet50.a1_in1k", "ResNet50", without the family
-    keys = [row.key for row in sorted(_ROWS, key=lambda row: (row.classes is None, not row.default))]
-    found = found or [key for key in keys if asked and re.match(rf"{re.escape(asked)}\.", key, re.IGNORECASE)]
-    found = found or [key for key in keys if part and re.search(rf"/{re.escape(part)}(\.|$)", key, re.IGNORECASE)]
-    found = found or [named[other] for other in get_close_matches(asked, named, 2, 0.75)]
-    found = found or [key for key in keys if len(part) > 3 and part in key.lower()]
+    if why_not(name):
+        return []  # its network with other widths would be one
+    asked = re.sub(r"[\\:]", "/", name[-_LONGEST_NAME:].lower())  # "hf-hub:timm/resnet50.a1_in1k"
+    part = re.escape(asked.rpartition("/")[2])
+    found = [key for other, key in _NAMED.items() if f"/{asked}".endswith(f"/{other}")]
+    found = found or [
+        row.key for row in _ROWS if name and (name == row.url or name.startswith(f"{row.source}/resolve/"))
+    ]
+    found = found or [row.key for row in called(re.split(r"[/\\]", name[-_LONGEST_NAME:])[-1])]
+    found = found or [row.key for row in _ROWS if row.handle and row.handle.rpartition("/")[0] in asked]  # any version
+    if part:  # "timm/resnet50", without what tells its files apart; "resnet50.a1_in1k", "ResNet50"; "resnet_vd_50"
+        for pattern in (rf"{re.escape(asked)}\..*", rf".*/{part}(\..*)?", rf".*/{part}(?<=\d)[-_].*"):
+            found = found or list(filter(re.compile(pattern, re.IGNORECASE).fullmatch, _PREFERRED))
+    found = found or [_NAMED[other] for other in get_close_matches(asked, _NAMED, 1, 0.85)]
     return list(dict.fromkeys(found))[:3]
 
 
 def why_not(name: str) -> str:
     """Returns why a file of timm's is not in the catalogue; "" if it is none of those."""
-    return next((why for file, why in TIMM_LEFT_OUT.items() if re.search(rf"(^|[/:]){re.escape(file)}$", name)), "")
+    part = re.split(r"[/:]", name[-_LONGEST_NAME:].lower())[-1]
+    return next((why for file, why in TIMM_LEFT_OUT.items() if f"{file}.".startswith(f"{part}.")), "")
 
 
 _ROWS = entries()
+_PREFERRED = [row.key for row in sorted(_ROWS, key=lambda row: (row.classes is None, not row.default))]
+_NAMED = dict(zip(map(str.lower, _PREFERRED), _PREFERRED, strict=True)) | OLD_NAMES

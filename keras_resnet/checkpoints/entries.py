@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from keras_resnet.architecture.lineages import VD
+from keras_resnet.architecture.lineages import SENET, SENET_1X1, VD
 from keras_resnet.architecture.rows import NETWORKS, SLIM_NETWORKS, builder_name, find_row
 from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.published import google, keras, timm, torch
@@ -226,7 +226,7 @@ def _timm() -> Iterator[Checkpoint]:
                 interpolation=interpolation,
                 preprocessing=preprocessing,
                 licence=licence,
-                source=f"https://huggingface.co/timm/{name}",
+                source=timm.TIMM_SOURCE if row.lineage in (SENET, SENET_1X1) else f"https://huggingface.co/timm/{name}",
                 default=tag == default,
             )
 

@@ -111,7 +111,7 @@ def _attempt(url: str, part: Path, proven: bool) -> None:
         forget(part)
         length, validator = response.length, _validator(response.headers)
         if length is not None:
-            _check_room(part, length)
+            _check_room(part, length - part.stat().st_size)  # what is there of another version goes
             if length > _MANY:
                 going_on = "; if it is interrupted, the next attempt goes on" if validator or proven else ""
                 say(f"note: {length / 1e9:.1f} GB will be downloaded{going_on}")

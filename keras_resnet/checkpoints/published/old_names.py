@@ -1,6 +1,6 @@
 """Other names of published weights, older ones and those of other libraries, in lower case, and their keys."""
 
-from keras_resnet.checkpoints.published.torch import TORCHVISION
+from keras_resnet.checkpoints.published.torch import SEMI_SUPERVISED, TORCHVISION, WEAKLY_SUPERVISED
 
 # timm's names before its version 0.9; but its own table sends ig_resnext101_32x16d, 32x32d and 32x48d to 32x8d's file,
 # and Facebook alone has the last one.
@@ -63,7 +63,15 @@ OLD_NAMES = {
     "resnetv2_50x1_bit_distilled": "timm/resnetv2_50x1_bit.goog_distilled_in1k",
     "resnetv2_152x2_bit_teacher": "timm/resnetv2_152x2_bit.goog_teacher_in21k_ft_in1k",
     "resnetv2_152x2_bit_teacher_384": "timm/resnetv2_152x2_bit.goog_teacher_in21k_ft_in1k_384",
-} | {  # torchvision's
+}
+OLD_NAMES |= {  # Facebook's, at PyTorch's hub
+    "dino_resnet50": "dino/resnet50",
+    **{
+        f"{network}_{recipe}": f"facebook/{network}.{recipe}"
+        for network, recipe, *_ in (*SEMI_SUPERVISED, *WEAKLY_SUPERVISED)
+    },
+}
+OLD_NAMES |= {  # torchvision's
     f"{network}_weights.{name}": f"torchvision/{network}.{recipe}"
     for network, recipe, *_, preferred in TORCHVISION
     for name in (f"imagenet1k_{recipe}", *(["default"] if preferred else []))

@@ -31,6 +31,9 @@ TIMM_ORIGINS = {
     "bamboo": (_HUB, "bicubic", "torch", None, ""),
 }
 
+# The page of those that have none of their own on the hub, its `senet.py`'s.
+TIMM_SOURCE = "https://github.com/huggingface/pytorch-image-models"
+
 # By architecture: tag, origin, file there; image size, crop_pct and top-1 of training, and, where there are, those to
 # test with (timm's configurations of 1.0.31, its results of 2026-08-08; None: it publishes no accuracy).
 TIMM = {

@@ -5,8 +5,10 @@ import io
 import os
 import re
 import resource
+import shutil
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -377,7 +379,107 @@ def test_a_full_disk_is_an_error_that_leaves_nothing(net: Web, home: Path) -> No
     assert get(net).read_bytes() == DATA
 
 
+def only_whole(path: Path) -> None:
+    if path.read_bytes() != DATA:
+        raise ValueError("it is another one")
+
+
+def room(free: Iterable[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Says of the disk that it has so many bytes left, one after the other."""
+    left = iter(free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=next(left)))
+
+
+@pytest.mark.parametrize("digest", [SHA256, ""])
+@pytest.mark.parametrize("before", [[], ["net.pth"]])
+def test_a_disk_without_room_is_an_error_before_the_first_byte(
+    before: list[str], digest: str, net: Web, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "zoo").mkdir(parents=True)
+    for name in before:
+        (home / "zoo" / name).write_bytes(b"another one")
+    net.answers["/net.pth"] = [file()]
+    room([511_999, 512_000], monkeypatch)
+    refused(net, "it needs 1 MB, and the disk has 1 MB left", digest, check=only_whole)
+    assert len(net.requests) == 1  # room does not come by waiting
+    assert files(home) == before
+    assert all((home / "zoo" / name).read_bytes() == b"another one" for name in before)
+    assert get(net, digest, check=only_whole).read_bytes() == DATA
+    assert files(home) == ["net.pth"]
+
+
+def test_where_there_is_no_room_for_the_rest_what_is_here_stays(
+    net: Web, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unfinished(home, url=f"{net.url}/net.pth")
+    net.answers["/net.pth"] = [file()]
+    room([510_999, 511_000], monkeypatch)
+    refused(net, "the disk has 1 MB left")
+    assert files(home) == [".net.pth.part", ".net.pth.part.json"]
+    assert get(net).read_bytes() == DATA
+    assert net.ranges == ["bytes=1000-"] * 2
+
+
+def test_what_takes_the_place_of_another_version_needs_that_much_less_room(
+    net: Web, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unfinished(home, url=f"{net.url}/other.pth")
+    net.answers["/net.pth"] = [file()]
+    room([511_000], monkeypatch)
+    assert get(net).read_bytes() == DATA
+
+
 # ---- What the user hears.
+
+
+@pytest.mark.parametrize(
+    ("tag", "digest", "goes_on"), [('"1"', "", True), (None, SHA256, True), (None, SHA256[:15], False)]
+)
+def test_before_a_large_download_its_size_is_said(
+    tag: str | None, digest: str, goes_on: bool, net: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And whether it can be interrupted: before the first byte is read."""
+    log, read = io.StringIO(), resume._blocks
+    monkeypatch.setattr(sys, "stderr", log)
+
+    def blocks(*arguments: Any) -> Any:
+        log.write("first byte\n")
+        yield from read(*arguments)
+
+    monkeypatch.setattr(resume, "_blocks", blocks)
+    monkeypatch.setattr(resume, "_MANY", len(DATA) - 1)
+    net.answers["/net.pth"] = [file(tag=tag)]
+    get(net, digest).unlink()
+    ending = "; if it is interrupted, the next attempt goes on" if goes_on else ""
+    said = log.getvalue()
+    assert said.startswith(f"note: 0.0 GB will be downloaded{ending}\n")
+    assert said.index("first byte") > said.index("will be downloaded")
+    monkeypatch.setattr(resume, "_MANY", len(DATA))
+    log.truncate(0)
+    get(net, digest)
+    assert "will be downloaded" not in log.getvalue()
+
+
+def test_a_large_download_that_is_interrupted_goes_on_as_it_said(
+    net: Web, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log)
+    monkeypatch.setattr(resume, "_MANY", 1)
+
+    def half(response: Any, missing: int) -> Iterator[bytes]:
+        yield response.read(256_000)
+        raise KeyboardInterrupt
+
+    net.answers["/net.pth"] = [file()]
+    with monkeypatch.context() as patch:
+        patch.setattr(resume, "_blocks", half)
+        with pytest.raises(KeyboardInterrupt):
+            get(net)
+    assert files(home) == [".net.pth.part", ".net.pth.part.json"]
+    assert get(net).read_bytes() == DATA
+    assert net.ranges == [None, "bytes=256000-"]
+    assert log.getvalue().count("will be downloaded") == 1
 
 
 class Screen(io.StringIO):

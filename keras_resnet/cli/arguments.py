@@ -6,6 +6,7 @@ import shutil
 import textwrap
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
+from fractions import Fraction
 from math import inf
 from typing import Any, NoReturn
 
@@ -189,6 +190,19 @@ def number(text: str) -> float:
 def inner_share(text: str) -> float:
     """A number between 0 and 1."""
     return _number(text, "a number above 0 and below 1", lambda value: 0 < value < 1)
+
+
+def percent(text: str) -> float:
+    """A number from 1 to 100, so that a share is not taken for one."""
+    return _number(text, "a percentage from 1 to 100", lambda value: 1 <= value <= 100)
+
+
+def quantity(text: str) -> int:
+    """A number from 0 up, in thousands (K), millions (M) or billions (B) where one of these letters ends it."""
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)([kmb]?)", text.lower())
+    if not found:
+        raise argparse.ArgumentTypeError(f"must be a number, such as 12M, 500K or 1.5B; received {text!r}")
+    return round(Fraction(found[1]) * {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}[found[2]])
 
 
 def _number(text: str, allowed: str, test: Callable[[float], bool]) -> float:

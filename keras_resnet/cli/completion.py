@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> None:
     choice.help = "command"  # which `--help` does without, and shtab completes by
     for action in (action for command in choice.choices.values() for action in command._actions):
         action.help = action.help.partition("\n")[0]
-        if action.metavar == "NETWORK":
+        if action.metavar in ("NETWORK", "PATTERN"):
             action.choices = [builder_name(network) for network in NETWORKS]
         elif action.dest == "weights":
             action.choices = ["imagenet", "none", *list_weights()]

@@ -119,7 +119,7 @@ def test_help_begins_with_examples_that_parse_and_says_each_default_and_value(
         (
             "list --style torhc",
             "keras-resnet list: --style must be one of keras, torch, slim, classification_models, "
-            "classification_models_1x1; received 'torhc'; did you mean torch?",
+            "classification_models_1x1, bit, senet, senet_1x1; received 'torhc'; did you mean torch?",
         ),
         ("train digits more", "keras-resnet train: unexpected argument 'more'"),
         ("train", "keras-resnet train: the following arguments are required: DATA"),
@@ -477,4 +477,6 @@ def test_bash_completes_what_is_typed(tmp_path: Path, said: Said) -> None:
     assert complete("keras-resnet", "train", "--augment", "st") == {"strong"}
     assert complete("keras-resnet", "train", "--model", "ResNet50V") == {"ResNet50V2"}
     assert complete("keras-resnet", "train", "--weights", "imag") == {"imagenet"}
+    assert complete("keras-resnet", "list", "--family", "barl") == {"barlowtwins"}
+    assert complete("keras-resnet", "list", "WideResNet10") == {"WideResNet101"}
     assert complete("keras-resnet", "train", "flo") == {"flowers"}

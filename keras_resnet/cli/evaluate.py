@@ -21,6 +21,7 @@ from keras_resnet.data.tables import read_rows
 from keras_resnet.training import figures, run_folder
 from keras_resnet.training.evaluation import AnyEvaluation, Evaluation, evaluate
 from keras_resnet.training.findings import write_findings
+from keras_resnet.utils.errors import did_you_mean
 from keras_resnet.utils.progress import say
 
 _BATCH = 32  # pictures taken at once
@@ -130,9 +131,10 @@ def _published_pictures(data: str, size: Size, model: Classifier) -> Pictures:
     for folder in present:
         if folder not in known:
             meant = [identity for identity, name in classes if name == folder] or get_close_matches(folder, known, 1)
+            such = " or ".join(dict.fromkeys(classes[-1]))  # of some, both are the number
             raise ValueError(
-                f"{folder!r} in {str(path)!r} must be the id or the name of a class of the model, such as "
-                f"{' or '.join(classes[-1])}." + (f" Did you mean {' or '.join(map(repr, meant))}?" if meant else "")
+                f"{folder!r} in {str(path)!r} must be the id or the name of a class of the model, such as {such}."
+                f"{did_you_mean(meant)}"
             )
     found = scan.scan(path, present or None, left_out=layout.left_out)
     own = [known[found.class_names[label]] for label in found.labels]

@@ -83,8 +83,8 @@ def load_classifier(args: argparse.Namespace) -> Classifier:
     Args:
         args: of a command: `model` (a file of Keras that holds a model, a weights file of a published network, the
             folder of one, or a key), `image_size` (height and width in pixels, or one int, for a model that takes any),
-            `size` (of a key or a weights file: "test" or "train", see `preprocessing_for`; None: "test"), and, of a
-            weights file, what `recognize` takes.
+            `size` (of a key or a weights file: "test" or "train", see `preprocessing_for`; None: "test", but "train" of
+            a file that is not called as a published one), and, of a weights file, what `recognize` takes.
 
     Raises:
         ValueError: if there is no such file or key, it is no classifier of pictures, or an argument is not for it.
@@ -99,7 +99,7 @@ def load_classifier(args: argparse.Namespace) -> Classifier:
     if not row and not _holds_model(Path(model)):
         found = recognize(model, args.style, args.scope, args.head, args.averages, args.network)
         say_choice(found, model, args.network)
-        return _load_weights(model, image_size, found, args.size or "test")
+        return _load_weights(model, image_size, found, args.size)
     if args.style or args.scope or args.head or args.averages or args.network:
         raise ValueError(
             "--style, --scope, --head, --averages and --network are for files of weights alone; leave them out with "
@@ -110,7 +110,8 @@ def load_classifier(args: argparse.Namespace) -> Classifier:
     known = _load_published(row, args.size or "test") if row else _load_file(Path(model))
     if known.image_size and image_size:
         height, width = known.image_size
-        raise ValueError(f"{model!r} takes images of {height}x{width} alone; leave --image-size out.")
+        two = " --size chooses between the two of these weights." if row and row.test_image_size else ""
+        raise ValueError(f"{model!r} takes images of {height}x{width} alone; leave --image-size out.{two}")
     return known._replace(image_size=as_pair(image_size)) if image_size else known
 
 
@@ -174,7 +175,7 @@ def _load_published(row: Checkpoint, size: WhichSize = "test") -> Classifier:
     return Classifier(found, (side, side), preprocess.crop, published=True)
 
 
-def _load_weights(source: str, image_size: Size | None, found: Recognized, which: WhichSize) -> Classifier:
+def _load_weights(source: str, image_size: Size | None, found: Recognized, which: WhichSize | None) -> Classifier:
     """A classifier of a file of weights alone; pictures reach it as they reach published ones of its kind."""
     variant, classes = found.variant, found.classes
     if classes is None or found.channels != 3:
@@ -190,6 +191,7 @@ def _load_weights(source: str, image_size: Size | None, found: Recognized, which
     known = [row for row in list_weights().values() if row.classes and row.variant.version == variant.version]
     rows = [row for row in known if row.style == style]
     rows = rows or [row for row in known if row.variant.lineage.preprocessing == scaling]
+    rows.sort(key=lambda row: (row.variant != variant, row.classes != classes))  # of its kind, its own network first
     same = [row for row in called(Path(source).name) if row in rows]
     thousand = classes == 1000 or (classes == 1001 and found.network.family is SLIM)
     imagenet = thousand and bool(rows) and variant.image_side != 32
@@ -200,7 +202,7 @@ def _load_weights(source: str, image_size: Size | None, found: Recognized, which
         say(f"note: {source} says nothing of {what}: they are stretched to {height}x{width} and {scaled}")
         return Classifier(model, (height, width), published=imagenet)
     row = (same or rows)[0]
-    published = preprocessing_of(row, which)
+    published = preprocessing_of(row, which or ("test" if same else "train"))
     side = height if image_size else published.image_size
     preprocess = replace(published, image_size=side, resize=published.resize * side // published.image_size)
     named = f", and its {classes} classes are taken for ImageNet's" if thousand and imagenet else ""

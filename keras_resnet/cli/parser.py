@@ -312,7 +312,8 @@ def _add_model(parser: argparse.ArgumentParser, operand: str, **keywords: Any) -
     group.add_argument(
         "--size",
         choices=("test", "train"),
-        help="which of the two image sizes of published weights is used, where they have two (default: test)\n"
+        help="which of the two image sizes of published weights is used, where they have two (default: test; for a "
+        "weights file that is not called as a published one: train)\n"
         "test: the larger one, at which they are more accurate\n"
         "train: the one that they were trained for",
     )

@@ -272,7 +272,9 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     def _targets(self, chosen: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """What a model should return for some images, (N, classes)."""
         rows = self.labels[chosen]
-        return np.asarray(rows if self.task != "classes" else np.eye(len(self.class_names), dtype="float32")[rows])
+        if self.task == "classes":
+            rows = (rows[:, np.newaxis] == np.arange(len(self.class_names))).astype("float32")
+        return np.asarray(rows)
 
     def _class_weights(self) -> np.ndarray[Any, np.dtype[np.float32]]:
         """N / (classes * images of the class), for each class."""

@@ -8,7 +8,7 @@ import numpy as np
 from keras_resnet.checkpoints.catalogue import list_weights, meant
 from keras_resnet.checkpoints.checkpoint import Checkpoint, Size
 from keras_resnet.data.decode import RGB, decode
-from keras_resnet.models.preprocessing import preprocess_input
+from keras_resnet.models.preprocessing import check_rgb, preprocess_input
 from keras_resnet.utils.errors import check_choice, did_you_mean, import_optional
 
 __all__ = ["Preprocessing", "preprocessing_for"]
@@ -78,6 +78,8 @@ class Preprocessing:
         Raises:
             ValueError: if `data_format` is another, or the images do not have 3 channels.
         """
+        x = x if hasattr(x, "dtype") else np.asarray(x)
+        check_rgb(x, data_format)
         return preprocess_input(x, self.mode, data_format)
 
     def __call__(self, picture: Any) -> Any:

@@ -18,6 +18,7 @@ _INDEX_DIGEST = "md5:c2c37ea517e94d9795004a39431a14cb"
 # What timm calls the larger parts of ImageNet of which weights are published, by their number of classes. Of 11221, in
 # MXNet's order, and of 11586 nobody publishes the names (timm has another list of 11221).
 _TIMM_LISTS = {11821: "imagenet-12k", 21843: "imagenet-21k-goog"}
+_NUMBERED = (11221, 11586)
 
 
 def decode_predictions(
@@ -32,8 +33,9 @@ def decode_predictions(
 
     Args:
         preds: scores (N, classes): for ImageNet's names (N, 1000), or (N, 1001) with a background class first, which
-            is left out; for those of ImageNet-12k and ImageNet-21k (N, 11821) and (N, 21843). An array or a tensor of
-            the backend.
+            is left out; for those of ImageNet-12k and ImageNet-21k (N, 11821) and (N, 21843); (N, 11221) and
+            (N, 11586) of published weights whose classes have no published names: they get their numbers. An array or
+            a tensor of the backend.
         top: how many classes to name, at most.
         labels: the names of the classes; None: ImageNet's, from Keras' class index, which is downloaded once, and those
             of the larger sets from timm, which must be installed.
@@ -48,7 +50,7 @@ def decode_predictions(
     """
     check_positive("top", top)
     scores = np.asarray(keras.ops.convert_to_numpy(preds))
-    allowed = (1000, 1001, *_TIMM_LISTS) if labels is None else (len(labels),)
+    allowed = (1000, 1001, *_NUMBERED, *_TIMM_LISTS) if labels is None else (len(labels),)
     if scores.ndim != 2 or scores.shape[1] not in allowed:
         wanted = " or ".join(f"(N, {classes})" for classes in allowed)
         hint = " For your own classes, pass their names as `labels=[...]`." if labels is None else ""
@@ -79,8 +81,8 @@ def published_classes(count: int) -> list[tuple[str, str]]:
         return [(str(index), str(index)) for index in range(count)]
     try:
         known = import_module("timm.data").ImageNetInfo(_TIMM_LISTS[count])
-    except ImportError as error:
-        raise ImportError(f"The names of {count} classes need timm: pip install timm ({error})") from error
+    except (ImportError, AttributeError) as error:  # before 0.9 it has no names
+        raise ImportError(f"The names of {count} classes need timm: pip install -U timm ({error})") from error
     return list(zip(known.label_names(), known.label_descriptions(), strict=True))
 
 

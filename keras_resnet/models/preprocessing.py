@@ -72,17 +72,22 @@ def preprocess_input(x: Any, mode: str, data_format: str | None = None) -> Any:
         x = cast(x, keras.config.floatx())
     if mode == "tf":
         return x / 127.5 - 1.0
+    check_rgb(x, data_format)
     first = data_format == "channels_first"
-    axis = -3 if first else -1
-    if x.shape[axis] not in (3, None):  # a pipeline of TensorFlow may not know
+    mean, std = (constant([[[value]] for value in row] if first else row, x.dtype) for row in _SCALES[mode])
+    if mode == "caffe":
+        x = flip(x, -3 if first else -1)
+    return (x - mean) / std
+
+
+def check_rgb(x: Any, data_format: str | None = None) -> None:
+    """Raises a `ValueError` unless images have 3 channels, as far as their shape tells."""
+    first = standardize_data_format(data_format) == "channels_first"
+    if x.shape[-3 if first else -1] not in (3, None):  # a pipeline of TensorFlow may not know
         raise ValueError(
             f"`x` must have 3 channels, RGB, {'before' if first else 'after'} height and width; "
             f"received the shape {tuple(x.shape)}."
         )
-    mean, std = (constant([[[value]] for value in row] if first else row, x.dtype) for row in _SCALES[mode])
-    if mode == "caffe":
-        x = flip(x, axis)
-    return (x - mean) / std
 
 
 def _operations(x: Any) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:

@@ -345,7 +345,8 @@ def evaluate(model: keras.Model, data: Pictures) -> Any:
     scores = probabilities(model, scores, several=data.task == "labels")
     if data.task == "labels":
         return LabelsEvaluation(names, _in_order(data, names), scores, described.threshold if described else 0.5)
-    own = np.array([names.index(name) for name in data.class_names])
+    places = {name: place for place, name in reversed(list(enumerate(names)))}  # the first, of two alike
+    own = np.array([places[name] for name in data.class_names])
     return Evaluation(names, own[data.labels], scores)
 
 
@@ -356,7 +357,8 @@ def _in_order(data: Pictures, names: tuple[str, ...]) -> Array:
 
 def _scores(model: keras.Model, data: Pictures, names: tuple[str, ...]) -> Array:
     """What a model returns for data, after it has been checked to be of these names."""
-    strange = [name for name in data.class_names if name not in names]
+    known = set(names)
+    strange = [name for name in data.class_names if name not in known]
     lacking = [name for name in names if name not in data.class_names] if data.task != "classes" else []
     what = {"classes": "classes", "labels": "labels", "regression": "targets"}[data.task]
     sigmoid = " or one sigmoid" if len(names) == 2 and data.task == "classes" else ""

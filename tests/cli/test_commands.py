@@ -23,6 +23,7 @@ from PIL import Image
 
 import keras_resnet
 from keras_resnet import cli, data, evaluation, labels
+from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.cli import app, predict, train
 from keras_resnet.cli.parser import parser
 from keras_resnet.utils.recursion import recursion_limit
@@ -449,6 +450,30 @@ def test_pretrained_weights_are_the_default_where_they_can_be_had(
     assert choose()[0] == {"network": "ResNet20", "weights": None, "image_size": 64}
     assert choose("--weights", "none")[0] == {"network": "ResNet20", "weights": None, "image_size": 64}
     assert choose("--weights", "imagenet")[0]["weights"] == "imagenet"  # and loading says what is missing
+
+
+@once
+def test_a_key_brings_its_network_and_the_size_that_it_was_trained_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the pictures' size; not the larger one to test with, nor the size of the network's other weights."""
+
+    def choose(*arguments: str, shorter: int = 300) -> tuple[Any, ...]:
+        found = train._choose(parser().parse_args(["train", "x", "--weights", *arguments]), shorter)
+        return tuple(found[name] for name in ("network", "weights", "image_size"))
+
+    monkeypatch.delattr(train, "fetch_published")  # the weights are said
+    key = "timm/resnet18.a3_in1k"
+    row = list_weights()[key]
+    assert (row.network, row.image_size, row.test_image_size) == ("ResNet18", 160, 224)
+    for shorter in (16, 100, 300):
+        assert choose(key, shorter=shorter) == ("ResNet18", key, 160)
+    said = capsys.readouterr().err
+    assert "network: ResNet18 (which the weights are of)" in said
+    assert "image size: 160x160 (what the weights were trained for)" in said
+    assert choose(key, "--model", "resnet18") == ("ResNet18", key, 160)
+    assert choose(key, "--image-size", "96") == ("ResNet18", key, 96)
+    assert choose("slim/resnet_v2_50") == ("ResNet50V2", "slim/resnet_v2_50", 299)
 
 
 @once

@@ -248,6 +248,48 @@ def test_weights_files_of_imagenets_networks_are_cropped_as_published_ones(comma
     assert "accuracy:" in command("evaluate", "net.pth", "shapes")
 
 
+def test_a_weights_file_called_as_a_published_one_is_cropped_to_either_of_its_sizes(
+    command: Callable[..., str],
+) -> None:
+    arguments: dict[str, Any] = {"input_shape": (None, None, 3), "classes": 3, "include_preprocessing": True}
+    model = randomise(keras_resnet.ResNet18(weights=None, style="torch", **arguments))
+    keras_resnet.save_weights(model, "resnet18_a3_0-40c531c8.pth")
+    Image.effect_noise((300, 260), 80).convert("RGB").save("b.png")
+    sizes: tuple[Any, ...] = ((224, "test", ()), (224, "test", ("--size", "test")), (160, "train", ("--size", "train")))
+    for side, size, options in sizes:
+        crop = keras_resnet.preprocessing_for("timm/resnet18.a3_in1k", size).crop("b.png")
+        assert crop.shape == (side, side, 3)
+        expected = sorted(run(model, crop[None].astype("float32"))[0], reverse=True)
+        said = command("predict", "resnet18_a3_0-40c531c8.pth", "b.png", "--json", *options)
+        assert list(scores(said).values()) == pytest.approx(expected, abs=1e-5)
+        assert "they are cropped as for timm/resnet18.a3_in1k and scaled as in style 'torch'" in said
+
+
+def test_a_weights_file_of_any_name_is_cropped_to_the_training_size_of_its_own_network(
+    command: Callable[..., str],
+) -> None:
+    """Which nobody said is timm's: its larger size, too, is taken only if asked for."""
+    arguments: dict[str, Any] = {"input_shape": (None, None, 3), "classes": 3, "include_preprocessing": True}
+    model = randomise(keras_resnet.ResNet("resnet10t", **arguments))
+    keras_resnet.save_weights(model, "net.pth")
+    Image.effect_noise((300, 260), 80).convert("RGB").save("b.png")
+    sizes: tuple[Any, ...] = ((176, "train", ()), (224, "test", ("--size", "test")))
+    for side, size, options in sizes:
+        crop = keras_resnet.preprocessing_for("timm/resnet10t.c3_in1k", size).crop("b.png")
+        assert crop.shape == (side, side, 3)
+        expected = sorted(run(model, crop[None].astype("float32"))[0], reverse=True)
+        said = command("predict", "net.pth", "b.png", "--json", *options)
+        assert list(scores(said).values()) == pytest.approx(expected, abs=1e-5)
+        assert "they are cropped as for timm/resnet10t.c3_in1k and scaled as in style 'torch'" in said
+
+
+def test_the_sizes_of_published_weights_are_none_of_a_keras_file(command: Callable[..., str]) -> None:
+    topped(2, "softmax").save("model.keras")
+    for name in ("predict", "evaluate"):
+        said = command(name, "model.keras", "a.png", "--size", "train", status=1)
+        assert "--size is for published weights and weights files; leave it out with 'model.keras'." in said
+
+
 def test_weights_files_without_what_it_takes_are_refused(command: Callable[..., str]) -> None:
     for message, arguments in (
         ("it holds resnet20 for features, without a classifier", {"include_top": False}),

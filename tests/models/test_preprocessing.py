@@ -2,8 +2,11 @@
 
 import dataclasses
 import json
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -183,6 +186,7 @@ def test_imagenet_classes_are_named_as_by_keras_applications(top: int, class_ind
     assert decode_predictions(keras.ops.convert_to_tensor(scores), top) == expected
     background = np.concatenate([np.full((3, 1), 1e6, "float32"), scores], axis=1)
     assert decode_predictions(background, top) == expected
+    assert labels.published_classes(1001) == [("background", "background"), *class_index]
 
 
 @once
@@ -198,7 +202,7 @@ def test_the_users_own_classes_are_named() -> None:
 @pytest.mark.parametrize(
     ("shape", "names", "message"),
     [
-        ((2, 10), None, r"\(N, 1000\) or \(N, 1001\); received \(2, 10\).*`labels=\[...\]`"),
+        ((2, 10), None, r"\(N, 1000\) or \(N, 1001\) or .* \(N, 21843\); received \(2, 10\).*`labels=\[...\]`"),
         ((1000,), None, r"received \(1000,\)"),
         ((2, 3), ["a", "b"], r"\(N, 2\); received \(2, 3\)"),
     ],
@@ -206,6 +210,43 @@ def test_the_users_own_classes_are_named() -> None:
 def test_predictions_of_another_shape_are_refused(shape: tuple[int, ...], names: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         decode_predictions(np.zeros(shape), labels=names)
+
+
+class ImageNetInfo:
+    """As timm's: the ids and descriptions of a part of ImageNet, by its name there."""
+
+    def __init__(self, subset: str) -> None:
+        self.count = {"imagenet-12k": 11821, "imagenet-21k-goog": 21843}[subset]
+
+    def label_names(self) -> list[str]:
+        return [f"n{index:08d}" for index in range(self.count)]
+
+    def label_descriptions(self) -> list[str]:
+        return [f"class {index} of {self.count}" for index in range(self.count)]
+
+
+@once
+@pytest.mark.parametrize("count", [11821, 21843])
+def test_timm_names_the_classes_of_larger_sets_if_it_is_installed(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    best = np.zeros((1, count))
+    best[0, count - 2] = 0.5
+    monkeypatch.setitem(sys.modules, "timm", types.ModuleType("timm"))
+    monkeypatch.setitem(sys.modules, "timm.data", SimpleNamespace(ImageNetInfo=ImageNetInfo))
+    assert decode_predictions(best, 1) == [[(f"n{count - 2:08d}", f"class {count - 2} of {count}", 0.5)]]
+    for older in (SimpleNamespace(), None):  # before it had names, and none at all
+        monkeypatch.setitem(sys.modules, "timm.data", older)
+        with pytest.raises(ImportError, match=f"The names of {count} classes need timm: pip install -U timm"):
+            decode_predictions(best)
+
+
+@once
+@pytest.mark.parametrize("count", [11221, 11586])
+def test_classes_that_nobody_names_get_their_numbers(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    best = np.zeros((1, count))
+    best[0, 7] = 0.5
+    assert decode_predictions(best, 1) == [[("7", "7", 0.5)]]
+    assert labels.published_classes(count)[-1] == (str(count - 1), str(count - 1))
 
 
 @once

@@ -13,6 +13,7 @@ import pytest
 import keras_resnet
 from keras_resnet.architecture.rows import RESNET18
 from keras_resnet.checkpoints.folders import weights_in
+from keras_resnet.checkpoints.contents import read_networks
 from keras_resnet.checkpoints.open import digest, neighbour, open_source
 from keras_resnet.checkpoints.statements import scaling_of
 from keras_resnet.export.convert_weights import convert, recognize
@@ -90,7 +91,7 @@ def test_every_entrance_takes_a_folder(saved: tuple[keras.Model, Path], tmp_path
     loaded = build()
     keras_resnet.load_weights(loaded, folder)
     assert_same_weights(loaded, model, 0)
-    network = keras_resnet.checkpoints.contents.read_networks(open_source(folder))[0]
+    network = read_networks(open_source(folder))[0]
     assert network.scaling == ([0.5] * 3, [0.5] * 3)
     assert network.path == str(folder / "model.safetensors")
     classifier = keras_resnet.transfer.classifier(TINY, 3, 32, weights=folder, style="torch")

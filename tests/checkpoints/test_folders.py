@@ -12,8 +12,8 @@ import pytest
 
 import keras_resnet
 from keras_resnet.architecture.rows import RESNET18
-from keras_resnet.checkpoints.folders import weights_in
 from keras_resnet.checkpoints.contents import read_networks
+from keras_resnet.checkpoints.folders import weights_in
 from keras_resnet.checkpoints.open import digest, neighbour, open_source
 from keras_resnet.checkpoints.statements import scaling_of
 from keras_resnet.export.convert_weights import convert, recognize

@@ -13,6 +13,7 @@ from keras_resnet.architecture.lineages import BIT
 from keras_resnet.architecture.plans import Plan
 from keras_resnet.architecture.rows import NETWORKS, find_row
 from keras_resnet.architecture.variant import Variant
+from keras_resnet.checkpoints.catalogue import called
 from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.families import image_classifiers, keras_2016, resnet_rs, resnext, tf_slim
 from keras_resnet.checkpoints.families.family import LONGEST, MOST_NETWORKS, Family, Shape
@@ -133,8 +134,9 @@ class NetworkInFile:
 
     @property
     def preprocessing(self) -> str | None:
-        """The mode in which a published file expects images; None: that of its style."""
-        return self.checkpoint.preprocessing if self.checkpoint else None
+        """The mode in which a published file, by its key or its name, expects images; None: that of its style."""
+        rows = [self.checkpoint] if self.checkpoint else called(self.source.path.name)
+        return next((row.preprocessing for row in rows), None)
 
     def modules(self, plan: Plan) -> dict[str, str]:
         """Returns the file's names of our layers; none where it holds no names."""

@@ -165,7 +165,7 @@ def test_every_key_has_a_preprocessing_of_its_row() -> None:
 @once
 def test_a_key_that_there_is_not_is_a_short_sentence() -> None:
     for key, message in (
-        ("timm/resnet18.a1_in1", "received 'timm/resnet18.a1_in1'. Did you mean 'timm/resnet18.a1_in1k' or "),
+        ("timm/resnet18.a1_in1", "received 'timm/resnet18.a1_in1'. Did you mean 'timm/resnet18.a1_in1k'?"),
         ("imagenet", "`key` must be one of keras_resnet.list_weights(); received 'imagenet'."),
         (None, "received None."),
         (["keras/resnet50"], "received ['keras/resnet50']."),

@@ -154,6 +154,15 @@ def test_a_key_of_bit_loads_googles_arrays(key: str, fake: Fake, tmp_path: Path)
     assert_loads(row, path)
 
 
+def test_a_file_by_a_published_name_scales_images_as_its_row_says(tmp_path: Path) -> None:
+    """SwAV's deviation of red is its own; nobody's file is scaled as its style is."""
+    row = list_weights()["swav/resnet50w2.400ep"]
+    for name, mode in (("swav_RN50w2_400ep_pretrain.pth.tar", "swav"), ("mine.pth", None)):
+        path = write(tmp_path / name, held(KINDS[row.key], row))
+        (network,) = read_networks(open_source(path))
+        assert network.preprocessing == mode, name
+
+
 def test_imagenet_means_the_default_of_a_kind(fake: Fake, tmp_path: Path) -> None:
     for network, key in (("seresnet50", "timm/seresnet50.a1_in1k"), ("legacy_seresnet18", None)):
         key = key or f"timm/{network}.in1k"

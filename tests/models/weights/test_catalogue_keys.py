@@ -18,6 +18,8 @@ from keras_resnet.architecture.rows import NETWORKS, builder_call, find_row
 from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints import catalogue
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
+from keras_resnet.checkpoints.contents import read_networks
+from keras_resnet.checkpoints.open import open_source
 from tests.helpers import bit_nets
 from tests.helpers.nets import assert_close, assert_same_weights, images, run
 from tests.helpers.torch_nets import formula, state_dict, write

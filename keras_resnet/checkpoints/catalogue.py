@@ -12,7 +12,7 @@ from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.entries import entries
 from keras_resnet.checkpoints.published.old_names import OLD_NAMES
 from keras_resnet.checkpoints.published.timm import TIMM_LEFT_OUT
-from keras_resnet.utils.errors import check_choice
+from keras_resnet.utils.errors import check_choice, enumerate_some
 
 __all__ = ["Checkpoint", "list_weights"]
 
@@ -45,7 +45,9 @@ def list_weights(network: str | None = None, *, style: str | None = None) -> dic
     Raises:
         ValueError: if there is no such network or style.
     """
-    name = None if network is None else builder_name(find_row(network).name)
+    keys = enumerate_some([repr(key) for key in meant(network)]) if isinstance(network, str) else ""
+    note = f" Keys of weights that are called so: {keys}." if keys else ""
+    name = None if network is None else builder_name(find_row(network, note=note).name)
     check_choice("style", style, (None, *dict.fromkeys(lineage.style for lineage in PUBLISHED)))
     return {row.key: row for row in _ROWS if name in (None, row.network) and style in (None, row.style)}
 
@@ -92,6 +94,7 @@ def meant(name: str) -> list[str]:
     if why_not(name):
         return []  # its network with other widths would be one
     asked = re.sub(r"[\\:]", "/", name[-_LONGEST_NAME:].lower())  # "hf-hub:timm/resnet50.a1_in1k"
+    asked = re.sub(r"^(tf\.)?keras\.applications\.(\w+\.)?", "", asked)
     part = re.escape(asked.rpartition("/")[2])
     found = [key for other, key in _NAMED.items() if f"/{asked}".endswith(f"/{other}")]
     found = found or [
@@ -99,16 +102,19 @@ def meant(name: str) -> list[str]:
     ]
     found = found or [row.key for row in called(re.split(r"[/\\]", name[-_LONGEST_NAME:])[-1])]
     found = found or [row.key for row in _ROWS if row.handle and row.handle.rpartition("/")[0] in asked]  # any version
+    own = [row.key for row in _ROWS if asked.startswith(f"{row.family}/")]  # of the family that it names, if of any
+    keys = [key for key in _PREFERRED if key in own] if own else _PREFERRED
     if part:  # "timm/resnet50", without what tells its files apart; "resnet50.a1_in1k", "ResNet50"; "resnet_vd_50"
         for pattern in (rf"{re.escape(asked)}\..*", rf".*/{part}(\..*)?", rf".*/{part}(?<=\d)[-_].*"):
-            found = found or list(filter(re.compile(pattern, re.IGNORECASE).fullmatch, _PREFERRED))
-    found = found or [_NAMED[other] for other in get_close_matches(asked, _NAMED, 1, 0.85)]
+            found = found or list(filter(re.compile(pattern, re.IGNORECASE).fullmatch, keys))
+    near = own or _NAMED
+    found = found or [_NAMED[other.lower()] for other in get_close_matches(asked, near, 1, 0.85)]
     return list(dict.fromkeys(found))[:3]
 
 
 def why_not(name: str) -> str:
-    """Returns why a file of timm's is not in the catalogue; "" if it is none of those."""
-    part = re.split(r"[/:]", name[-_LONGEST_NAME:].lower())[-1]
+    """Returns why a file of timm's, by its name there or on the hub, is not in the catalogue; "" if it is another."""
+    part = re.sub(r"^(hf[-_]hub:)?(timm/)?", "", name[-_LONGEST_NAME:].lower())
     return next((why for file, why in TIMM_LEFT_OUT.items() if f"{file}.".startswith(f"{part}.")), "")
 
 

@@ -28,7 +28,9 @@ def entries() -> tuple[Checkpoint, ...]:
         )
         for row in rows
     }
-    return (*own.values(), *_bit(own), *_keras_hub(own))
+    sizes = {row.url: row.file_size for row in own.values() if row.file_size}
+    shared = (replace(row, file_size=sizes.get(row.url)) for row in own.values())  # timm's of torchvision's files
+    return (*shared, *_bit(own), *_keras_hub(own))
 
 
 def _sha256(url: str) -> str:

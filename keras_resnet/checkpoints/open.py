@@ -99,8 +99,9 @@ def download(row: Checkpoint, otherwise: str = "take another file") -> Path:
     """
     if row.handle:
         raise OSError(
-            f"{row.key!r} can't be downloaded, since its file lies at Kaggle, without an address of its own. Install "
-            f"kagglehub, fetch the folder, and pass that: weights=kagglehub.model_download({row.handle!r})"
+            f"{row.key!r} can't be downloaded, since its files lie at Kaggle, without an address of their own. Install "
+            f"kagglehub (pip install kagglehub), call kagglehub.model_download({row.handle!r}) in Python, and pass the "
+            "folder that it returns instead of the key."
         )
     if row.url.endswith(".safetensors"):
         import_optional("safetensors", "checkpoints")

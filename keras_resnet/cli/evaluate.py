@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import os
 from collections import Counter
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
+from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.cli.data import TABLE_OPTIONS, columns_of, kind_of_data
 from keras_resnet.cli.load_model import Classifier, classes_of, load_classifier
 from keras_resnet.cli.table import print_table
@@ -21,7 +23,7 @@ from keras_resnet.data.tables import read_rows
 from keras_resnet.training import figures, run_folder
 from keras_resnet.training.evaluation import AnyEvaluation, Evaluation, evaluate
 from keras_resnet.training.findings import write_findings
-from keras_resnet.utils.errors import did_you_mean
+from keras_resnet.utils.errors import did_you_mean, near_path
 from keras_resnet.utils.progress import say
 
 _BATCH = 32  # pictures taken at once
@@ -29,8 +31,10 @@ _BATCH = 32  # pictures taken at once
 
 def run(args: argparse.Namespace) -> None:
     """Says how well a trained model does on pictures of which it is known what it should say."""
-    found = load_classifier(args)
     kind = kind_of_data(args.data)
+    if kind == "folder" and not os.path.lexists(args.data):  # said before weights are downloaded
+        raise ValueError(f"`DATA` must be a folder of images; there is no folder {args.data!r}.{near_path(args.data)}")
+    found = load_classifier(args)
     for name in TABLE_OPTIONS:
         if getattr(args, name) and kind != "table":
             raise ValueError(f"`{name}` is for tables; leave it out, with {args.data!r}.")
@@ -65,6 +69,9 @@ def run(args: argparse.Namespace) -> None:
     if "top_5_accuracy" in summary:
         print(f"top-5 accuracy: {summary['top_5_accuracy']:.1%}")
     print(result.headline())
+    if (row := list_weights().get(args.model)) and row.top1:
+        top1 = row.top1 if args.size == "train" else row.best_top1
+        print(f"published for these weights: {top1:.1f}% of ImageNet's validation images")
 
 
 def _json(result: AnyEvaluation, shown: AnyEvaluation) -> dict[str, Any]:

@@ -40,7 +40,10 @@ def run(args: argparse.Namespace) -> None:
         say(f"No weights are published{_asked(args)}.")
     same = same_weights()
     if args.json:
-        known = [asdict(row) | {"parameters": row.parameters, "same_weights": same[row.key]} for row in rows]
+        known = [
+            asdict(row) | {"parameters": row.parameters, "best_top1": row.best_top1, "same_weights": same[row.key]}
+            for row in rows
+        ]
         print(json.dumps(known, indent=2))
     elif rows:
         width = line_width()
@@ -62,7 +65,7 @@ def _found(pattern: str | None) -> list[Checkpoint]:
         raise ValueError(f"{pattern!r} can't be loaded into a network here, since {why}.")
     keys = meant(pattern.strip("*?"))
     if keys or _has_wildcards(pattern):
-        raise ValueError(f"No published weights have a key that fits {pattern!r}.{did_you_mean(keys)}")
+        raise ValueError(f"No published weights have a key that fits {pattern!r:.99}.{did_you_mean(keys)}")
     find_row(pattern, "pattern", " No key of published weights contains it.")
     return []
 
@@ -100,7 +103,7 @@ def _filtered(rows: list[Checkpoint], args: argparse.Namespace) -> list[Checkpoi
         for row in rows
         if args.family in (None, row.family)
         and args.style in (None, row.style)
-        and licence in (None, *_licences(row))
+        and licence in (None, _licences(row)[0])  # of two, that of the README, which is stricter
         and (args.min_top1 is None or (row.best_top1 or 0) >= args.min_top1)
         and (args.max_parameters is None or row.parameters <= args.max_parameters)
     ]

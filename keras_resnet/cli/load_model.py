@@ -107,11 +107,14 @@ def load_classifier(args: argparse.Namespace) -> Classifier:
         )
     if args.size and not row:
         raise ValueError(f"--size is for published weights and weights files; leave it out with {model!r}.")
+    if row and image_size:  # said before the file is downloaded
+        side = preprocessing_of(row, args.size or "test").image_size
+        two = " --size chooses between the two of these weights." if row.test_image_size else ""
+        raise ValueError(f"{model!r} takes images of {side}x{side} alone; leave --image-size out.{two}")
     known = _load_published(row, args.size or "test") if row else _load_file(Path(model))
     if known.image_size and image_size:
         height, width = known.image_size
-        two = " --size chooses between the two of these weights." if row and row.test_image_size else ""
-        raise ValueError(f"{model!r} takes images of {height}x{width} alone; leave --image-size out.{two}")
+        raise ValueError(f"{model!r} takes images of {height}x{width} alone; leave --image-size out.")
     return known._replace(image_size=as_pair(image_size)) if image_size else known
 
 
@@ -122,15 +125,17 @@ def say_choice(found: Recognized, source: object, asked: str | None) -> None:
         say(f"note: {source} has the tensors of {same}, too; --network chooses. It is taken for {found.variant.name}")
 
 
-def load_model(model: str) -> keras.Model:
-    """Loads any model of a file or of the folder that holds it, or the classifier of a key.
+def load_model(model: str, size: WhichSize | None = None) -> keras.Model:
+    """Loads any model of a file or of the folder that holds it, or the classifier of a key, which takes this size.
 
     Raises:
         ValueError: if there is no such file or key, or it is no model.
     """
     rows = list_weights()
     if model in rows:
-        return _load_published(rows[model]).model
+        return _load_published(rows[model], size or "test").model
+    if size:
+        raise ValueError(f"--size is for published weights; leave it out with {model!r}.")
     _refuse_folds(model)
     path = os.fsdecode(file_of(model))
     if not os.path.lexists(path):
@@ -199,6 +204,8 @@ def _load_weights(source: str, image_size: Size | None, found: Recognized, which
     height, width = as_pair(image_size or variant.image_side)
     scaled = f"scaled as {'its config says' if told else f'in style {style!r}'}"
     if variant.image_side == 32 or not rows or height != width:  # published ones are all square
+        if which:
+            raise ValueError(f"--size is for networks that published weights are of; leave it out with {source!r}.")
         say(f"note: {source} says nothing of {what}: they are stretched to {height}x{width} and {scaled}")
         return Classifier(model, (height, width), published=imagenet)
     row = (same or rows)[0]

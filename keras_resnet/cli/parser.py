@@ -231,6 +231,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         metavar="N|HxW",
         help="fixed height and width of images, of a model that takes any size (default: any size)",
     )
+    _add_size(target)
 
 
 def _add_benchmark(parser: argparse.ArgumentParser) -> None:
@@ -309,16 +310,21 @@ def _add_model(parser: argparse.ArgumentParser, operand: str, **keywords: Any) -
         metavar="N|HxW",
         help="height and width in pixels, for a model that takes images of any size (default: as MODEL tells)",
     )
+    _add_size(group, "; for a weights file that is not called as a published one: train")
+    add_tables(parser.add_argument_group("tables"), labelled=operand == "data")
+    _add_network(parser, "MODEL")
+
+
+def _add_size(group: argparse._ArgumentGroup, otherwise: str = "") -> None:
+    """Adds the choice between the sizes of published weights."""
     group.add_argument(
         "--size",
         choices=("test", "train"),
-        help="which of the two image sizes of published weights is used, where they have two (default: test; for a "
-        "weights file that is not called as a published one: train)\n"
+        help="which of the two image sizes of published weights is used, where they have two (default: "
+        f"test{otherwise})\n"
         "test: the larger one, at which they are more accurate\n"
         "train: the one that they were trained for",
     )
-    add_tables(parser.add_argument_group("tables"), labelled=operand == "data")
-    _add_network(parser, "MODEL")
 
 
 def _add_network(parser: argparse.ArgumentParser, file: str) -> None:

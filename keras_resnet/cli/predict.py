@@ -30,6 +30,10 @@ _BATCH = 32  # pictures taken at once
 
 def run(args: argparse.Namespace) -> None:
     """Says what a trained model predicts of pictures."""
+    if not any(map(os.path.lexists, args.images)):  # said before weights are downloaded
+        for path in args.images:
+            say(f"skipped: {path} can't be read as an image: no such file.{near_path(path)}")
+        raise ValueError("None of these images can be read.")
     found = load_classifier(args)
     model, size, crop, names, published = found[:5]
     if args.threshold and found.task != "labels":

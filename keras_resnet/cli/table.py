@@ -24,13 +24,15 @@ def print_lines(lines: Iterable[tuple[str, str]]) -> None:
     """Prints lines as they are, each in a style of rich's, such as "bold", or in none: ""."""
     console, text = import_optional("rich.console"), import_optional("rich.text").Text
     ends = ((f"{line}\n", style) for line, style in lines)
-    console.Console(color_system=_colours()).print(text.assemble(*ends, end=""), soft_wrap=True)
+    console.Console(width=line_width() or 1000, color_system=_colours()).print(
+        text.assemble(*ends, end=""), soft_wrap=True, end=""
+    )
 
 
 def line_width() -> int | None:
     """How many columns a line may take: those of COLUMNS, else those of the terminal; None if nothing limits it."""
     columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns):
+    if columns.isascii() and columns.isdecimal() and int(columns):
         return int(columns)
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 

@@ -188,6 +188,11 @@ def _check(args: argparse.Namespace, out: Path) -> None:
         if args.image_size:
             check_image_size(args.model, args.image_size)
     weights = args.weights
+    row = list_weights().get(weights or "")
+    if row and row.handle:
+        download(row)  # which it can't be: this says what to do instead
+    if args.model and row and find_row(row.network).name != find_row(args.model).name:
+        raise ValueError(f"--weights {row.key} are of {row.network}; leave --model out, or pass --model {row.network}.")
     if weights not in (None, "none", "imagenet", *list_weights()):
         open_named(weights, "--weights", ("imagenet", "none"))
     elif args.scope:

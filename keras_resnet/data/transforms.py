@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from keras_resnet.checkpoints.catalogue import list_weights, meant
+from keras_resnet.checkpoints.catalogue import list_weights, meant, why_not
 from keras_resnet.checkpoints.checkpoint import Checkpoint, Size
 from keras_resnet.data.decode import RGB, decode
 from keras_resnet.models.preprocessing import check_rgb, preprocess_input
@@ -45,6 +45,12 @@ class Preprocessing:
         Raises:
             ValueError: if the file is not an image, or is damaged. The message names the file and the reason.
         """
+        if getattr(picture, "shape", None) is not None and (not isinstance(picture, np.ndarray) or picture.ndim > 3):
+            raise ValueError(
+                "`picture` must be one image: the path of a file, a PIL.Image.Image or a uint8 array (height, width, "
+                f"3); received {type(picture).__name__} of shape {tuple(picture.shape)}. Batches and tensors that have "
+                "their size already go to scale()."
+            )
         image = decode(picture)
         width, height = image.size
         if self.squash:
@@ -79,6 +85,12 @@ class Preprocessing:
             ValueError: if `data_format` is another, or the images do not have 3 channels.
         """
         x = x if hasattr(x, "dtype") else np.asarray(x)
+        unknown = getattr(x.shape, "rank", 0) is None  # of a pipeline of TensorFlow
+        if not unknown and len(x.shape) not in (3, 4):
+            raise ValueError(
+                "`x` must be images (height, width, 3) or (N, height, width, 3); received the shape "
+                f"{tuple(x.shape)}. To read a file, call the preprocessing with its path."
+            )
         check_rgb(x, data_format)
         return preprocess_input(x, self.mode, data_format)
 
@@ -115,6 +127,8 @@ def preprocessing_for(key: str, size: Size = "test") -> Preprocessing:
     check_choice("size", size, get_args(Size))
     rows = list_weights()
     if not isinstance(key, str) or key not in rows:
+        if isinstance(key, str) and (why := why_not(key)):
+            raise ValueError(f"`key`: {key!r} can't be loaded into a network here, since {why}.")
         hint = did_you_mean(meant(key) if isinstance(key, str) else ())
         raise ValueError(f"`key` must be one of keras_resnet.list_weights(); received {key!r}.{hint}")
     return preprocessing_of(rows[key], size)

@@ -27,7 +27,7 @@ from keras_resnet.models.blocks import body
 from keras_resnet.models.layers import Kit
 from keras_resnet.models.preprocessing import mode_of, preprocessing_layers
 from keras_resnet.models.weights.find import Weights, find_weights, stem_channels, styles_for
-from keras_resnet.models.weights.load import load_found
+from keras_resnet.models.weights.load import fetched, load_found
 from keras_resnet.utils.errors import check_bool, check_choice, check_positive, check_rate
 from keras_resnet.utils.recursion import recursion_limit
 
@@ -234,6 +234,7 @@ def ResNet(
     for axis, side in enumerate(image.shape):
         if axis not in (0, kit.channel_axis) and side is not None:
             check_side("input_shape", variant.name, layout, side)
+    held = fetched(found, scope) if found else None  # in front of the graph, which takes long for large networks
     x = body(x, layout, kit)
     if include_top:
         x = _top(x, kit, classes, classifier_activation, dropout, global_pool)
@@ -242,8 +243,8 @@ def ResNet(
     inputs = image if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
     with recursion_limit(len(kit.outputs)):
         model = keras.Model(inputs, x, name=name)
-    if found:
-        load_found(model, found, scope=scope, head=head, asked=asked)
+    if held:
+        load_found(model, held, head=head, asked=asked)
     return model
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resnet.checkpoints.download.fetch import fetch
 from keras_resnet.models.description import Description, description_of, with_description
-from keras_resnet.utils.errors import check_positive
+from keras_resnet.utils.errors import check_choice, check_positive
 
 _INDEX_URL = "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
 _INDEX_DIGEST = "md5:c2c37ea517e94d9795004a39431a14cb"
@@ -77,7 +77,8 @@ def published_classes(count: int) -> list[tuple[str, str]]:
     """
     if count in (1000, 1001):
         return [("background", "background")] * (count - 1000) + imagenet_classes()
-    if count not in _TIMM_LISTS:
+    check_choice("count", count, (1000, 1001, *_NUMBERED, *_TIMM_LISTS))
+    if count in _NUMBERED:
         return [(str(index), str(index)) for index in range(count)]
     try:
         known = import_module("timm.data").ImageNetInfo(_TIMM_LISTS[count])

@@ -722,6 +722,15 @@ KINDS = {
     "swav_RN50w2_400ep_pretrain.pth.tar": "swav/resnet50w2.400ep",
     "resnet_v2_50_2017_04_14.tar.gz": "slim/resnet_v2_50",
     "C:\\models\\resnet50.a1_in1k": "timm/resnet50.a1_in1k",
+    **{name: f"keras/{name.lower()}" for name in SIX},
+    **{f"keras.applications.{name}": f"keras/{name.lower()}" for name in SIX},
+    "ResNetRS50": "keras/resnet-rs-50-i160",
+    "tf.keras.applications.resnet_rs.ResNetRS152": "keras/resnet-rs-152-i256",
+    "keras/resnetrs420": "keras/resnet-rs-420-i320",
+    "se_resnext50_32x4d": "timm/legacy_seresnext50_32x4d.in1k",
+    "moco/resnet50.v2": "moco/resnet50.v2_200ep",
+    "microsoft/resnet50": "microsoft/resnet-50",
+    "resnet50-19c8e357.pth": "torchvision/resnet50.v1",
 }
 
 
@@ -735,7 +744,8 @@ def test_a_name_of_another_library_or_misspelt_means_a_key(name: str) -> None:
 
 
 def test_every_older_name_means_its_key() -> None:
-    assert len(OLD_NAMES) == 58 + 17 + 27  # timm's, Facebook's, torchvision's
+    # timm's, Facebook's, Cadene's, tf.keras.applications', torchvision's, and its files of before 2021
+    assert len(OLD_NAMES) == 58 + 17 + 5 + 14 + 27 + 5
     for name, key in OLD_NAMES.items():
         assert name == name.lower()
         assert name not in ROWS
@@ -819,7 +829,8 @@ def test_of_a_file_that_is_left_out_it_is_said_why(name: str) -> None:
     for typed in (name, name.upper(), f"timm/{name}", f"hf-hub:timm/{name}", bare, f"timm/{bare}"):
         assert catalogue.why_not(typed) == why, typed
         assert catalogue.meant(typed) == []
-    assert catalogue.why_not(f"{bare}2") == catalogue.why_not(f"my_{name}") == ""
+    for other in (f"{bare}2", f"my_{name}", f"./{bare}", f"runs/{bare}", f"C:\\{bare}"):  # anybody's
+        assert catalogue.why_not(other) == ""
 
 
 def test_of_a_key_it_is_not_said_why_not() -> None:

@@ -166,6 +166,18 @@ def test_a_missing_backend_is_a_sentence(monkeypatch: pytest.MonkeyPatch, refuse
             "need pretrained weights, and --weights is none",
         ),
         (("train", "digits", "--weights", "file"), "'file' is not a weights file"),
+        (
+            ("train", "digits", "--weights", "timm/resnet18d.ra2_in1k", "--model", "ResNet18"),
+            "timm/resnet18d.ra2_in1k are of resnet18d; leave --model out, or pass --model resnet18d.",
+        ),
+        (("train", "digits", "--weights", "keras_hub/resnet_50_imagenet"), "pass the folder that it returns instead"),
+        (("predict", "timm/resnet18d.ra2_in1k", "gone.png"), "None of these images can be read"),  # nothing is fetched
+        (("predict", "timm/resnet18d.ra2_in1k", "file", "--image-size", "96"), "takes images of 288x288 alone"),
+        (("evaluate", "timm/resnet18d.ra2_in1k", "gone"), "there is no folder 'gone'"),
+        (
+            ("export", CHECKPOINT, "--format", "onnx", "--size", "train"),
+            "--size is for published weights; leave it out",
+        ),
         (("train", "digits", "--model", "ResNet20", "--weights", "imagenet"), "no published weights for resnet20"),
         (("train", "digits", "--model", "ResNet50", "--weights", CHECKPOINT), "does not fit 'resnet50'"),  # it is read
         (

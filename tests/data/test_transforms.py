@@ -176,6 +176,28 @@ def test_a_key_that_there_is_not_is_a_short_sentence() -> None:
         assert len(str(raised.value)) < 200
 
 
+@once
+@pytest.mark.parametrize(
+    "batch", [np.zeros((2, 4, 4, 3), "uint8"), keras.ops.zeros((4, 4, 3))], ids=["batch", "tensor"]
+)
+def test_what_is_not_one_picture_is_sent_to_scale(batch: Any) -> None:
+    preprocess = preprocessing_for("timm/resnet50.a1_in1k")
+    for read in (preprocess, preprocess.crop):
+        with pytest.raises(
+            ValueError, match=r"`picture` must be one image: .* of shape \(.*4, 4, 3\)\. .* go to scale\(\)"
+        ):
+            read(batch)
+
+
+@once
+@pytest.mark.parametrize("x", ["cat.jpg", Path("cat.jpg"), None, np.float32(1), np.zeros((4, 3))])
+def test_what_are_no_pictures_is_not_scaled(x: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"`x` must be images .*To read a file, call the preprocessing with its path\."
+    ):
+        preprocessing_for("keras/resnet50v2").scale(x)
+
+
 def upright(path: Path) -> Any:
     """A picture on its side, with the note by which viewers turn it."""
     pixels = picture(60, 90)

@@ -51,8 +51,11 @@ def fetch(url: str, name: str, digest: str = "", *, otherwise: str, check: Check
             path = _writable_home() / "models" / name
             _obtain(source, path, proof)
     except OSError as error:
+        told = ""
+        with suppress(OSError):
+            told = proof.objection(path)
         raise OSError(
-            f"Could not download {without_credentials(source)} ({error}). "
+            f"Could not download {without_credentials(source)} ({error}). {told}"
             f"Download this file by other means and save it as {path}, or {otherwise}."
         ) from error
     return path
@@ -83,12 +86,19 @@ class _Proof:
 
     def trusts(self, path: Path) -> bool:
         """Whether a file of the cache is right; without digits, whether it can be read: only whole ones get there."""
+        with suppress(PermissionError):
+            return path.is_file() and not self.objection(path)
+        return False
+
+    def objection(self, path: Path) -> str:
+        """Why a file of the cache is not the published one, as a sentence; "" if it is, or there is none."""
         needed = replace(self, check=None) if self.digits else self
-        with suppress(ValueError, PermissionError):
+        try:
             if path.is_file():
                 needed.test(path)
-                return True
-        return False
+        except ValueError as error:
+            return f"The file {path} is not the published one: {error}. "
+        return ""
 
     def test(self, path: Path) -> None:
         """Raises a `ValueError` if a file is not the published one."""

@@ -1,5 +1,6 @@
 """Other names of published weights, older ones and those of other libraries, in lower case, and their keys."""
 
+from keras_resnet.checkpoints.published.keras import RESNET_RS
 from keras_resnet.checkpoints.published.torch import SEMI_SUPERVISED, TORCHVISION, WEAKLY_SUPERVISED
 
 # timm's names before its version 0.9; but its own table sends ig_resnext101_32x16d, 32x32d and 32x48d to 32x8d's file,
@@ -71,7 +72,25 @@ OLD_NAMES |= {  # Facebook's, at PyTorch's hub
         for network, recipe, *_ in (*SEMI_SUPERVISED, *WEAKLY_SUPERVISED)
     },
 }
-OLD_NAMES |= {  # torchvision's
+OLD_NAMES |= {  # Cadene's pretrainedmodels
+    "se_resnet50": "timm/legacy_seresnet50.in1k",
+    "se_resnet101": "timm/legacy_seresnet101.in1k",
+    "se_resnet152": "timm/legacy_seresnet152.in1k",
+    "se_resnext50_32x4d": "timm/legacy_seresnext50_32x4d.in1k",
+    "se_resnext101_32x4d": "timm/legacy_seresnext101_32x4d.in1k",
+}
+OLD_NAMES |= {  # tf.keras.applications'
+    name: f"keras/resnet-rs-{depth}-i{size}"  # the largest, the last one of each depth
+    for depth, size, *_ in RESNET_RS
+    for name in (f"resnetrs{depth}", f"resnet_rs_{depth}")
+}
+OLD_NAMES |= {  # torchvision's files of before 2021, and its names in Python
+    "resnet18-5c106cde.pth": "torchvision/resnet18.v1",
+    "resnet34-333f7ec4.pth": "torchvision/resnet34.v1",
+    "resnet50-19c8e357.pth": "torchvision/resnet50.v1",
+    "resnet101-5d3b4d8f.pth": "torchvision/resnet101.v1",
+    "resnet152-b121ed2d.pth": "torchvision/resnet152.v1",
+} | {
     f"{network}_weights.{name}": f"torchvision/{network}.{recipe}"
     for network, recipe, *_, preferred in TORCHVISION
     for name in (f"imagenet1k_{recipe}", *(["default"] if preferred else []))

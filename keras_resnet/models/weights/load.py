@@ -140,21 +140,25 @@ def load_weights(
     return report
 
 
+def fetched(found: NetworkInFile | Checkpoint, scope: str | None = None) -> NetworkInFile:
+    """Returns the network of a file that `find_weights` found; a published file is downloaded."""
+    if isinstance(found, NetworkInFile):
+        return found
+    source = open_source(download(found, "pass weights=None for random initialisation"))
+    return choose_network(read_networks(source, found), scope, argument="weights")
+
+
 def load_found(
     model: keras.Model,
-    found: NetworkInFile | Checkpoint,
+    found: NetworkInFile,
     *,
-    scope: str | None = None,
     head: str | None = None,
     asked: bool = False,
 ) -> LoadReport:
-    """Fills a model that was just built with what `find_weights` found, or leaves every weight as it was.
+    """Fills a model that was just built with a file's network, or leaves every weight as it was.
 
     Says what was assumed, if anything was; `asked`: the caller said of which style the network is.
     """
-    if isinstance(found, Checkpoint):
-        source = open_source(download(found, "pass weights=None for random initialisation"))
-        found = choose_network(read_networks(source, found), scope, argument="weights")
     network = next((network for network in find_networks(model, nested=False) if not network.prefix), None)
     if network is None:
         raise ValueError(f"`weights` must be None for {model.name!r}, since it has no residual blocks.")

@@ -68,6 +68,8 @@ def test_a_cached_file_with_another_hash_is_replaced_once_the_new_one_is_here(ne
     (home / NAME).write_bytes(b"half a file")
     refused(net, "status 404")
     assert (home / NAME).read_bytes() == b"half a file"
+    half = hashlib.sha256(b"half a file").hexdigest()
+    refused(net, f"The file {home / NAME} is not the published one: its sha256 hash is {half}, not {SHA256[7:]}. Down")
     net.answers["/net.pth"] = [file(b"another")]
     refused(net, f"its sha256 hash is {hashlib.sha256(b'another').hexdigest()}, not {SHA256[7:]}")
     assert (home / NAME).read_bytes() == b"half a file"

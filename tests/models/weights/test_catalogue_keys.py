@@ -20,6 +20,7 @@ from keras_resnet.checkpoints import catalogue
 from keras_resnet.checkpoints.catalogue import Checkpoint, list_weights
 from keras_resnet.checkpoints.contents import read_networks
 from keras_resnet.checkpoints.open import open_source
+from keras_resnet.models import builder
 from tests.helpers import bit_nets
 from tests.helpers.nets import assert_close, assert_same_weights, images, run
 from tests.helpers.torch_nets import formula, state_dict, write
@@ -225,11 +226,29 @@ def test_a_key_of_another_network_names_the_builder(network: str, key: str) -> N
     assert f"Build {call}." in str(raised.value)
 
 
+def test_a_short_name_of_torchvisions_names_the_networks_key() -> None:
+    for weights, key in (("IMAGENET1K_V2", "torchvision/resnet50.v2"), ("DEFAULT", "torchvision/resnet50.v2")):
+        with pytest.raises(ValueError, match=f"'{weights}' is torchvision's name; pass the key '{key}'"):
+            keras_resnet.ResNet50(weights=weights)
+
+
+def test_a_file_is_fetched_before_the_graph_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a network of a billion parameters the graph takes a quarter of a minute."""
+    monkeypatch.setattr(builder, "body", lambda *arguments: pytest.fail("the graph is built"))
+    monkeypatch.setattr("keras_resnet.models.weights.load.download", refuse)
+    with pytest.raises(OSError, match="no network"):
+        keras_resnet.ResNet50(weights="torchvision/resnet50.v1")
+
+
+def refuse(row: Checkpoint, otherwise: str) -> Any:
+    raise OSError("no network")
+
+
 # ---- KerasHub's, which have no address.
 
 VD = "keras_hub/resnet_vd_18_imagenet"
 HANDLE = "keras/resnet_vd/keras/resnet_vd_18_imagenet/2"
-BY_HAND = f"'{VD}' can't be downloaded, .* Install kagglehub, .* weights=kagglehub.model_download\\('{HANDLE}'\\)"
+BY_HAND = f"'{VD}' can't be downloaded, .* Install kagglehub .*kagglehub.model_download\\('{HANDLE}'\\)"
 
 
 def test_a_handle_says_how_to_fetch_its_folder_by_hand() -> None:
@@ -252,7 +271,7 @@ def test_commands_say_how_to_fetch_the_folder_of_a_handle_by_hand(
     Image.fromarray(np.zeros((32, 32, 3), "uint8")).save(picture)
     for typed in (["convert", VD, str(tmp_path / "net.safetensors")], ["predict", VD, str(picture)]):
         assert cli.main(typed) == 1
-        assert f"weights=kagglehub.model_download({HANDLE!r})" in capsys.readouterr().err, typed
+        assert f"kagglehub.model_download({HANDLE!r})" in capsys.readouterr().err, typed
     assert not (tmp_path / "net.safetensors").exists()
 
 

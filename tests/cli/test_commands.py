@@ -238,7 +238,7 @@ def test_a_folder_trains_and_its_model_names_the_classes(tmp_path: Path) -> None
 @once  # one training run of a minute; its file is read on two backends
 def test_the_defaults_learn_shapes_and_the_model_knows_new_pictures_anywhere(tmp_path: Path) -> None:
     draw_folder(tmp_path / "shapes", 300)
-    result = command("train", "shapes", "--image-size", "32", cwd=tmp_path)
+    result = command("train", "shapes", "--image-size", "24", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     (best,) = re.findall(r"^best validation accuracy: (.*)%", result.stdout, re.MULTILINE)
     assert float(best) >= 95

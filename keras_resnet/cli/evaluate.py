@@ -32,7 +32,7 @@ _BATCH = 32  # pictures taken at once
 def run(args: argparse.Namespace) -> None:
     """Says how well a trained model does on pictures of which it is known what it should say."""
     kind = kind_of_data(args.data)
-    if kind == "folder" and not os.path.lexists(args.data):  # said before weights are downloaded
+    if args.model in list_weights() and kind == "folder" and not os.path.lexists(args.data):  # said before a download
         raise ValueError(f"`DATA` must be a folder of images; there is no folder {args.data!r}.{near_path(args.data)}")
     found = load_classifier(args)
     for name in TABLE_OPTIONS:

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_resnet.checkpoints.catalogue import list_weights
 from keras_resnet.cli.data import PATH_OPTIONS, columns_of, kind_of_data
 from keras_resnet.cli.load_model import Crop, classes_of, load_classifier
 from keras_resnet.cli.table import print_table
@@ -30,7 +31,7 @@ _BATCH = 32  # pictures taken at once
 
 def run(args: argparse.Namespace) -> None:
     """Says what a trained model predicts of pictures."""
-    if not any(map(os.path.lexists, args.images)):  # said before weights are downloaded
+    if args.model in list_weights() and not any(map(os.path.lexists, args.images)):  # said before a download
         for path in args.images:
             say(f"skipped: {path} can't be read as an image: no such file.{near_path(path)}")
         raise ValueError("None of these images can be read.")

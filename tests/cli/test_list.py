@@ -16,7 +16,8 @@ from keras_resnet.checkpoints.catalogue import list_weights, same_weights
 from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.published.old_names import OLD_NAMES
 from keras_resnet.cli.arguments import percent, quantity
-from keras_resnet.cli.parser import FAMILIES, STYLES, parser
+from keras_resnet.cli.list_options import FAMILIES, STYLES
+from keras_resnet.cli.parser import parser
 from keras_resnet.cli.table import line_width
 
 pytestmark = pytest.mark.one_backend

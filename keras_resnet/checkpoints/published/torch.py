@@ -70,15 +70,10 @@ SELF_SUPERVISED_FAMILIES = {
         "torch",
     ),
     "mocov3": ("moco-v3/", "https://github.com/facebookresearch/moco-v3", "cc-by-nc-4.0", "bilinear", "torch"),
-    "swav": ("deepcluster/", "https://github.com/facebookresearch/swav", "cc-by-nc-4.0", "bilinear", "swav"),
-    "deepclusterv2": (
-        "deepcluster/",
-        "https://github.com/facebookresearch/swav",
-        "cc-by-nc-4.0",
-        "bilinear",
-        "swav",
+    **dict.fromkeys(
+        ("swav", "deepclusterv2", "selav2"),
+        ("deepcluster/", "https://github.com/facebookresearch/swav", "cc-by-nc-4.0", "bilinear", "swav"),
     ),
-    "selav2": ("deepcluster/", "https://github.com/facebookresearch/swav", "cc-by-nc-4.0", "bilinear", "swav"),
     "dino": ("dino/", "https://github.com/facebookresearch/dino", "apache-2.0", "bicubic", "torch"),
     "barlowtwins": ("barlowtwins/", "https://github.com/facebookresearch/barlowtwins", "mit", "bilinear", "torch"),
     "vicreg": ("vicreg/", "https://github.com/facebookresearch/vicreg", "mit", "bilinear", "torch"),

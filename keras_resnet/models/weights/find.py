@@ -12,7 +12,7 @@ from keras_resnet.architecture.variant import Variant
 from keras_resnet.checkpoints.catalogue import default_checkpoint, list_weights
 from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.contents import NetworkInFile, choose_network, read_networks
-from keras_resnet.checkpoints.open import open_named
+from keras_resnet.checkpoints.open import exists, open_named
 from keras_resnet.checkpoints.published.old_names import OLD_NAMES
 from keras_resnet.models.inspection import slim_name
 from keras_resnet.utils.errors import enumerate_some
@@ -55,7 +55,8 @@ def find_weights(
     if row:
         _check_classes(row, str(weights), include_top, classes)
         return row
-    if isinstance(weights, str) and (key := OLD_NAMES.get(f"{variant.name}_weights.{weights}".lower())):
+    key = OLD_NAMES.get(f"{variant.name}_weights.{weights}".lower())
+    if key and not exists(weights):
         raise ValueError(f"`weights`: {weights!r} is torchvision's name; pass the key {key!r}.")
     networks = read_networks(open_named(weights, "weights", (None, "imagenet")))
     built = (slim_name(plan(variant)) or name) if scope is None else None

@@ -232,6 +232,13 @@ def test_a_short_name_of_torchvisions_names_the_networks_key() -> None:
             keras_resnet.ResNet50(weights=weights)
 
 
+def test_a_file_of_ones_own_may_have_such_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("DEFAULT").write_text("no weights")
+    with pytest.raises(ValueError, match="'DEFAULT' is not a weights file"):
+        keras_resnet.ResNet50(weights="DEFAULT")
+
+
 def test_a_file_is_fetched_before_the_graph_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a network of a billion parameters the graph takes a quarter of a minute."""
     monkeypatch.setattr(builder, "body", lambda *arguments: pytest.fail("the graph is built"))

@@ -1,4 +1,4 @@
-"""Each row of docs/deviations.md: what keras.applications does, and what the same call does here."""
+"""Each row of docs/from/keras-applications.md: what keras.applications does, and what the same call does here."""
 
 import hashlib
 import re

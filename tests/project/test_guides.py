@@ -15,7 +15,8 @@ from tests.helpers import stand_ins
 pytestmark = pytest.mark.one_backend
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-GUIDES = sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "architecture.md")
+DOCS = ROOT / "docs"
+GUIDES = sorted(path for path in DOCS.rglob("*.md") if path.name != "architecture.md")
 PAGES = [README, *GUIDES]
 LARGEST_IMAGE = 300_000  # bytes
 
@@ -39,7 +40,7 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
 @named
@@ -63,8 +64,17 @@ def test_a_pages_commands_are_commands(page: Path) -> None:
 
 @named
 def test_each_block_of_python_is_marked_as_one_that_runs(page: Path) -> None:
-    languages = set(re.findall(r"^```(\w+)", page.read_text(), re.MULTILINE))
-    assert languages <= {"python", "sh", "text", "bibtex"}
+    opened = re.findall(r"^```(\w.*)", page.read_text(), re.MULTILINE)
+    shown = [each for each in opened if each not in ("python", "sh", "text", "bibtex")]
+    assert [each for each in shown if not re.fullmatch(r'python title="Before: [^"]+"', each)] == []
+
+
+@named
+def test_what_was_typed_before_is_python(page: Path) -> None:
+    """Code of other libraries is shown and not run; of ours, nothing is shown that does not run."""
+    for block in blocks(page, r'python title="Before: [^"]+"'):
+        compile(block, page.name, "exec")
+        assert "keras_resnet" not in block
 
 
 @named
@@ -86,7 +96,7 @@ def test_scripts_and_tutorials_that_a_page_names_exist(page: Path) -> None:
 
 
 def test_options_that_exclude_each_other_are_listed() -> None:
-    section = (ROOT / "docs" / "tables.md").read_text().partition("## Which options exclude each other?")[2]
+    section = (DOCS / "guides" / "tables.md").read_text().partition("## Which options exclude each other?")[2]
     rows = " ".join(line for line in section.partition("\n## ")[0].splitlines() if line.startswith("|"))
     options = {action.dest: action.option_strings for action in parser().parse_args(["train", "x"]).parser._actions}
     only = {name for name, _, _ in _ONLY}
@@ -107,8 +117,14 @@ def test_the_readme_counts_what_the_catalogue_holds() -> None:
     assert f"{sum(key.startswith('timm/') for key in keys)} of those entries" in README.read_text()
 
 
-@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
-def test_a_guide_is_short_and_is_linked_from_the_readme(page: Path) -> None:
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_a_page_is_short(page: Path) -> None:
     written = [line for line in page.read_text().splitlines() if not (page.name == "networks.md" and line[:1] == "|")]
     assert len(written) <= 150  # without the table that a script prints
-    assert f"](docs/{page.name})" in README.read_text()
+
+
+@pytest.mark.parametrize("folder", ["guides", "from"])
+def test_guides_and_migrations_are_linked_from_the_readme(folder: str) -> None:
+    pages = [page.relative_to(ROOT).as_posix() for page in sorted((DOCS / folder).glob("*.md"))]
+    assert pages
+    assert [page for page in pages if f"]({page})" not in README.read_text()] == []

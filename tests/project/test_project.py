@@ -132,7 +132,7 @@ def test_every_extra_that_an_error_names_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "option", "lines"), [("docs/networks.md", [], len(NETWORKS)), ("README.md", ["--weights"], 10)]
+    ("page", "option", "lines"), [("docs/reference/networks.md", [], len(NETWORKS)), ("README.md", ["--weights"], 10)]
 )
 def test_a_pages_table_is_what_the_script_prints(page: str, option: list[str], lines: int) -> None:
     command = [sys.executable, "scripts/networks.py", *option]

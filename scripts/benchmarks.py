@@ -48,7 +48,8 @@ How the numbers are made: each contender runs in a process of its own. When all 
 each per round. A time is the median over the calls, in milliseconds. A ratio is the median over the rounds. If a
 section was raced several times, the race of the median ratio counts. "optimized" means `optimize_for_inference` or
 `optimize_for_training`. Inference is `predict_on_batch` on a NumPy batch. Training is `train_on_batch` with SGD and
-momentum. glibc keeps freed memory, for all contenders, as [the guide](docs/guides/speed.md) says; PyTorch is slower without.
+momentum. glibc keeps freed memory, for all contenders, as [the guide](docs/guides/speed.md) says; PyTorch is slower
+without.
 
 - GMAC/s counts the multiply-adds of the forward pass, in billions a second. torchvision's networks have more of them
   than ours (ResNet50 6%), because they stride in a block's 3x3 convolution, and ours stride earlier by default.

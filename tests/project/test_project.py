@@ -124,7 +124,7 @@ def test_every_extra_that_an_error_names_exists() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["name"] == "keras3-resnet"
     sources = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
-    named = set(re.findall(r"keras3-resnet\[(\w+)\]", sources)) | {"tensorflow", "jax", "torch", "test"}
+    named = set(re.findall(r"keras3-resnet\[(\w+)\]", sources)) | {"tensorflow", "jax", "torch", "test", "site"}
     named |= {"train", "tables", "tiff", "keras_hub", "keras_cv"}  # `errors.import_optional` names them
     named |= {"checkpoints"}  # what works without it, too
     assert named == set(project["optional-dependencies"])

@@ -1,0 +1,111 @@
+"""Pages of the site that are made of other files: notebooks, the changelog, the reference.
+
+MkDocs calls the functions whose names begin with `on_` while scripts/site builds the site.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import nbconvert
+import nbformat
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from site_reference import api, command_line, weights
+
+ROOT = Path(__file__).parents[1]
+REPOSITORY = "https://github.com/keras3-resnet/keras3-resnet/blob/main/"
+# Files of the repository that are pages, too, by the path of the page
+ORIGINS = {
+    "benchmarks.md": "BENCHMARKS.md",
+    "changelog.md": "CHANGELOG.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "security.md": "SECURITY.md",
+    "tutorials/index.md": "tutorials/README.md",
+    **{f"tutorials/{path.stem}.md": f"tutorials/{path.name}" for path in sorted(ROOT.glob("tutorials/*.ipynb"))},
+}
+PAGES = {origin: page for page, origin in ORIGINS.items()}
+# How much more a hit counts in the search, by folder or page: what answers questions comes before what lists everything
+BOOST = {"faq.md": 4, "start": 3, "guides": 3, "from": 2, "tutorials": 0.5, "reference": 0.5, "changelog.md": 0.1}
+_CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
+_FOREIGN_IMAGE = re.compile(r"!\[([^\]]*)\]\(https?://[^)]*\)")
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$([^$\n]+?)\$(?!\w)", re.DOTALL)
+_FOREIGN_ASSET = re.compile(
+    r"<(?:script|img|iframe|source)\b[^>]*\bsrc=[\"']?(?:https?:)?//"
+    r"|<link\b(?=[^>]*\brel=[\"']?(?:stylesheet|preconnect|icon))[^>]*\bhref=[\"']?(?:https?:)?//"
+)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> None:
+    """Adds the pages that are made of other files, and the pictures of the notebooks."""
+    made: dict[str, str | bytes] = {
+        "reference/command-line.md": command_line(),
+        "reference/weights.md": weights(),
+        **{f"reference/api/{name}.md": text for name, text in api().items()},
+    }
+    for page, origin in ORIGINS.items():
+        made |= notebook(ROOT / origin) if origin.endswith(".ipynb") else {page: (ROOT / origin).read_text()}
+    for path, content in made.items():
+        files.append(File.generated(config, path, content=content))
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Leads links to pages or to the repository, and replaces images of other hosts by their texts."""
+    path = page.file.src_uri
+    page.meta.setdefault("search", {"boost": BOOST.get(path, BOOST.get(path.partition("/")[0], 1))})
+    origin = Path(ORIGINS.get(path, f"docs/{path}"))
+
+    def change(text: str) -> str:
+        return _LINK.sub(lambda found: f"]({target(found[1], origin, path)}{found[2] or ''})", text)
+
+    return outside_code(lambda text: change(_FOREIGN_IMAGE.sub(r"\1", text)), markdown)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Raises an error if a page asks another host for anything."""
+    pages = [str(path) for path in Path(config.site_dir).rglob("*.html") if _FOREIGN_ASSET.search(path.read_text())]
+    if pages:
+        raise PluginError(f"assets of other hosts in {', '.join(pages)}")
+
+
+def outside_code(change: Callable[[str], str], markdown: str) -> str:
+    """Changes a page, but for its code."""
+    parts, end = [], 0
+    for code in _CODE.finditer(markdown):
+        parts += [change(markdown[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*parts, change(markdown[end:])])
+
+
+def target(link: str, origin: Path, page: str) -> str:
+    """Returns where a link in a file of the repository leads in the site: to a page, or to the repository."""
+    path = link.removeprefix(REPOSITORY)
+    if path == link:
+        if re.match(r"\w+:", link):
+            return link
+        path = os.path.normpath(origin.parent / link)
+    if path in PAGES or path.startswith("docs/"):
+        return os.path.relpath(PAGES.get(path, path.removeprefix("docs/")), Path(page).parent)
+    return f"{REPOSITORY}{path}" if (ROOT / path).exists() else link
+
+
+def notebook(path: Path) -> dict[str, str | bytes]:
+    """Returns the page of a notebook, with its formulas as MathML, and its pictures."""
+    book = nbformat.read(path, as_version=4)
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            cell.source = outside_code(lambda text: _FORMULA.sub(formula, text), cell.source)
+    folder = {"output_files_dir": f"{path.stem}_files"}
+    page, resources = nbconvert.MarkdownExporter().from_notebook_node(book, folder)
+    pictures = {f"tutorials/{name}": data for name, data in resources["outputs"].items()}
+    return {f"tutorials/{path.stem}.md": page, **pictures}
+
+
+def formula(found: re.Match[str]) -> str:
+    """Returns a formula of TeX as MathML."""
+    return str(convert((found[1] or found[2]).strip(), display="block" if found[1] else "inline"))

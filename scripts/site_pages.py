@@ -31,6 +31,7 @@ ORIGINS = {
 PAGES = {origin: page for page, origin in ORIGINS.items()}
 # How much more a hit counts in the search, by folder or page: what answers questions comes before what lists everything
 BOOST = {"faq.md": 4, "start": 3, "guides": 3, "from": 2, "tutorials": 0.5, "reference": 0.5, "changelog.md": 0.1}
+WIDE = ("reference/networks.md", "reference/weights.md")  # pages of a table that takes the place of their contents
 _CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
 _FOREIGN_IMAGE = re.compile(r"!\[([^\]]*)\]\(https?://[^)]*\)")
@@ -58,6 +59,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Leads links to pages or to the repository, and replaces images of other hosts by their texts."""
     path = page.file.src_uri
     page.meta.setdefault("search", {"boost": BOOST.get(path, BOOST.get(path.partition("/")[0], 1))})
+    if path in WIDE:
+        page.meta["hide"] = ["toc"]
     origin = Path(ORIGINS.get(path, f"docs/{path}"))
 
     def change(text: str) -> str:

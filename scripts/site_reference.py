@@ -104,9 +104,6 @@ def marked(text: str) -> str:
 def weights() -> str:
     """Returns the page of all published weights, a table for each family."""
     lines = [
-        "---",
-        "hide: [toc]",
-        "---",
         "# Published weights",
         "",
         "Each key is a value of `weights=`, of `keras-resnet predict` and of `keras-resnet train --weights`.",

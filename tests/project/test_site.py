@@ -1,4 +1,4 @@
-"""The site: what it makes of the package is complete. (scripts/site builds it, and fails where a link leads nowhere.)"""
+"""The site: what it makes of the package is complete. Links are held by scripts/site, which builds it strictly."""
 
 import argparse
 import importlib

@@ -10,7 +10,7 @@ from keras_resnet.cli.app import main
 
 pytestmark = pytest.mark.one_backend
 
-GUIDE = Path(__file__).parents[2] / "docs" / "tables.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "tables.md"
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This model usually expects 1 or 3 input channels"),
     pytest.mark.filterwarnings("ignore:Skipping nested container"),  # Keras', of a file that does not fit
 ]
-PAGE = Path(__file__).parents[2] / "docs" / "deviations.md"
+PAGE = Path(__file__).parents[2] / "docs" / "from" / "keras-applications.md"
 SIZE = {"input_shape": (64, 64, 3)}
 
 

@@ -26,10 +26,10 @@ def templates(source: str) -> Iterator[str]:
     """The texts in a module's code, with a hole for each value of an f-string; docstrings are none."""
     tree = ast.parse(source)
     bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
-    parts = {id(part) for node in joined for part in node.values}
-    for node in joined:
-        yield "".join(str(part.value) if isinstance(part, ast.Constant) else HOLE for part in node.values)
+    joined = [each for each in ast.walk(tree) if isinstance(each, ast.JoinedStr)]
+    parts = {id(part) for each in joined for part in each.values}
+    for each in joined:
+        yield "".join(str(part.value) if isinstance(part, ast.Constant) else HOLE for part in each.values)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and not {id(node)} & (bare | parts):
             yield node.value

@@ -42,11 +42,18 @@ FORMATS = {
     "openvino": _Format(".xml", ("tensorflow", "torch"), ("openvino",)),
     "litert": _Format(".tflite", ("tensorflow",)),
 }
+"""The formats that `export` writes, by name, each with the suffix of its files."""
 
 
 @dataclass(frozen=True)
 class Exported:
     """The result of an export.
+
+    Example:
+
+        model = keras_resnet.ResNet18(weights=None, input_shape=(64, 64, 3))
+        exported = keras_resnet.exporting.export(model, "resnet18.onnx", "onnx")
+        exported.paths, exported.size, exported.deviation
 
     Attributes:
         paths: the file or folder; for OpenVINO the `.xml` and the `.bin` beside it.
@@ -76,9 +83,12 @@ def export(
 
     Example:
 
-        model = keras_resnet.ResNet50(include_preprocessing=True)
-        keras_resnet.exporting.export(model, "resnet50.onnx", "onnx").deviation  # 4e-07
-        onnxruntime.InferenceSession("resnet50.onnx").run(None, {"input_layer": images})
+        import onnxruntime
+
+        model = keras_resnet.ResNet18(weights=None, input_shape=(32, 32, 3))
+        keras_resnet.exporting.export(model, "resnet18.onnx", "onnx").deviation  # 4e-07
+        session = onnxruntime.InferenceSession("resnet18.onnx")
+        scores = session.run(None, {session.get_inputs()[0].name: images})
 
     Batch norms are folded first (`keras_resnet.fold_batch_norm`), layers of half or mixed precision become float32, and
     for TensorFlow, convolutions become channels_last. A separate process with the backend of the format writes the file
@@ -132,7 +142,25 @@ def export(
 
 
 def check_export(path: str | os.PathLike[str], format: str, overwrite: bool = False) -> str:
-    """Finds the backend that writes a format, and raises what `export` does where path or installation forbid it."""
+    """Finds the backend that writes a format, before a model is built or trained for it.
+
+    Example:
+
+        >>> keras_resnet.exporting.check_export("resnet50.onnx", "onnx")
+        'torch'
+
+    Args:
+        path: as for `export`.
+        format: as for `export`.
+        overwrite: as for `export`.
+
+    Returns:
+        The name of the backend.
+
+    Raises:
+        ValueError: if `export` would refuse the path or the format.
+        ImportError: if no backend that writes the format is installed, or its runtime is missing.
+    """
     check_choice("format", format, tuple(FORMATS))
     kind, path = FORMATS[format], Path(os.fsdecode(path))
     others = {".keras", *(each.suffix for each in FORMATS.values())} - {""}

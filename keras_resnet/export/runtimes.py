@@ -51,9 +51,10 @@ class Exported:
 
     Example:
 
-        model = keras_resnet.ResNet18(weights=None, input_shape=(64, 64, 3))
-        exported = keras_resnet.exporting.export(model, "resnet18.onnx", "onnx")
-        exported.paths, exported.size, exported.deviation
+        >>> from pathlib import Path
+        >>> exported = keras_resnet.exporting.Exported((Path("resnet18.onnx"),), "torch", 4e-07)
+        >>> exported.deviation < 1e-4, exported.paths[0].suffix
+        (True, '.onnx')
 
     Attributes:
         paths: the file or folder; for OpenVINO the `.xml` and the `.bin` beside it.
@@ -83,11 +84,12 @@ def export(
 
     Example:
 
+        model = keras_resnet.ResNet20()
+        keras_resnet.exporting.export(model, "resnet20.onnx", "onnx").deviation  # 4e-07
+
         import onnxruntime
 
-        model = keras_resnet.ResNet18(weights=None, input_shape=(32, 32, 3))
-        keras_resnet.exporting.export(model, "resnet18.onnx", "onnx").deviation  # 4e-07
-        session = onnxruntime.InferenceSession("resnet18.onnx")
+        session = onnxruntime.InferenceSession("resnet20.onnx")
         scores = session.run(None, {session.get_inputs()[0].name: images})
 
     Batch norms are folded first (`keras_resnet.fold_batch_norm`), layers of half or mixed precision become float32, and

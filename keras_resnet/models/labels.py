@@ -28,10 +28,9 @@ def decode_predictions(
 
     Example:
 
-        model = keras_resnet.ResNet50(weights="imagenet")
-        scores = model.predict(keras_resnet.resnet.preprocess_input(images))  # (N, 1000)
-        keras_resnet.resnet.decode_predictions(scores, top=3)[0]  # [("n02504458", "African_elephant", 0.82), ...]
-        keras_resnet.resnet.decode_predictions(np.ones((1, 2)) / 2, labels=["cat", "dog"])
+        scores = np.eye(1000)[[386, 281]]  # of two images, as `model.predict` returns them
+        keras_resnet.resnet.decode_predictions(scores, top=1)  # [[("n02504458", "African_elephant", 1.0)], ...]
+        keras_resnet.resnet.decode_predictions(np.array([[0.2, 0.8]]), labels=["cat", "dog"])
 
     Args:
         preds: scores (N, classes): for ImageNet's names (N, 1000), or (N, 1001) with a background class first, which

@@ -19,10 +19,8 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
     Example:
 
         resume = keras_resnet.resume.Resume("state.npz", training, seed=0)
-        model.fit(
-            training, validation_data=validation, shuffle=False, epochs=2, callbacks=[resume],
-            initial_epoch=resume.restore(model),  # 0, or the epochs that an earlier run has done
-        )
+        done = resume.restore(model)  # 0, or the epochs that an earlier run has done
+        model.fit(training, shuffle=False, epochs=2, initial_epoch=done, callbacks=[resume])
 
     Before the first epoch and after each one, it writes weights, optimizer variables and logs to one file, atomically.
     At the start of each epoch it seeds Python, NumPy, the backend and random layers, and tells the data which epoch it

@@ -46,9 +46,9 @@ def train(
 
     Example:
 
-        data = keras_resnet.data.splits("flowers", image_size=64, augment="light")
-        model = keras_resnet.transfer.classifier(keras_resnet.ResNet18, 3, 64, weights="imagenet")
-        recipe = keras_resnet.training.Recipe(epochs=1, unfreeze_from="conv5")
+        data = keras_resnet.data.splits("flowers", image_size=32, augment="light")
+        model = keras_resnet.transfer.classifier(keras_resnet.ResNet18, 3, 32, weights="imagenet")
+        recipe = keras_resnet.training.Recipe(epochs=1, freeze=True)
         results = keras_resnet.training.train(model, data, "runs/flowers", recipe)
         results["validation"].accuracy()
 

@@ -33,7 +33,7 @@ def classifier(
 
     Example:
 
-        model = keras_resnet.transfer.classifier(keras_resnet.ResNet50, 3, 224, weights="imagenet")
+        model = keras_resnet.transfer.classifier(keras_resnet.ResNet18, 3, 224, weights="imagenet")
 
     Args:
         build: a builder, such as `keras_resnet.ResNet50V2`, or a `Variant` or the name of a network, such as
@@ -93,7 +93,7 @@ def regressor(
     Example:
 
         ages = np.array([[31.0], [46.5], [12.0]])  # of the training images
-        model = keras_resnet.transfer.regressor(keras_resnet.ResNet50, 1, 224, "imagenet", mean=ages.mean(0))
+        model = keras_resnet.transfer.regressor(keras_resnet.ResNet18, 1, 224, "imagenet", mean=ages.mean(0))
 
     Args:
         build: a network, as for `classifier`, as are the next arguments.

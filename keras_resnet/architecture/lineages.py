@@ -18,7 +18,7 @@ class Lineage:
         ('last_3x3', 1e-05)
         >>> import dataclasses
         >>> lineage = dataclasses.replace(keras_resnet.TORCH_V1, epsilon=1e-3)
-        >>> plain = dataclasses.replace(keras_resnet.RESNET18, lineage=lineage)
+        >>> network = dataclasses.replace(keras_resnet.RESNET18, lineage=lineage)
 
     Attributes:
         style: what the builders' `style` calls it, such as "torch".

@@ -78,7 +78,8 @@ class Preprocessing:
         Example:
 
             preprocess = keras_resnet.preprocessing_for("timm/resnet50.a1_in1k")
-            scaled = preprocess.scale(images)  # of a `tf.data` pipeline: dataset.map(preprocess.scale)
+            scaled = preprocess.scale(images)
+            # in a tf.data pipeline: dataset.map(lambda images, labels: (preprocess.scale(images), labels))
 
         Args:
             x: RGB images with pixels in [0, 255], (height, width, 3) or (N, height, width, 3), or with the channels in

@@ -42,7 +42,7 @@ FORMATS = {
     "openvino": _Format(".xml", ("tensorflow", "torch"), ("openvino",)),
     "litert": _Format(".tflite", ("tensorflow",)),
 }
-"""The formats that `export` writes, by name, each with the suffix of its files."""
+"""The formats that `export` writes, by name, each with its suffix and the backends that write it."""
 
 
 @dataclass(frozen=True)

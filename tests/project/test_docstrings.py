@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,9 +21,8 @@ import keras_resnet
 from tests.helpers import stand_ins
 
 pytestmark = pytest.mark.one_backend
-# Who needs a library, and facades whose names stand elsewhere or are no library's (the command line).
-NEEDS = {"hub": "keras_hub", "cv": "keras_cv"}
-NOT_READ = ("cli", "models")
+BACKBONES = {"hub": "keras_hub", "cv": "keras_cv"}  # facades of another library, which takes seconds to import
+NOT_READ = ("cli", "models")  # the command line; a package whose names others export
 SIDES = {"keras_resnet.ResNet18": 224}  # height and width of the images in an example, if not 32
 
 
@@ -32,7 +30,7 @@ def facades() -> Iterator[ModuleType]:
     """The package, and the modules that users import."""
     yield keras_resnet
     for name in keras_resnet._MODULES:
-        if name not in NOT_READ and (name not in NEEDS or find_spec(NEEDS[name])):
+        if name not in (*BACKBONES, *NOT_READ):
             yield importlib.import_module(f"keras_resnet.{name}")
 
 
@@ -287,18 +285,34 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.mark.parametrize("path", EXAMPLES)
-def test_an_example_runs(path: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In an empty folder, with stand-ins of the files that it names; nothing is downloaded."""
-    code = EXAMPLES[path]
-    for library in re.findall(r"^import (\w+)", code, re.MULTILINE):
-        pytest.importorskip(library)
+@pytest.fixture
+def folder(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to run in, where nothing is downloaded and no device was started."""
     monkeypatch.chdir(tmp_path)
-    stand_ins.lay_out(code + ("flowers" if re.search(r"\b(training|validation)\b", code) else ""), tmp_path)
     fetch = partial(stand_ins.fetch, folder=cache)
     for module in ("checkpoints.open", "models.labels"):
         monkeypatch.setattr(f"keras_resnet.{module}.fetch", lambda *args, **_: fetch(*args))
+    monkeypatch.setattr("keras_resnet.training.distribution._started", [])
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+def test_an_example_runs(path: str, folder: Path) -> None:
+    code = EXAMPLES[path]
+    for library in re.findall(r"^import (\w+)", code, re.MULTILINE):
+        pytest.importorskip(library)
+    stand_ins.lay_out(code + ("flowers" if re.search(r"\b(training|validation)\b", code) else ""), folder)
     run_example(path, code)
+
+
+@pytest.mark.parametrize(("facade", "library"), BACKBONES.items())
+def test_a_backbone_of_another_library_is_documented_as_well(facade: str, library: str, folder: Path) -> None:
+    pytest.importorskip(library)
+    module = importlib.import_module(f"keras_resnet.{facade}")
+    assert module.__all__ == ["Backbone"]
+    assert summary_faults(own_doc(module)) == []
+    assert faults(module.Backbone) == []
+    run_example(facade, section(own_doc(module.Backbone), "Example"))
 
 
 def test_an_example_that_prints_something_else_fails() -> None:

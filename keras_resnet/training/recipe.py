@@ -117,7 +117,7 @@ def fine_tuning(recipe: Recipe) -> Recipe:
         0.001
 
     Args:
-        recipe: the settings; its None is replaced by the default.
+        recipe: the settings; a `learning_rate` of None becomes a tenth of its default.
     """
     rate = recipe.filled(1).learning_rate or 0
     return replace(recipe, learning_rate=rate / 10)

@@ -133,7 +133,7 @@ def stages(model: keras.Model) -> tuple[str, ...]:
     "conv1" is the stem.
 
     Args:
-        model: any model; one that holds no network of this package or of keras.applications has none.
+        model: any model. The names of its layers tell, such as `conv4_block2_1_conv`.
     """
     return tuple(f"conv{stage}" for stage in sorted({_stage(layer) for layer in walk_layers(model).values()} - {0}))
 

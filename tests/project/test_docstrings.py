@@ -53,12 +53,18 @@ CONSTANTS = [path for path in NAMES if path not in DOCUMENTED]
 MODULES = {module.__name__: module for module in facades()}
 
 
+def is_ours(value: Any) -> bool:
+    """Whether this package, or this file, defines a class or function."""
+    return str(getattr(value, "__module__", "")).startswith(("keras_resnet", __name__))
+
+
 def members(owner: type) -> Iterator[tuple[str, Any]]:
     """The public methods and properties that this package gives a class: the functions behind them."""
-    for name, value in vars(owner).items():
-        function = inspect.unwrap(getattr(value, "__func__", getattr(value, "fget", None) or value))
-        if not name.startswith("_") and getattr(function, "__module__", "").startswith(("keras_resnet", __name__)):
-            yield name, function
+    for base in owner.__mro__:
+        for name, value in vars(base).items():
+            function = next(filter(None, (getattr(value, key, None) for key in ("__func__", "fget", "func"))), value)
+            if is_ours(function) and not name.startswith("_"):
+                yield name, function
 
 
 def own_doc(value: Any) -> str:
@@ -107,10 +113,11 @@ def faults(value: Any) -> list[str]:
     if text and not re.match(r"(?s)[^\n]+(\n[^\n]+)*\n\nExample:\n\n    \S", text):
         found.append("no example behind the first sentence")
     found += [f"{name} is not documented" for name in parameters(value) if name not in told(text)]
+    foreign = [base for base in getattr(value, "__mro__", ()) if not is_ours(base)]
     for name, function in members(value) if inspect.isclass(value) else ():
         text = own_doc(function)
         found += [f"{name}: {fault}" for fault in summary_faults(text)]
-        if not any(hasattr(base, name) for base in value.__mro__[1:]):  # else its base documents what it takes
+        if not any(hasattr(base, name) for base in foreign):  # which documents what it takes
             lacking = [each for each in parameters(function) if each not in told(text)]
             found += [f"{name}: {each} is not documented" for each in lacking]
     return found

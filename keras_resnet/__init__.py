@@ -1,5 +1,7 @@
 """ResNets for Keras 3: functional models that are the same graph on TensorFlow, JAX and PyTorch.
 
+Example:
+
     import keras_resnet
 
     model = keras_resnet.ResNet50V2(weights=None, classes=10)

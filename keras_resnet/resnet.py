@@ -21,9 +21,19 @@ __all__ = [
 def preprocess_input(x: Any, data_format: str | None = None) -> Any:
     """Turns RGB images in [0, 255] into what the weights of `keras.applications.resnet` expect: BGR less means.
 
+    Example:
+
+        scaled = keras_resnet.resnet.preprocess_input(images)
+
     Args:
         x: images (..., height, width, 3), or (..., 3, height, width): a NumPy array, a backend's tensor or a Keras
             tensor. It is not changed. Integers become Keras' default float.
         data_format: "channels_last" or "channels_first"; None is Keras' own setting.
+
+    Returns:
+        Floats of the same shape, of the same kind of array or tensor.
+
+    Raises:
+        ValueError: if `data_format` is another, or the images do not have 3 channels.
     """
     return preprocessing.preprocess_input(x, "caffe", data_format)

@@ -1,4 +1,4 @@
-"""The facade that keras.applications.resnet50 has."""
+"""The facade that keras.applications.resnet50 has: `ResNet50` and its preprocessing."""
 
 from keras_resnet.resnet import ResNet50, decode_predictions, preprocess_input
 

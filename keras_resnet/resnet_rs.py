@@ -29,6 +29,10 @@ __all__ = [
 def preprocess_input(x: Any, data_format: str | None = None) -> Any:
     """Returns images as they are: a ResNet-RS takes RGB in [0, 255] and scales it itself, by default.
 
+    Example:
+
+        same = keras_resnet.resnet_rs.preprocess_input(images)
+
     Args:
         x: images, of any kind.
         data_format: is not used.

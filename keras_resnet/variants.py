@@ -1,10 +1,12 @@
 """The published networks as `Variant`s, and the classes to define your own variant with.
 
->>> from keras_resnet.variants import RESNET50, plan
->>> plan(RESNET50).parameters()
-25636712
->>> [unit.stride for unit in plan(RESNET50).stages[1]]
-[2, 1, 1, 1]
+Example:
+
+    >>> from keras_resnet.variants import NETWORKS, RESNET50, plan
+    >>> plan(RESNET50).parameters(), len(NETWORKS["resnet50d"].stem.widths)
+    (25636712, 3)
+
+This module needs no Keras.
 """
 
 from keras_resnet.architecture import lineages, planner, rows, variant

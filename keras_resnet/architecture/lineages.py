@@ -10,37 +10,56 @@ __all__ = ["KERAS_V1", "KERAS_V2", "LINEAGES", "SLIM_V1", "SLIM_V2", "TORCH_V1",
 
 @dataclass(frozen=True)
 class Lineage:
-    """A style: the layout that one library's networks of a version share, such as where strides and biases are."""
+    """The layout that one library's networks of a version share, such as where strides and biases are.
+
+    Example:
+
+        >>> keras_resnet.SLIM_V1.stride_at, keras_resnet.SLIM_V1.epsilon
+        ('last_3x3', 1e-05)
+        >>> import dataclasses
+        >>> lineage = dataclasses.replace(keras_resnet.TORCH_V1, epsilon=1e-3)
+        >>> network = dataclasses.replace(keras_resnet.RESNET18, lineage=lineage)
+
+    Attributes:
+        style: what the builders' `style` calls it, such as "torch".
+        version: 1 or 2, as `Variant.version`.
+        stride_at: which convolution of a stage strides: "first_conv" or "first_3x3" of its first block, so that the
+            stage begins smaller, or "last_3x3" of its last block, so that it ends smaller.
+        project: which blocks have a projection under shortcut "B": all whose number of channels changes, and,
+            "channels": no other; "first_unit": of bottlenecks also the first of each stage, of basic blocks also the
+            first that strides; "strided": also those that stride; "every_first": also those and the first of each
+            stage, of either kind (KerasHub's vd-18 and vd-34, image-classifiers).
+        bias: which convolutions have a bias: "all", "none", or "no_norm": those that no norm follows.
+        pad_always: whether zeros come from a layer of their own also before a 3x3 convolution that does not stride.
+        stem_pool: what the stem's max pool sees beyond the border: "zeros" or "-inf", a row and a column on each side
+            (after a ReLU, in v1, the same function); "same": -inf where the windows need it, on even sizes only after
+            the last pixel; "ceil": zeros after the last pixel only (timm's `legacy_` networks); "valid": nothing, so
+            that of even sizes the last row and column are in no window.
+        initializer: (scale, mode, distribution) of `keras.initializers.VarianceScaling` for the convolutions' kernels;
+            None: Keras' own default.
+        epsilon: of the norms, in [0, 1).
+        momentum: of the batch norms' moving statistics, in [0, 1).
+        preprocessing: how the published weights want RGB in [0, 255] to be scaled, as `Checkpoint.preprocessing`.
+        pad_channels: where shortcut "A" puts its zero channels: "after" the input's, or "both": half of them in front.
+        data_norm: whether a norm without gamma takes the image and, in v2, norm and ReLU follow the stem's convolution,
+            as in MXNet's networks (image-classifiers).
+
+    Raises:
+        ValueError: if a field is not one of these.
+    """
 
     style: str
     version: Literal[1, 2]
-    # Which unit of a stage strides, and in which of its convolutions: the first unit (on entering the stage) or the
-    # last one (on leaving it).
     stride_at: Literal["first_conv", "first_3x3", "last_3x3"]
-    # Which units project under option B. All project where channels change; "channels": no other; "first_unit":
-    # bottlenecks also in each stage's first unit, basic units also where that unit strides; "strided": also wherever a
-    # unit strides; "every_first": also in each stage's first unit, whatever it is of (KerasHub's vd-18 and vd-34,
-    # image-classifiers).
     project: Literal["channels", "first_unit", "strided", "every_first"]
-    # Which convolutions have a bias; "no_norm": those that no norm follows.
     bias: Literal["all", "no_norm", "none"]
-    # True: zeros come from a layer of their own also before a 3x3 that does not stride.
     pad_always: bool
-    # What the stem's max pool sees beyond the border: one row and column on each side of zeros or -inf (after a ReLU,
-    # in v1, the same function), or, "same", -inf where the windows need it: on even sizes only after the last pixel;
-    # or, "ceil", zeros after the last pixel only (timm's legacy_se*); or, "valid", nothing: of even sizes the last row
-    # and column are in no window.
     stem_pool: Literal["zeros", "-inf", "same", "ceil", "valid"]
-    # Arguments of `VarianceScaling` for the convolutions' kernels; None is Keras' own default.
     initializer: tuple[float, str, str] | None
     epsilon: float
     momentum: float
-    # What the published weights expect of an image.
     preprocessing: Literal["caffe", "tf", "torch", "rgb_means", "swav", "none"]
-    # Where option A puts its zero channels: behind the input's, or half of them in front and half behind.
     pad_channels: Literal["after", "both"] = "after"
-    # Whether a norm without gamma takes the image and, in v2, norm and ReLU follow the stem's convolution, as in
-    # MXNet's networks (image-classifiers).
     data_norm: bool = False
 
     def __post_init__(self) -> None:
@@ -69,7 +88,6 @@ class Lineage:
 _HE_FAN_OUT = (2.0, "fan_out", "untruncated_normal")
 _HE_FAN_IN = (2.0, "fan_in", "truncated_normal")
 _HE_UNIFORM = (2.0, "fan_in", "uniform")
-# keras.applications
 KERAS_V1 = Lineage(
     style="keras",
     version=1,
@@ -83,7 +101,8 @@ KERAS_V1 = Lineage(
     momentum=0.99,
     preprocessing="caffe",
 )
-# The same networks until 2019, with names such as `res2a_branch2a`: ResNet50 as it came from Caffe, and with the zeros
+"""The v1 networks of keras.applications."""
+# The v1 networks until 2019, with names such as `res2a_branch2a`: ResNet50 as it came from Caffe, and with the zeros
 # around the stem's pool that keras-applications 1.0.6 brought in 2018.
 KERAS_2016 = replace(KERAS_V1, style="keras_2016", epsilon=1e-3, stem_pool="valid")
 KERAS_2018 = replace(KERAS_2016, style="keras_2018", stem_pool="zeros")
@@ -100,7 +119,7 @@ KERAS_V2 = Lineage(
     momentum=0.99,
     preprocessing="tf",
 )
-# torchvision (v1, also known as v1.5), timm (v1 and v2)
+"""The v2 networks of keras.applications."""
 TORCH_V1 = Lineage(
     style="torch",
     version=1,
@@ -114,6 +133,7 @@ TORCH_V1 = Lineage(
     momentum=0.9,
     preprocessing="torch",
 )
+"""The networks of torchvision and timm, whose stride makes them v1.5."""
 TORCH_V2 = Lineage(
     style="torch",
     version=2,
@@ -127,11 +147,11 @@ TORCH_V2 = Lineage(
     momentum=0.9,
     preprocessing="torch",
 )
+"""The pre-activation networks of timm."""
 # transformers' `downsample_in_bottleneck`: the stride of the paper's v1
 TORCH_1X1 = replace(TORCH_V1, style="torch_1x1", stride_at="first_conv")
 # The published CIFAR nets of PyTorch, with the names of torchvision's modules but for the classifier, `linear`
 TORCH_CIFAR = replace(TORCH_V1, style="torch_cifar", pad_channels="both")
-# TF-Slim (v1 of 2016_08_28, v2 of 2017_04_14)
 SLIM_V1 = Lineage(
     style="slim",
     version=1,
@@ -145,6 +165,7 @@ SLIM_V1 = Lineage(
     momentum=0.997,
     preprocessing="rgb_means",
 )
+"""The v1 networks of TF-Slim, as published on 2016_08_28."""
 SLIM_V2 = Lineage(
     style="slim",
     version=2,
@@ -158,6 +179,7 @@ SLIM_V2 = Lineage(
     momentum=0.997,
     preprocessing="tf",
 )
+"""The v2 networks of TF-Slim, as published on 2017_04_14."""
 # keras-applications' ResNeXt: strides and biases as in PyTorch
 RESNEXT = replace(KERAS_V1, stride_at="first_3x3", bias="none", pad_always=True, preprocessing="torch")
 # tf.keras.applications.resnet_rs, which had a momentum of 0: one step of training would replace the statistics
@@ -189,7 +211,6 @@ VD = replace(TORCH_V1, project="every_first")
 # BiT (arXiv:1912.11370)
 BIT = replace(TORCH_V2, style="bit", stem_pool="zeros", preprocessing="tf")
 
-# The styles in which a plain network can be built, by version.
 LINEAGES = {
     (row.style, row.version): row
     for row in (
@@ -205,6 +226,8 @@ LINEAGES = {
         KERAS_2018,
     )
 }
+"""The lineages in which a plain network can be built, by style and version, such as `LINEAGES["torch", 1]`."""
+
 # Those of all networks.
 PUBLISHED = (
     RESNET_RS,  # in front of TORCH_V1, which has the same graph

@@ -17,14 +17,19 @@ def plan(variant: Variant, output_stride: int | None = None, channels: int = 3) 
 
     Example:
 
-        >>> plan(RESNET50).parameters()
+        >>> keras_resnet.plan(keras_resnet.RESNET50).parameters()
         25636712
+        >>> [unit.stride for unit in keras_resnet.plan(keras_resnet.RESNET50).stages[1]]
+        [2, 1, 1, 1]
 
     Args:
         variant: the network.
         output_stride: the ratio of the image's size to that of the last feature map. Once it is reached, convolutions
             are dilated instead of strided. None: the network's own, 32 for ImageNet networks.
         channels: the number of channels of the images, or, for a network without stem, of the input feature maps.
+
+    Returns:
+        A `Plan`: the convolutions of the stem, and of each block of each stage.
 
     Raises:
         ValueError: if the network cannot have this `output_stride`, if `channels` is not a positive int, or if a

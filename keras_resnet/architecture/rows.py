@@ -129,7 +129,6 @@ def _cifar(name: str, version: Literal[1, 2], block: Block, units: int, shortcut
     return Variant(name, version, block, (units,) * 3, (16, 32, 64), stem, lineage, shortcut, first_activation=first)
 
 
-# Every network that there is, by its name: a new one is a row here, and nothing else.
 NETWORKS: dict[str, Variant] = {
     row.name: row
     for row in (
@@ -275,6 +274,7 @@ NETWORKS: dict[str, Variant] = {
         _classifiers("senet154", "senet", _152, lineage=KERAS_SENET, **_S, **_groups(64, 4), **_EXACT),
     )
 }
+"""Every network, by its name. Constants such as `RESNET50` are rows of it."""
 
 RESNET18 = NETWORKS["resnet18"]
 RESNET26 = NETWORKS["resnet26"]

@@ -18,9 +18,16 @@ NORM_GROUPS = 32  # of channels in a group norm, in all published networks
 class Stem:
     """The stem: one convolution or several and, for large images, a 3x3 pool of stride 2.
 
+    Example:
+
+        >>> keras_resnet.Stem(3, (32, 32, 64)).width  # the deep stem of ResNet-D
+        64
+        >>> small = keras_resnet.Stem(3, 64, stride=1, pool=None)  # for small images
+
     Attributes:
         kernel: height and width of the convolutions' kernels.
         widths: the number of channels of each convolution; an int stands for one convolution.
+        width: the channels of the last one; as an argument, the same as an int for `widths`.
         stride: of the first convolution; the others do not stride.
         pool: the layer behind them: "max", a max pool (what an anti-aliased network has instead, `Variant.antialias`
             says), "conv", a convolution with norm and ReLU (ResNet-RS), or None. True is "max", False is None.
@@ -73,6 +80,13 @@ class Stem:
 class Attention:
     """A gate of channels in front of the sum of each residual block.
 
+    Example:
+
+        >>> import dataclasses
+        >>> gated = dataclasses.replace(keras_resnet.RESNET34, attention=keras_resnet.Attention("se"))
+        >>> keras_resnet.plan(gated).parameters() - keras_resnet.plan(keras_resnet.RESNET34).parameters()
+        162744
+
     Attributes:
         kind: "se": two dense layers, 1x1 convolutions, on the mean of each channel (arXiv:1709.01507); "eca": a
             convolution over the means of neighbouring channels (arXiv:1910.03151).
@@ -97,11 +111,19 @@ class Attention:
         check_bool("Attention.relu", self.relu)
 
     def squeezed(self, channels: int) -> int:
-        """The width of the first layer of "se" where a block puts out so many channels."""
+        """The width of the first layer of "se" where a block puts out so many channels.
+
+        Args:
+            channels: of the block's output.
+        """
         return max(self.divisor, int(channels * self.ratio + self.divisor // 2) // self.divisor * self.divisor)
 
     def kernel(self, channels: int) -> int:
-        """How many neighbours the convolution of "eca" sees: (log2(channels) + 1) / 2, made odd, and 3 at least."""
+        """How many neighbours the convolution of "eca" sees: (log2(channels) + 1) / 2, made odd, and 3 at least.
+
+        Args:
+            channels: of the block's output.
+        """
         return max(3, int((log2(channels) + 1) / 2) // 2 * 2 + 1)
 
 
@@ -109,10 +131,12 @@ class Attention:
 class Variant:
     """The architecture of one network as data. Every field changes the list of weights.
 
-    To define your own variant, replace fields of a published one:
+    Example:
 
         >>> import dataclasses
-        >>> thin = dataclasses.replace(RESNET34, name="thin34", widths=(16, 32, 64, 128), shortcut="A")
+        >>> thin = dataclasses.replace(keras_resnet.RESNET34, name="thin34", widths=(16, 32, 64, 128))
+        >>> keras_resnet.plan(thin).parameters(classes=10)
+        1358234
 
     Attributes:
         name: the default name of the model.
@@ -279,7 +303,11 @@ class Variant:
         return tuple(self.lineages)
 
     def in_style(self, style: str) -> "Variant":
-        """The same network in one of its styles."""
+        """The same network in one of its styles.
+
+        Args:
+            style: one of `styles`.
+        """
         return replace(self, lineage=self.lineages[style])
 
     @property
@@ -313,15 +341,27 @@ class Variant:
         return 224 if self.stem and self.stem.pool else 32
 
     def out(self, width: int) -> int:
-        """The number of output channels of a block of this width."""
+        """The number of output channels of a block of this width.
+
+        Args:
+            width: one of `widths`.
+        """
         return width if self.block == "basic" else 4 * width
 
     def inner(self, width: int) -> int:
-        """The number of filters of a block's 3x3 convolutions at this width, but for the last of two."""
+        """The number of filters of a block's 3x3 convolutions at this width, but for the last of two.
+
+        Args:
+            width: one of `widths`.
+        """
         return width * self.base_width // 64 * self.groups
 
     def check_padding(self, channels: int) -> None:
-        """Raises a `ValueError` if option A had to shrink channels: these of the first unit's input, or a stage's."""
+        """Raises a `ValueError` if option A had to shrink channels.
+
+        Args:
+            channels: of the first block's input.
+        """
         outs = [channels, *map(self.out, self.widths)]
         if self.shortcut == "A" and any(later < earlier for earlier, later in pairwise(outs)):
             raise ValueError(

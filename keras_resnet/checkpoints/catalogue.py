@@ -31,8 +31,9 @@ def list_weights(network: str | None = None, *, style: str | None = None) -> dic
 
     Example:
 
-        >>> for key, entry in list_weights("ResNet34", style="torch").items():
-        ...     print(key, entry.top1, entry.licence)
+        >>> entries = keras_resnet.list_weights("ResNet34", style="torch")
+        >>> [(key, entry.top1, entry.licence) for key, entry in entries.items()][:2]
+        [('torchvision/resnet34.v1', 73.314, ''), ('timm/resnet34.a1_in1k', 76.42, 'apache-2.0')]
 
     Args:
         network: the name of a network, such as "ResNet50V2", "resnet50v2" or timm's "resnetv2_50"; None: all networks.

@@ -27,8 +27,17 @@ _FOUND = Columns()  # by what is in them
 class Splits(NamedTuple):
     """The training, validation and (if there is one) test set of a folder of images.
 
-    The training images are shuffled and augmented. `leaks` lists the images that lie in two of the sets with the same
-    pixels, each as the paths where the image lies.
+    Example:
+
+        data = keras_resnet.data.splits("flowers", image_size=128, augment="light")
+        data.training, data.validation, data.test  # the last is None
+        print(data)  # 9 to train, 3 to validate
+
+    Attributes:
+        training: the training images, shuffled and augmented.
+        validation: the validation images, in a fixed order.
+        test: the test images, in a fixed order; None: there are none.
+        leaks: the images that lie in two of the sets with the same pixels, each as the paths where the image lies.
     """
 
     training: Pictures
@@ -46,11 +55,19 @@ class Splits(NamedTuple):
         return {side: part for side, part in found.items() if part is not None}
 
     def with_(self, **changes: Any) -> "Splits":
-        """Returns copies of the sets with other settings (see `Pictures.with_`); these sets do not change."""
+        """Returns copies of the sets with other settings; these sets do not change.
+
+        Args:
+            **changes: as for `Pictures.with_`.
+        """
         return self._replace(**{side: part.with_(**changes) for side, part in self.sides().items()})
 
     def for_model(self, model: keras.Model) -> "Splits":
-        """Returns copies of the sets in the data format of a model (see `Pictures.for_model`)."""
+        """Returns copies of the sets in the data format of a model.
+
+        Args:
+            model: as for `Pictures.for_model`.
+        """
         return self._replace(**{side: part.for_model(model) for side, part in self.sides().items()})
 
 
@@ -73,15 +90,15 @@ def folder(
 ) -> Pictures:
     """Reads a folder of images that has one sub-folder per class.
 
+    Example:
+
+        images = keras_resnet.data.folder("flowers", image_size=32)
+        training, validation = images.split(0.2, augment="light")
+        model.fit(training, validation_data=validation, shuffle=False)
+
     Every file is decoded once to see whether it can be used. Its content counts, not its suffix: BMP, GIF, JPEG, PNG,
     TIFF, WebP and NumPy files of any size and bit depth are read. Files that are damaged or not an image are skipped,
     and listed with the reason.
-
-    Example:
-
-        images = keras_resnet.data.folder("flowers", image_size=128)
-        training, validation = images.split(0.2, augment="light")
-        model.fit(training, validation_data=validation, shuffle=False)
 
     Args:
         path: the folder, or a folder that holds only that one. The names of its sub-folders are the class names; images
@@ -176,13 +193,14 @@ def table(
 ) -> Pictures:
     """Reads a table with a row per image: its path, and a class, several labels, or numbers.
 
-    Images that are missing or damaged, rows without a label, and rows that contradict another of the same image are
-    left out, and listed with the reason.
-
     Example:
 
         images = keras_resnet.data.table("labels.csv", image_size=128)
-        images = keras_resnet.data.table("photos.csv", columns=data.Columns(label="tags", separator="|"))
+        columns = keras_resnet.data.Columns(label="tags", separator="|")
+        images = keras_resnet.data.table("tags.csv", columns=columns)
+
+    Images that are missing or damaged, rows without a label, and rows that contradict another of the same image are
+    left out, and listed with the reason.
 
     Args:
         path: a file `.csv`, `.tsv` or `.parquet` (which needs pyarrow), with column names in its first line. CSV is
@@ -292,16 +310,16 @@ def splits(
 ) -> Splits:
     """Reads a folder or a table of images as a training, a validation and (if there is one) a test set.
 
+    Example:
+
+        training, validation, test, leaks = keras_resnet.data.splits("flowers", image_size=32, augment="light")
+        model.fit(training, validation_data=validation, shuffle=False)
+
     If `path` holds the folders `train` and `val` (and `test`), they are the sets. Otherwise a share of each class is
     set aside for validation: of `train`, if there is no `val`, or of `path` itself. Longer names work too
     (`seg_train`, `TestSet`, `val2017`), and a folder that holds nothing but one other is entered. Folders that could be
     classes or splits, because they hold the same sub-folders and their names do not tell, raise an error. A table says
     the sets in a column of such words, if it has one.
-
-    Example:
-
-        training, validation, test, leaks = keras_resnet.data.splits("flowers", image_size=128, augment="light")
-        model.fit(training, validation_data=validation, shuffle=False)
 
     Args:
         path: a folder with one sub-folder of images per class, or with two or three of such folders, named `train`
@@ -532,6 +550,17 @@ def digits(image_size: Size = 16, batch_size: int = 32, one_hot: bool = False) -
     Example:
 
         training, validation = keras_resnet.data.digits(image_size=32).split(0.2)
+
+    Args:
+        image_size: (height, width) in pixels, or one int for both.
+        batch_size: images in a batch.
+        one_hot: whether labels are one-hot, (N, 10), instead of the digits, (N,).
+
+    Returns:
+        A `Pictures` in a fixed order, not augmented.
+
+    Raises:
+        ImportError: if scikit-learn is not installed.
     """
     source = import_optional("sklearn.datasets").load_digits()
     gray = (source.images * (255 / 16)).round().astype("uint8")

@@ -88,7 +88,7 @@ def read_picture(picture: Any, image_size: Size | None = None) -> RGB:
 
     Example:
 
-        pixels = keras_resnet.data.read_picture("cat.jpg", 224)  # (224, 224, 3)
+        pixels = keras_resnet.data.read_picture("photo.jpg", 224)  # (224, 224, 3)
 
     The image is rotated as EXIF says, transparency is put on white, and 16 bits are scaled to 8.
     `keras_resnet.data.Reader` reads images of other channels, and without stretching them.

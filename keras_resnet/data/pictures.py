@@ -35,13 +35,14 @@ _ORDERS: WeakKeyDictionary["Pictures", tuple[Any, np.ndarray[Any, np.dtype[np.in
 class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     """A dataset of images and labels in batches, which `model.fit` takes on every backend.
 
-    Images are float32 in [0, 255], RGB unless `channels` is another. Seed and epoch alone determine the order and the
-    augmentation of an epoch, so pass `shuffle=False` to `fit`.
-
     Example:
 
-        images = keras_resnet.data.Pictures(["cat1.jpg", "dog1.png"], [0, 1], ["cat", "dog"], image_size=224)
-        batch, labels = images[0]  # (2, 224, 224, 3) and (2,)
+        pictures = ["flowers/circle/0.jpg", "flowers/square/0.jpg"]  # or arrays (height, width, 3)
+        data = keras_resnet.data.Pictures(pictures, [0, 1], ["circle", "square"], image_size=224)
+        batch, labels = data[0]  # (2, 224, 224, 3) and (2,)
+
+    Images are float32 in [0, 255], RGB unless `channels` is another. Seed and epoch alone determine the order and the
+    augmentation of an epoch, so pass `shuffle=False` to `fit`.
 
     Args:
         pictures: the images: paths of files, or arrays (height, width) or (height, width, channels); see
@@ -139,7 +140,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
 
         Example:
 
-            large = images.with_(image_size=224, augment="light")
+            large = training.with_(image_size=224, augment="light")
 
         Args:
             **changes: arguments of the constructor.
@@ -156,14 +157,22 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         return changed
 
     def for_model(self, model: keras.Model) -> "Pictures":
-        """Returns a copy in the data format of a model's input, or in this one if the input shape does not tell."""
+        """Returns a copy in the data format of a model's input, or in this one if the input shape does not tell.
+
+        Args:
+            model: any model.
+        """
         shape = getattr(model, "input_shape", None)
         if isinstance(shape, tuple) and len(shape) == 4 and (shape[1] == self.channels) != (shape[3] == self.channels):
             return self.with_(data_format="channels_first" if shape[1] == self.channels else "channels_last")
         return self.with_()
 
     def path(self, index: int) -> str:
-        """Returns the absolute path of an image; of an array its index."""
+        """Returns the absolute path of an image; of an array its index.
+
+        Args:
+            index: its place in `pictures`.
+        """
         picture = self.pictures[index]
         return os.path.abspath(picture) if isinstance(picture, (str, os.PathLike)) else str(index)
 
@@ -299,7 +308,13 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
         return [of(picture) for picture in track(self.pictures, "hashing images", len(self.pictures), "images")]
 
     def set_epoch(self, epoch: int) -> None:
-        """Sets the number of the next epoch, from 0. (Keras ends one more than it runs: it reads a batch first.)"""
+        """Sets the number of the next epoch.
+
+        Keras ends one more than it runs: it reads a batch first.
+
+        Args:
+            epoch: its number, from 0.
+        """
         self.epoch = epoch
         processes.drop(self)
 
@@ -326,12 +341,12 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     ) -> tuple["Pictures", "Pictures"]:
         """Splits the images into a shuffled training set and an ordered validation set.
 
-        Each class or label has the same share in both, as far as it goes, and numbers are alike in both. All images of
-        a group are in one of them.
-
         Example:
 
-            training, validation = images.split(0.2, augment="light")
+            training, validation = keras_resnet.data.digits().split(0.2, augment="light")
+
+        Each class or label has the same share in both, as far as it goes, and numbers are alike in both. All images of
+        a group are in one of them.
 
         Args:
             validation_split: the share of each class, or of the images, for validation, in (0, 1).
@@ -348,12 +363,12 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     def folds(self, count: int, seed: int = 0, augment: str | None = None) -> list[tuple["Pictures", "Pictures"]]:
         """Divides the images into folds, and returns for each what trains beside it, shuffled, and the fold, ordered.
 
-        Each image validates in one fold. Classes, labels, numbers and groups are divided as by `split`.
-
         Example:
 
-            for training, validation in images.folds(5):
-                ...
+            for training, validation in keras_resnet.data.digits().folds(5):
+                print(len(training), len(validation))
+
+        Each image validates in one fold. Classes, labels, numbers and groups are divided as by `split`.
 
         Args:
             count: how many folds there are, from 2 up.

@@ -19,9 +19,9 @@ class Reader:
     Example:
 
         read = keras_resnet.data.Reader((192, 320), resize="pad")
-        pixels = read("cat.jpg")  # (192, 320, 3), uint8
+        pixels = read("photo.jpg")  # (192, 320, 3), uint8
         read = keras_resnet.data.Reader(64, channels=5, value_range=(0, 1))
-        pixels = read("field.npy")  # (64, 64, 5), float32
+        pixels = read(np.zeros((100, 100, 5), "float32"))  # (64, 64, 5), float32
 
     A picture is the path of an image file (BMP, GIF, JPEG, PNG, TIFF or WebP) or of a file of NumPy, `.npy`; a
     `PIL.Image.Image`; or an array (height, width) or (height, width, channels). Images are rotated as EXIF says.
@@ -64,11 +64,20 @@ class Reader:
         return resize(image, (height, width), self.resize)
 
     def augmented(self, picture: Any, level: str, rng: np.random.Generator) -> Any:
-        """Returns a picture as another that shows the same (see `keras_resnet.data.augment`)."""
+        """Returns a picture as another that shows the same.
+
+        Args:
+            picture: what this reads.
+            level: "none", "light" or "strong"; see `keras_resnet.data.augment`.
+            rng: what draws the changes.
+        """
         return augment(picture, self.image_size, level, rng, self.resize, self.channels, self.value_range)
 
     def look(self, picture: Any) -> tuple[tuple[int, int], str]:
         """Decodes a picture; returns its width and height in pixels, upright, and a hash of its pixels.
+
+        Args:
+            picture: what this reads.
 
         Raises:
             ValueError: if it can't be read.
@@ -78,6 +87,9 @@ class Reader:
 
     def size(self, picture: Any) -> tuple[int, int]:
         """Returns width and height in pixels of an image file, by its header alone.
+
+        Args:
+            picture: the path of a file, or what else this reads.
 
         Raises:
             ValueError: if it is no image.

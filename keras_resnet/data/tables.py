@@ -34,6 +34,11 @@ _LARGEST = 3.4028234e38  # of float32
 class Columns:
     """Which columns of a table hold what, as far as it is told; the others are found by what is in them.
 
+    Example:
+
+        columns = keras_resnet.data.Columns(label="tags", separator="|", group="patient")
+        images = keras_resnet.data.table("tags.csv", columns=columns)
+
     Attributes:
         path: the paths of the images.
         label: a class, or several labels.

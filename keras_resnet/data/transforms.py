@@ -16,7 +16,15 @@ __all__ = ["Preprocessing", "preprocessing_for"]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The preprocessing of published weights: resize, centre crop and scaling of pixels. Call it with an image.
+    """The preprocessing of published weights: resize, centre crop and scaling of pixels.
+
+    Example:
+
+        preprocess = keras_resnet.preprocessing_for("timm/resnet18.a1_in1k")
+        x = preprocess("photo.jpg")  # (288, 288, 3), float32
+        pixels = preprocess.crop("photo.jpg")  # (288, 288, 3), uint8, for models that scale pixels themselves
+
+    Call it with an image, of which it makes an array (height, width, 3).
 
     Attributes:
         image_size: height and width in pixels of the result.
@@ -70,7 +78,8 @@ class Preprocessing:
         Example:
 
             preprocess = keras_resnet.preprocessing_for("timm/resnet50.a1_in1k")
-            scaled = dataset.map(lambda images, labels: (preprocess.scale(images), labels))
+            scaled = preprocess.scale(images)
+            # in a tf.data pipeline: dataset.map(lambda images, labels: (preprocess.scale(images), labels))
 
         Args:
             x: RGB images with pixels in [0, 255], (height, width, 3) or (N, height, width, 3), or with the channels in
@@ -106,7 +115,7 @@ def preprocessing_for(key: str, size: Size = "test") -> Preprocessing:
 
         key = "timm/resnet18.a1_in1k"
         model, preprocess = keras_resnet.ResNet18(weights=key), keras_resnet.preprocessing_for(key)
-        scores = model.predict(preprocess("cat.jpg")[None])  # or of several, stacked
+        scores = model.predict(preprocess("photo.jpg")[None])  # or of several, stacked
 
     Many networks are more accurate on images larger than those they were trained on. Where such a size is published
     with the weights, it is the one that counts, unless `size="train"` asks for the other; `list_weights()[key]` has the

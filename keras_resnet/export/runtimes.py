@@ -42,11 +42,19 @@ FORMATS = {
     "openvino": _Format(".xml", ("tensorflow", "torch"), ("openvino",)),
     "litert": _Format(".tflite", ("tensorflow",)),
 }
+"""The formats that `export` writes, by name, each with its suffix and the backends that write it."""
 
 
 @dataclass(frozen=True)
 class Exported:
     """The result of an export.
+
+    Example:
+
+        >>> from pathlib import Path
+        >>> exported = keras_resnet.exporting.Exported((Path("resnet18.onnx"),), "torch", 4e-07)
+        >>> exported.deviation < 1e-4, exported.paths[0].suffix
+        (True, '.onnx')
 
     Attributes:
         paths: the file or folder; for OpenVINO the `.xml` and the `.bin` beside it.
@@ -76,9 +84,13 @@ def export(
 
     Example:
 
-        model = keras_resnet.ResNet50(include_preprocessing=True)
-        keras_resnet.exporting.export(model, "resnet50.onnx", "onnx").deviation  # 4e-07
-        onnxruntime.InferenceSession("resnet50.onnx").run(None, {"input_layer": images})
+        model = keras_resnet.ResNet20()
+        keras_resnet.exporting.export(model, "resnet20.onnx", "onnx").deviation  # 4e-07
+
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession("resnet20.onnx")
+        scores = session.run(None, {session.get_inputs()[0].name: images})
 
     Batch norms are folded first (`keras_resnet.fold_batch_norm`), layers of half or mixed precision become float32, and
     for TensorFlow, convolutions become channels_last. A separate process with the backend of the format writes the file
@@ -132,7 +144,25 @@ def export(
 
 
 def check_export(path: str | os.PathLike[str], format: str, overwrite: bool = False) -> str:
-    """Finds the backend that writes a format, and raises what `export` does where path or installation forbid it."""
+    """Finds the backend that writes a format, before a model is built or trained for it.
+
+    Example:
+
+        >>> keras_resnet.exporting.check_export("resnet50.onnx", "onnx")
+        'torch'
+
+    Args:
+        path: as for `export`.
+        format: as for `export`.
+        overwrite: as for `export`.
+
+    Returns:
+        The name of the backend.
+
+    Raises:
+        ValueError: if `export` would refuse the path or the format.
+        ImportError: if no backend that writes the format is installed, or its runtime is missing.
+    """
     check_choice("format", format, tuple(FORMATS))
     kind, path = FORMATS[format], Path(os.fsdecode(path))
     others = {".keras", *(each.suffix for each in FORMATS.values())} - {""}

@@ -18,7 +18,7 @@ def delete_units(model: keras.Model, units: Iterable[str] | str, scope: str | No
 
     Example:
 
-        lesioned = keras_resnet.delete_units(model, ["conv3_block2", "conv4_block5"])
+        lesioned = keras_resnet.delete_units(model, ["conv3_block2", "conv4_block2"])
         lesioned.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
         lesioned.evaluate(images, labels)
 

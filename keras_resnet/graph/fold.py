@@ -22,9 +22,9 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
     Example:
 
-        model = keras_resnet.ResNet50(weights="imagenet")
-        folded = keras_resnet.fold_batch_norm(model)  # the same outputs, without 53 of its layers
-        folded.save("resnet50_folded.keras")
+        model = keras_resnet.ResNet18(weights=None)
+        folded = keras_resnet.fold_batch_norm(model)  # the same outputs, without 20 of its layers
+        folded.save("resnet18_folded.keras")
 
     In inference, a batch norm multiplies each channel by a factor and adds a number (arXiv:1502.03167, algorithm 2),
     which the kernel and the bias of the convolution before it can do. A batch norm is not folded if that would change

@@ -19,8 +19,8 @@ def optimize_for_inference(model: keras.Model) -> keras.Model:
 
     Example:
 
-        model = keras_resnet.optimize_for_inference(keras_resnet.ResNet50(weights="imagenet"))
-        scores = model.predict(images)
+        fast = keras_resnet.optimize_for_inference(model)
+        scores = fast.predict(images)
 
     Batch norms are folded into convolutions, as by `fold_batch_norm`. On PyTorch, feature maps inside the model are
     channels_first, as PyTorch computes them, in channels_last memory, so that nothing is copied. The layers then use
@@ -63,7 +63,6 @@ def optimize_for_training(model: keras.Model) -> keras.Model:
 
     Example:
 
-        model = keras_resnet.ResNet50(weights=None, classes=10)
         model.compile("sgd", "sparse_categorical_crossentropy")
         keras_resnet.optimize_for_training(model)
         model.fit(images, labels)

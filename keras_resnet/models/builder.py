@@ -60,9 +60,11 @@ def ResNet(
 
     Example:
 
+        import dataclasses
+
         model = keras_resnet.ResNet("seresnext50_32x4d", input_shape=(64, 64, 3), classes=10)
         backbone = keras_resnet.ResNet("resnet34", include_top=False, weights="imagenet", pooling="avg")
-        thin = dataclasses.replace(keras_resnet.variants.RESNET34, name="thin", widths=(16, 32, 64, 128))
+        thin = dataclasses.replace(keras_resnet.RESNET34, name="thin", widths=(16, 32, 64, 128))
         model = keras_resnet.ResNet(thin, input_shape=(64, 64, 3), classes=10)
 
     Layer names, the order of weights and defaults are those of `keras.applications`. Of the keyword-only arguments,

@@ -32,7 +32,7 @@ class Classifiers:
         from keras_resnet.classification_models import Classifiers  # was: from classification_models.keras import ...
 
         ResNet34, preprocess_input = Classifiers.get("resnet34")
-        model = ResNet34((224, 224, 3), weights="imagenet")
+        model = ResNet34((32, 32, 3), classes=10)
         model.predict(preprocess_input(images))
     """
 

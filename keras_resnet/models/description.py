@@ -24,6 +24,11 @@ _SEPARATOR = ">"  # between the words of a layer's name; TensorFlow allows it th
 class Description:
     """What a trained model takes and returns.
 
+    Example:
+
+        >>> keras_resnet.labels.Description(("cat", "dog"), task="labels", threshold=0.4).settings()
+        {'task': 'labels', 'threshold': 0.4}
+
     Attributes:
         names: the names of its classes or labels, or of the numbers it predicts, in the order of its outputs.
         task: "classes": each image is of one class; "labels": each has any number of labels, each with a probability
@@ -59,6 +64,11 @@ class Description:
 def with_description(model: keras.Model, description: Description) -> keras.Model:
     """Stores a description in a model, so that every file that it is saved to holds it.
 
+    Example:
+
+        description = keras_resnet.labels.Description(("cat", "dog", "horse"), resize="pad")
+        keras_resnet.labels.with_description(model, description).save("animals.keras")
+
     It becomes the name of an `Identity` layer at the end, since a layer's name is the only text that stock layers keep.
     Characters that TensorFlow does not allow there are escaped as `\\uXXXX`. Keras' older `.h5` can't hold such a name
     of more than 64,512 bytes; a `.keras` file can.
@@ -89,7 +99,17 @@ def with_description(model: keras.Model, description: Description) -> keras.Mode
 
 
 def description_of(model: keras.Model) -> Description | None:
-    """Returns the description that a model carries, or None; also that of a model that is the last layer of another."""
+    """Returns the description that a model carries, or None.
+
+    Example:
+
+        >>> described = keras_resnet.labels.with_class_names(model, ["cat", "dog", "horse"])
+        >>> keras_resnet.labels.description_of(described).task
+        'classes'
+
+    Args:
+        model: any model; of one whose last layer is another model, that one's description is returned.
+    """
     last = model
     while (has_graph(last) or isinstance(last, keras.Sequential)) and last.layers:
         last = last.layers[-1]

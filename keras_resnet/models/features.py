@@ -24,7 +24,7 @@ def feature_pyramid(model: keras.Model, levels: Iterable[str] | str | None = Non
     Example:
 
         net = keras_resnet.ResNet50V2(include_top=False, weights=None, output_stride=16)
-        maps = keras_resnet.feature_pyramid(net, ["C2", "C5"])(images)  # {"C2": (N, 56, 56, 256), "C5": ...}
+        maps = keras_resnet.feature_pyramid(net, ["C2", "C5"])(images)  # {"C2": (N, H/4, W/4, 256), "C5": ...}
 
     Level "C3" is the last feature map of stride 2**3 in an ImageNet network: the input of the next block that strides,
     in v2 after the batch norm and ReLU of that block. The highest level is the last map of the network. With
@@ -57,7 +57,9 @@ def backbone(model: keras.Model, package: str) -> keras.Model:
 
     Example:
 
-        net = keras_resnet.ResNet50(include_top=False, weights=None)
+        import keras_hub
+
+        net = keras_resnet.ResNet18(include_top=False, weights=None)
         task = keras_hub.models.ImageClassifier(keras_resnet.backbone(net, "keras_hub"), num_classes=3)
 
     The backbone outputs the last feature map of the network, without a classifier. Its pyramid levels "P2" to "P5" are

@@ -28,8 +28,9 @@ def decode_predictions(
 
     Example:
 
-        decode_predictions(model.predict(images), top=3)[0]  # [("n02504458", "African_elephant", 0.82), ...]
-        decode_predictions(model.predict(images), labels=["cat", "dog"])
+        scores = np.eye(1000)[[386, 281]]  # of two images, as `model.predict` returns them
+        keras_resnet.resnet.decode_predictions(scores, top=1)  # [[("n02504458", "African_elephant", 1.0)], ...]
+        keras_resnet.resnet.decode_predictions(np.array([[0.2, 0.8]]), labels=["cat", "dog"])
 
     Args:
         preds: scores (N, classes): for ImageNet's names (N, 1000), or (N, 1001) with a background class first, which
@@ -88,7 +89,13 @@ def published_classes(count: int) -> list[tuple[str, str]]:
 
 
 def imagenet_classes() -> list[tuple[str, str]]:
-    """ImageNet's 1000 classes, (id, name), such as ("n02504458", "African_elephant"), from Keras' class index.
+    """Returns ImageNet's 1000 classes, (id, name), in the order of the published weights' outputs.
+
+    Example:
+
+        keras_resnet.labels.imagenet_classes()[386]  # ("n02504458", "African_elephant")
+
+    They are Keras' class index, which is downloaded once.
 
     Raises:
         OSError: if the index is not in the cache and cannot be downloaded.
@@ -105,8 +112,8 @@ def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
 
     Example:
 
-        model = keras_resnet.labels.with_class_names(model, ["cat", "dog"])
-        keras_resnet.labels.class_names(model)  # ("cat", "dog")
+        named = keras_resnet.labels.with_class_names(model, ["cat", "dog", "horse"])
+        keras_resnet.labels.class_names(named)  # ("cat", "dog", "horse")
 
     They stand in the model's description (see `keras_resnet.labels.with_description`).
 
@@ -128,7 +135,16 @@ def with_class_names(model: keras.Model, names: Sequence[str]) -> keras.Model:
 def class_names(model: keras.Model) -> tuple[str, ...] | None:
     """Returns the class names that `with_class_names` stored in a model, or None.
 
+    Example:
+
+        >>> keras_resnet.labels.class_names(keras_resnet.labels.with_class_names(model, ["cat", "dog", "horse"]))
+        ('cat', 'dog', 'horse')
+        >>> keras_resnet.labels.class_names(model)
+
     They are also found in a model that is the last layer of another one.
+
+    Args:
+        model: any model.
     """
     found = description_of(model)
     return found.names if found else None

@@ -30,6 +30,12 @@ Devices = int | Literal["all"] | None
 class Place:
     """Where this process stands among those that train together.
 
+    Example:
+
+        place = keras_resnet.distribution.start()
+        if place.rank == 0:
+            print(f"{place.devices} devices in {place.processes} processes")
+
     Attributes:
         rank: the number of this process, from 0; the process 0 writes and prints.
         processes: how many there are.
@@ -50,18 +56,19 @@ _started: list[Place] = []  # what `start` found, once it did
 def start(devices: Devices = None) -> Place:
     """Joins the processes that a launcher started, or takes several devices of this machine; returns where this stands.
 
-    It comes before the first model and the first operation of the backend. With one device it changes nothing. The
-    global batch, that of all devices together, is what `batch_size` means everywhere. Then `spread` makes the training
-    of any number of devices that of one.
-
     Example:
 
         place = keras_resnet.distribution.start()
-        images = keras_resnet.data.folder("flowers", batch_size=64, seed=0).with_(share=keras_resnet.distribution.share)
-        model = keras_resnet.ResNet50V2(weights=None, classes=3)
+        share = keras_resnet.distribution.share
+        images = keras_resnet.data.folder("flowers", 32, batch_size=64, seed=0).with_(share=share)
+        model = keras_resnet.ResNet20(classes=3)
         model.compile("sgd", "sparse_categorical_crossentropy")
         keras_resnet.distribution.spread(keras_resnet.optimize_for_training(model))
         model.fit(images, shuffle=False, verbose=1 if place.rank == 0 else 0)
+
+    It comes before the first model and the first operation of the backend. With one device it changes nothing. The
+    global batch, that of all devices together, is what `batch_size` means everywhere. Then `spread` makes the training
+    of any number of devices that of one.
 
     - PyTorch: one process for each device. `torchrun` starts them, or whatever else sets `RANK`, `WORLD_SIZE`,
       `MASTER_ADDR` and `MASTER_PORT`; a process group that exists is used.
@@ -92,7 +99,12 @@ def start(devices: Devices = None) -> Place:
 
 
 def here() -> Place:
-    """Returns what `start` returned; one process with one device before it."""
+    """Returns what `start` returned; before it, one process with one device.
+
+    Example:
+
+        verbose = 1 if keras_resnet.distribution.here().rank == 0 else 0
+    """
     return _started[0] if _started else Place()
 
 
@@ -123,14 +135,14 @@ def share(count: int) -> range:
 def spread(model: keras.Model, norm_sync: bool = True) -> keras.Model:
     """Makes the training of a compiled model on all devices that of one device with the same batches, in place.
 
-    Batch norms see the images of all devices, dropout draws what one device would draw, gradients are those of the
-    whole batch before they are clipped, and metrics count all images. On PyTorch and in processes of JAX, all processes
-    go on with the weights of the first. Saved files stay those of stock layers. With one device nothing changes.
-
     Example:
 
         model.compile("adamw", "categorical_crossentropy", metrics=["accuracy"])
         keras_resnet.distribution.spread(keras_resnet.optimize_for_training(model))
+
+    Batch norms see the images of all devices, dropout draws what one device would draw, gradients are those of the
+    whole batch before they are clipped, and metrics count all images. On PyTorch and in processes of JAX, all processes
+    go on with the weights of the first. Saved files stay those of stock layers. With one device nothing changes.
 
     Args:
         model: a compiled model, built after `start`. Call this after `optimize_for_training`, and again after another

@@ -21,6 +21,13 @@ Array = np.ndarray[Any, Any]
 class Evaluation:
     """The predictions of a classifier for a dataset, and the metrics that follow from them.
 
+    Example:
+
+        >>> scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+        >>> result = keras_resnet.evaluation.Evaluation(("cat", "dog"), np.array([0, 1, 1]), scores)
+        >>> round(result.accuracy(), 3), result.confusion.tolist()
+        (0.667, [[1, 0], [1, 1]])
+
     Attributes:
         class_names: the names of the model's classes.
         labels: (N,), the index of each image's true class.
@@ -37,7 +44,11 @@ class Evaluation:
         return np.asarray(self.scores.argmax(1))
 
     def accuracy(self, top: int = 1) -> float:
-        """Returns the top-`top` accuracy, in [0, 1]: how often the true class is among the `top` most probable ones."""
+        """Returns the accuracy, in [0, 1]: how often the true class is among the most probable ones.
+
+        Args:
+            top: how many of them count; 5: the top-5 accuracy.
+        """
         best = np.argsort(-self.scores, axis=1, kind="stable")[:, :top]
         return float((best == self.labels[:, np.newaxis]).any(1).mean())
 
@@ -97,7 +108,11 @@ class Evaluation:
         return f"{wrong} of {len(self.labels)} images are wrong. Wrong ones come first, from the most confident."
 
     def caption(self, index: int) -> tuple[str, bool]:
-        """Returns what is predicted of an image, and what it is if that is wrong; and whether it is right."""
+        """Returns what is predicted of an image, and what it is if that is wrong; and whether it is right.
+
+        Args:
+            index: the image's place in the data.
+        """
         true, predicted = int(self.labels[index]), int(self.predicted[index])
         says = f"{short(self.class_names[predicted], 22)} {self.scores[index, predicted]:.0%}"
         right = true == predicted
@@ -107,6 +122,13 @@ class Evaluation:
 @dataclass(frozen=True)
 class LabelsEvaluation:
     """The predictions of a classifier of several labels an image, and the metrics that follow from them.
+
+    Example:
+
+        >>> labels, scores = np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.2], [0.3, 0.6]])
+        >>> result = keras_resnet.evaluation.LabelsEvaluation(("indoor", "night"), labels, scores)
+        >>> result.mean_average_precision()
+        1.0
 
     Attributes:
         class_names: the names of the labels.
@@ -211,7 +233,11 @@ class LabelsEvaluation:
         return f"{wrong} of {len(self.labels)} images have a wrong label. Those least in line with theirs come first."
 
     def caption(self, index: int) -> tuple[str, bool]:
-        """Returns the labels that are predicted of an image, and its own if these are others; and whether it is so."""
+        """Returns the labels that are predicted of an image, and its own if these are others; and whether it is so.
+
+        Args:
+            index: the image's place in the data.
+        """
 
         def names(row: Array) -> str:
             chosen = [name for name, its in zip(self.class_names, row, strict=True) if its]
@@ -225,6 +251,12 @@ class LabelsEvaluation:
 @dataclass(frozen=True)
 class RegressionEvaluation:
     """The numbers that a model predicts for a dataset, and the metrics that follow from them.
+
+    Example:
+
+        >>> ages, found = np.array([[20.0], [30.0]]), np.array([[22.0], [29.0]])
+        >>> keras_resnet.evaluation.RegressionEvaluation(("age",), ages, found).headline()
+        'mean absolute error: 1.5 (age) on 2 images'
 
     Attributes:
         class_names: the names of the numbers (targets).
@@ -284,7 +316,11 @@ class RegressionEvaluation:
         return f"The largest errors of {len(self.labels)} images come first."
 
     def caption(self, index: int) -> tuple[str, bool]:
-        """Returns what is predicted of an image and what is true; and whether no error is larger than a deviation."""
+        """Returns what is predicted of an image and what is true; and whether no error is larger than a deviation.
+
+        Args:
+            index: the image's place in the data.
+        """
         few = list(zip(self.class_names, self.scores[index], self.labels[index], strict=True))[:3]
         lines = [f"{short(name, 14)} {number(said)}, true: {number(true)}" for name, said, true in few]
         return "\n".join(lines), bool((np.abs(self.errors()[index]) <= 1).all())

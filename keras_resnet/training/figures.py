@@ -32,6 +32,11 @@ def draw_curves(
 ) -> None:
     """Draws loss and the metric by epoch: thin lines for training, bold ones for validation.
 
+    Example:
+
+        history = model.fit(images, labels, validation_data=(images, labels), epochs=2).history
+        keras_resnet.figures.draw_curves(history, "curves.png")
+
     Args:
         history: `model.fit(...).history`: `loss` and `val_loss` by epoch, and `accuracy` and `val_accuracy` or another
             metric, which may be of validation alone.
@@ -67,6 +72,11 @@ def draw_curves(
 
 def draw_confusion(evaluation: Evaluation, path: str | os.PathLike[str]) -> None:
     """Draws the confusion matrix: counts of images by true class (row) and predicted class (column).
+
+    Example:
+
+        evaluation = keras_resnet.evaluation.evaluate(model, validation)
+        keras_resnet.figures.draw_confusion(evaluation, "confusion.png")
 
     Colours show the share of the true class. With up to 20 classes, the cells show the counts.
 
@@ -245,6 +255,11 @@ def draw_calibration(calibration: Calibration, path: str | os.PathLike[str]) -> 
 def draw_predictions(evaluation: AnyEvaluation, data: Pictures, path: str | os.PathLike[str], count: int = 24) -> None:
     """Draws images with their true and their predicted class, the worst mistakes first.
 
+    Example:
+
+        evaluation = keras_resnet.evaluation.evaluate(model, validation)
+        keras_resnet.figures.draw_predictions(evaluation, validation, "predictions.png")
+
     Args:
         evaluation: what `keras_resnet.evaluation.evaluate` returned for the data.
         data: the images.
@@ -271,6 +286,11 @@ def draw_predictions(evaluation: AnyEvaluation, data: Pictures, path: str | os.P
 
 def draw_ratios(panels: Mapping[str, Mapping[str, tuple[float, float, float]]], path: str | os.PathLike[str]) -> None:
     """Draws the speed of each contender of a benchmark relative to the baseline: bars with quartiles as whiskers.
+
+    Example:
+
+        panels = {"predict": {"keras_resnet": (1.4, 1.3, 1.5), "keras.applications": (1.0, 0.9, 1.1)}}
+        keras_resnet.figures.draw_ratios(panels, "ratios.png")
 
     Args:
         panels: by title, and in it by contender: median, lower and upper quartile.

@@ -34,16 +34,17 @@ def train_folds(
 ) -> dict[str, Any]:
     """Trains a model for each fold of the images, which validates it; all others train it.
 
+    Example:
+
+        data = keras_resnet.data.folder("flowers", image_size=32, augment="light")
+        build = lambda training: keras_resnet.transfer.classifier(keras_resnet.ResNet20, 3, 32)
+        recipe = keras_resnet.training.Recipe(epochs=1)
+        found = keras_resnet.training.train_folds(build, data, "runs/flowers", 2, recipe)
+        found["validation"]["accuracy"]  # {"mean": 0.93, "spread": 0.012}
+
     The folder holds a run for each fold, `fold1`, `fold2` and so on (see `keras_resnet.training.train`), and
     `folds.json`: the arguments and versions, and under "results" what this returns. Classes, labels and numbers are
     divided evenly, and all images of a group are in one fold (see `keras_resnet.data.Pictures.folds`).
-
-    Example:
-
-        data = keras_resnet.data.folder("flowers", image_size=224, augment="light")
-        build = lambda training: keras_resnet.transfer.classifier(keras_resnet.ResNet50V2, 3, 224, weights="imagenet")
-        found = keras_resnet.training.train_folds(build, data, "runs/flowers", 5, Recipe(unfreeze_from="conv5"))
-        found["validation"]["accuracy"]  # {"mean": 0.93, "spread": 0.012}
 
     Args:
         build: returns a new model for the training images of a fold; the random generators are seeded before.

@@ -90,7 +90,11 @@ class Recipe:
         return settings
 
     def filled(self, steps: int) -> "Recipe":
-        """Returns the recipe with every None replaced by its default, given the number of steps per epoch."""
+        """Returns the recipe with every None that depends on the steps or the optimizer replaced.
+
+        Args:
+            steps: the number of steps in an epoch.
+        """
         all_learn, top_learns, decay = _DEFAULTS[self.optimizer]
         freezes = self.freeze or self.unfreeze_from is not None
         rate = top_learns if freezes else all_learn
@@ -104,7 +108,17 @@ class Recipe:
 
 
 def fine_tuning(recipe: Recipe) -> Recipe:
-    """Returns the recipe with a tenth of its learning rate, for fine-tuning pretrained weights."""
+    """Returns the recipe with a tenth of its learning rate, for fine-tuning pretrained weights.
+
+    Example:
+
+        >>> recipe = keras_resnet.training.Recipe(learning_rate=0.01)
+        >>> keras_resnet.training.fine_tuning(recipe).learning_rate
+        0.001
+
+    Args:
+        recipe: the settings; a `learning_rate` of None becomes a tenth of its default.
+    """
     rate = recipe.filled(1).learning_rate or 0
     return replace(recipe, learning_rate=rate / 10)
 
@@ -114,8 +128,10 @@ def compile_for(model: keras.Model, recipe: Recipe, steps: int, task: Task = "cl
 
     Example:
 
-        keras_resnet.training.compile_for(model, Recipe(optimizer="sgd"), steps=20 * len(training))
-        model.fit(training, epochs=20, shuffle=False)
+        training = training.with_(one_hot=True)
+        recipe = keras_resnet.training.Recipe(optimizer="sgd")
+        keras_resnet.training.compile_for(model, recipe, steps=2 * len(training))
+        model.fit(training, epochs=2, shuffle=False)
 
     Args:
         model: a model that returns probabilities or logits, (N, classes), or numbers, (N, targets). It is compiled in

@@ -14,21 +14,18 @@ from keras_resnet.utils.interrupts import uninterrupted
 
 
 class Resume(keras.callbacks.Callback):  # type: ignore[misc]
-    """Callback that saves the state of a training after every epoch, so that an interrupted run can be resumed.
+    """Saves the state of a training after every epoch, so that an interrupted run can be resumed: a callback.
+
+    Example:
+
+        resume = keras_resnet.resume.Resume("state.npz", training, seed=0)
+        done = resume.restore(model)  # 0, or the epochs that an earlier run has done
+        model.fit(training, shuffle=False, epochs=2, initial_epoch=done, callbacks=[resume])
 
     Before the first epoch and after each one, it writes weights, optimizer variables and logs to one file, atomically.
     At the start of each epoch it seeds Python, NumPy, the backend and random layers, and tells the data which epoch it
     is. An interrupted epoch is therefore repeated exactly, bit by bit on the same machine. This needs `shuffle=False`
     and data that are read by one worker (Keras' default).
-
-    Example:
-
-        model.compile(...)
-        resume = keras_resnet.resume.Resume("run/state.npz", training, seed=0)
-        model.fit(
-            training, validation_data=validation, shuffle=False, epochs=20, callbacks=[resume],
-            initial_epoch=resume.restore(model),  # 0, or the epochs that an earlier run has done
-        )
 
     Args:
         path: the file; its folder must exist.

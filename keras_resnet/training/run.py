@@ -44,6 +44,14 @@ def train(
 ) -> dict[str, Any]:
     """Trains a model of raw images, and writes the best one and a report into a folder.
 
+    Example:
+
+        data = keras_resnet.data.splits("flowers", image_size=32, augment="light")
+        model = keras_resnet.transfer.classifier(keras_resnet.ResNet18, 3, 32, weights="imagenet")
+        recipe = keras_resnet.training.Recipe(epochs=1, freeze=True)
+        results = keras_resnet.training.train(model, data, "runs/flowers", recipe)
+        results["validation"].accuracy()
+
     What it learns is the task of the data: classes, several labels an image, or numbers. The folder holds `model.keras`
     (the best epoch, which knows its task, names and how images are read, see `keras_resnet.labels.Description`),
     `labels.txt`, `history.csv`, `pictures.csv` (path, side, label, group), `run.json` (arguments, versions, images),
@@ -54,12 +62,6 @@ def train(
 
     Where `keras_resnet.distribution.start` found several devices, they train together, and the weights are those of one
     device with the same batches. Of several processes, the first writes `out` and prints; all must be given the same.
-
-    Example:
-
-        data = keras_resnet.data.splits("flowers", image_size=224, augment="light")
-        model = keras_resnet.transfer.classifier(keras_resnet.ResNet50V2, 3, 224, weights="imagenet")
-        keras_resnet.training.train(model, data, "runs/flowers", Recipe(unfreeze_from="conv5"))
 
     Args:
         model: a model that takes float32 pixels in [0, 255]. Of classes it returns probabilities (N, classes), logits

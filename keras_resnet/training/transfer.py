@@ -33,7 +33,7 @@ def classifier(
 
     Example:
 
-        model = keras_resnet.transfer.classifier(keras_resnet.ResNet50V2, 3, 224, weights="imagenet")
+        model = keras_resnet.transfer.classifier(keras_resnet.ResNet18, 3, 224, weights="imagenet")
 
     Args:
         build: a builder, such as `keras_resnet.ResNet50V2`, or a `Variant` or the name of a network, such as
@@ -92,8 +92,8 @@ def regressor(
 
     Example:
 
-        ages = data.training.labels
-        model = keras_resnet.transfer.regressor(keras_resnet.ResNet50V2, 1, 224, "imagenet", mean=ages.mean(0))
+        ages = np.array([[31.0], [46.5], [12.0]])  # of the training images
+        model = keras_resnet.transfer.regressor(keras_resnet.ResNet18, 1, 224, "imagenet", mean=ages.mean(0))
 
     Args:
         build: a network, as for `classifier`, as are the next arguments.
@@ -123,7 +123,18 @@ def regressor(
 
 
 def stages(model: keras.Model) -> tuple[str, ...]:
-    """Returns the names of a model's stages, such as "conv1" (the stem) to "conv5", at any depth of nesting."""
+    """Returns the names of a model's stages, at any depth of nesting.
+
+    Example:
+
+        >>> keras_resnet.transfer.stages(model)
+        ('conv1', 'conv2', 'conv3', 'conv4', 'conv5')
+
+    "conv1" is the stem.
+
+    Args:
+        model: any model. The names of its layers tell, such as `conv4_block2_1_conv`.
+    """
     return tuple(f"conv{stage}" for stage in sorted({_stage(layer) for layer in walk_layers(model).values()} - {0}))
 
 
@@ -226,6 +237,10 @@ def _bodies(model: keras.Model, found: dict[str, keras.Layer]) -> list[str]:
 
 def quicken_norms(model: keras.Model, steps: int) -> float | None:
     """Lowers the momentum of trainable batch norms, so that moving statistics follow the weights in short epochs.
+
+    Example:
+
+        momentum = keras_resnet.transfer.quicken_norms(model, steps=20)  # 0.75
 
     Moving statistics average over about 1 / (1 - momentum) steps, which should be at most a fifth of an epoch.
 

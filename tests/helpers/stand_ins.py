@@ -41,8 +41,7 @@ def fetch(url: str, name: str, digest: str, *, folder: Path) -> Path:
         if path.suffix == ".json":  # Keras' index of ImageNet's classes
             path.write_text(json.dumps({str(i): [f"n{i:08}", f"class_{i}"] for i in range(1000)}))
         else:
-            (row,) = (row for row in list_weights().values() if row.url == url)
-            published(row, path)
+            published(next(row for row in list_weights().values() if row.url == url), path)
     return path
 
 

@@ -8,7 +8,21 @@ import keras_hub
 
 @keras.saving.register_keras_serializable("keras_resnet", "HubBackbone")
 class Backbone(keras_hub.models.FeaturePyramidBackbone):  # type: ignore[misc]
-    """A network that ends in its last feature map; `levels` names the layers of its pyramid."""
+    """A network without classifier, as the tasks of KerasHub take it; `keras_resnet.backbone` makes it.
+
+    Example:
+
+        import keras_hub
+
+        net = keras_resnet.ResNet18(include_top=False, weights=None)
+        backbone = keras_resnet.backbone(net, "keras_hub")
+        sorted(backbone.pyramid_outputs)  # ["P2", "P3", "P4", "P5"]
+
+    Args:
+        network: a functional model that ends in its last feature map.
+        levels: by level, such as "P3", the name of the layer whose output it is.
+        **kwargs: those of a `keras.Model`, such as `name`.
+    """
 
     def __init__(self, network: keras.Model, levels: dict[str, str], **kwargs: Any) -> None:
         super().__init__(inputs=network.input, outputs=network.output, **kwargs)
@@ -16,7 +30,7 @@ class Backbone(keras_hub.models.FeaturePyramidBackbone):  # type: ignore[misc]
         self.image_shape = tuple(network.inputs[0].shape[1:])
 
     def get_config(self) -> dict[str, Any]:
-        """The network and its levels, beside what the base class says."""
+        """Returns the network and its levels, beside what the base class does."""
         network = keras.Model(self.input, self.output, name=self.name)
         names = {id(layer.output): layer.name for layer in network.layers}
         levels = {level: names.get(id(map_)) for level, map_ in self.pyramid_outputs.items()}
@@ -30,6 +44,6 @@ class Backbone(keras_hub.models.FeaturePyramidBackbone):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Backbone":
-        """Builds the network again."""
+        """Builds the backbone from what `get_config` returned."""
         network = keras.saving.deserialize_keras_object(config["network"])
         return super().from_config(config | {"network": network})  # type: ignore[no-any-return]

@@ -29,7 +29,8 @@ class Block(NamedTuple):
         def plain(inputs, depth, stride, rate=1):
             return keras.layers.Conv2D(depth, 3, stride, "same", dilation_rate=rate, activation="relu")(inputs)
 
-        block = Block("block1", plain, [{"depth": 64, "stride": 1}, {"depth": 64, "stride": 2}])
+
+        block = keras_resnet.slim.Block("block1", plain, [{"depth": 64, "stride": 1}, {"depth": 64, "stride": 2}])
 
     Attributes:
         scope: the name of the stage in end points and variables. Layers of "block1" are named `conv2_...`, those of
@@ -72,7 +73,8 @@ def bottleneck_v1(
 
     Example:
 
-        x = bottleneck_v1(keras.Input((56, 56, 256)), depth=256, depth_bottleneck=64, stride=2)  # (N, 28, 28, 256)
+        x = keras.Input((56, 56, 256))
+        x = keras_resnet.slim.bottleneck_v1(x, depth=256, depth_bottleneck=64, stride=2)  # (N, 28, 28, 256)
 
     Args:
         inputs: a Keras tensor (N, height, width, channels).
@@ -106,7 +108,8 @@ def bottleneck_v2(
 
     Example:
 
-        x = bottleneck_v2(keras.Input((56, 56, 256)), depth=256, depth_bottleneck=64, stride=2)  # (N, 28, 28, 256)
+        x = keras.Input((56, 56, 256))
+        x = keras_resnet.slim.bottleneck_v2(x, depth=256, depth_bottleneck=64, stride=2)  # (N, 28, 28, 256)
 
     Arguments, result and errors are those of `bottleneck_v1`.
     """
@@ -114,22 +117,37 @@ def bottleneck_v2(
 
 
 def resnet_v1_block(scope: str, base_depth: int, num_units: int, stride: int) -> Block:
-    """Describes a stage of `num_units` bottlenecks with 4 * base_depth output channels, the last one with the stride.
+    """Describes a stage of bottleneck units, of which the last one strides.
 
     Example:
 
-        resnet_v1_block("block1", base_depth=64, num_units=3, stride=2).args[-1]
-        # {"depth": 256, "depth_bottleneck": 64, "stride": 2}
+        >>> keras_resnet.slim.resnet_v1_block("block1", base_depth=64, num_units=3, stride=2).args[-1]
+        {'depth': 256, 'depth_bottleneck': 64, 'stride': 2}
+
+    Args:
+        scope: the name of the stage, such as "block1".
+        base_depth: the number of channels of the inner convolutions; the outputs have four times as many.
+        num_units: the number of units.
+        stride: the stride of the last unit; the others do not stride.
+
+    Returns:
+        A `Block`.
+
+    Raises:
+        ValueError: if a number is not a positive int.
     """
     return _block(bottleneck_v1, scope, base_depth, num_units, stride)
 
 
 def resnet_v2_block(scope: str, base_depth: int, num_units: int, stride: int) -> Block:
-    """Describes a stage of `num_units` pre-activation bottlenecks, with the arguments of `resnet_v1_block`.
+    """Describes a stage of pre-activation bottleneck units, of which the last one strides.
 
     Example:
 
-        blocks = [resnet_v2_block("block1", base_depth=64, num_units=3, stride=2)]
+        >>> keras_resnet.slim.resnet_v2_block("block1", base_depth=64, num_units=3, stride=2).unit_fn.__name__
+        'bottleneck_v2'
+
+    Arguments, result and errors are those of `resnet_v1_block`.
     """
     return _block(bottleneck_v2, scope, base_depth, num_units, stride)
 

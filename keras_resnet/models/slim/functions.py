@@ -1,15 +1,4 @@
-"""TF-Slim's functions, with its parameters and positions, over Keras tensors.
-
-    from keras_resnet.slim import resnet_v1
-
-    images = keras.Input((321, 321, 3))
-    net, end_points = resnet_v1.resnet_v1_50(images, 21, global_pool=False, output_stride=16, spatial_squeeze=False)
-    model = keras.Model(images, net)  # (N, 21, 21, 21)
-
-The settings that Slim takes from `arg_scope` are keywords here: `weight_decay`, `batch_norm_decay` and
-`batch_norm_epsilon`. One default differs: `is_training=None`. A "unit" is Slim's word for a residual block, and a
-"block" its word for a stage. Source: tensorflow/models, research/slim/nets/resnet_v1.py and resnet_v2.py.
-"""
+"""Functions of TF-Slim that build networks: `resnet_v1` and `resnet_v2` of blocks, and the published depths."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -74,9 +63,9 @@ def resnet_v1(
 
     Example:
 
-        blocks = [resnet_v1_block("block1", base_depth=64, num_units=3, stride=2)]
+        blocks = [keras_resnet.slim.resnet_v1_block("block1", base_depth=64, num_units=3, stride=2)]
         images = keras.Input((224, 224, 3))
-        net, end_points = resnet_v1(images, blocks, num_classes=10)
+        net, end_points = keras_resnet.slim.resnet_v1(images, blocks, num_classes=10)
         model = keras.Model(images, net)  # logits (N, 10); end_points["predictions"] are probabilities
 
     Args:
@@ -146,7 +135,17 @@ def resnet_v2(
     batch_norm_decay: float = 0.997,
     batch_norm_epsilon: float = 1e-5,
 ) -> tuple[Tensor, Ends]:
-    """Builds a v2 (pre-activation) ResNet from a list of `Block`s; arguments and results are those of `resnet_v1`."""
+    """Builds a v2 (pre-activation) ResNet from a list of `Block`s, with TF-Slim's arguments.
+
+    Example:
+
+        blocks = [keras_resnet.slim.resnet_v2_block("block1", base_depth=64, num_units=3, stride=2)]
+        images = keras.Input((224, 224, 3))
+        net, end_points = keras_resnet.slim.resnet_v2(images, blocks, num_classes=10)
+        model = keras.Model(images, net)  # logits (N, 10); end_points["predictions"] are probabilities
+
+    Arguments, results and errors are those of `resnet_v1`.
+    """
     settings = Settings(
         num_classes=num_classes,
         is_training=is_training,
@@ -295,7 +294,7 @@ def _bind(build: Callable[Concatenate[str, P], T], name: str) -> Callable[P, T]:
     Example:
 
         images = keras.Input((224, 224, 3))
-        net, end_points = {name}(images, num_classes=1000)
+        net, end_points = keras_resnet.slim.{name}(images, num_classes=1000)
         model = keras.Model(images, net)  # logits (N, 1000); end_points["predictions"] are probabilities
 
     Arguments, results and errors are those of `resnet_v{row.version}`, with a root block, and

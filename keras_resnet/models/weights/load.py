@@ -38,8 +38,9 @@ class LoadReport:
 
     Example:
 
-        report = keras_resnet.load_weights(model, "resnet50-11ad3fa6.pth")
-        print(report)  # 267 weights loaded, 0 left as they were, 53 tensors unused
+        model = keras_resnet.ResNet18(weights=None, style="torch")
+        report = keras_resnet.load_weights(model, "resnet18-f37072fd.pth")
+        print(report)  # 102 weights loaded, 0 left as they were, 20 tensors unused
 
     Attributes:
         loaded: the paths of the weights that were loaded; those of a nested model begin with its name.
@@ -66,7 +67,11 @@ class LoadReport:
         return "; ".join((counts, *adapted, *assumed))
 
     def announce(self, source: object) -> None:
-        """Prints a note on standard error about the facts that were assumed of the network in a file, if any."""
+        """Prints a note on standard error about the facts that were assumed of the network in a file, if any.
+
+        Args:
+            source: the file, as the note names it.
+        """
         if self.assumed:
             say(f"note: {source} does not tell everything about its network. Assumed: {'; '.join(self.assumed)}.")
 
@@ -84,8 +89,8 @@ def load_weights(
 
     Example:
 
-        model = keras_resnet.ResNet50(weights=None, style="torch")
-        report = keras_resnet.load_weights(model, "resnet50-11ad3fa6.pth")
+        model = keras_resnet.ResNet18(weights=None, style="torch")
+        report = keras_resnet.load_weights(model, "resnet18-f37072fd.pth")
 
     The content of a file tells its format: Keras (.keras, .weights.h5, .h5), PyTorch (.pth, .pt, .bin) or safetensors
     with the names of torchvision, timm or transformers, a checkpoint of TF-Slim, or BiT's `.npz` in Google's names.

@@ -45,9 +45,9 @@ def save_weights(
 
     Example:
 
-        model = keras_resnet.ResNet50(weights=None, style="torch")
+        model = keras_resnet.ResNet18(weights=None, style="torch")
         keras_resnet.save_weights(model, "mine.safetensors")
-        torchvision.models.resnet50().load_state_dict(safetensors.torch.load_file("mine.safetensors"))
+        # then torchvision.models.resnet18().load_state_dict(safetensors.torch.load_file("mine.safetensors"))
 
     Names and layout of the tensors are those of these libraries; all are float32. Batch norms get the counter
     `num_batches_tracked` with the value 0, which PyTorch uses only if their momentum is None. The classifier of a

@@ -15,7 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from site_reference import api, command_line, weights
+from site_reference import api, command_line
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = "https://github.com/keras3-resnet/keras3-resnet/blob/main/"
@@ -46,7 +46,6 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     """Adds the pages that are made of other files, and the pictures of the notebooks."""
     made: dict[str, str | bytes] = {
         "reference/command-line.md": command_line(),
-        "reference/weights.md": weights(),
         **{f"reference/api/{name}.md": text for name, text in api().items()},
     }
     for page, origin in ORIGINS.items():

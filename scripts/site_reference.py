@@ -1,4 +1,8 @@
-"""Pages of the site's reference, made of the package: its Python names, its command line, its published weights."""
+#!/usr/bin/env python
+"""Pages of the site's reference, made of the package: its Python names, its command line, its published weights.
+
+Run as a script, it writes docs/reference/weights.md.
+"""
 
 import argparse
 import ast
@@ -115,7 +119,7 @@ def weights() -> str:
     for family, rows in groupby(list_weights().values(), lambda row: row.family):
         lines += [f"## {family}", "", "| weights | network | parameters | trained at | tested at | classes | licence |"]
         lines += ["|---|---|---|---|---|---|---|", *map(weights_row, rows), ""]
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def weights_row(row: Checkpoint) -> str:
@@ -134,3 +138,7 @@ def weights_row(row: Checkpoint) -> str:
         row.licence or "not stated",
     )
     return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    (PACKAGE.parent / "docs" / "reference" / "weights.md").write_text(weights())

@@ -52,6 +52,8 @@ def test_the_reference_has_every_option_of_every_command(reference: Any) -> None
 def test_the_reference_has_every_key(reference: Any) -> None:
     rows = [line for line in reference.weights().splitlines() if line.startswith("| [`")]
     assert [re.findall("`([^`]*)`", row)[0] for row in rows] == list(list_weights())
+    written = (ROOT / "docs" / "reference" / "weights.md").read_text()
+    assert written == reference.weights(), "run scripts/site_reference.py"
 
 
 def test_every_page_that_is_written_is_in_the_navigation_once() -> None:

@@ -1,5 +1,6 @@
 """`ResNet`: builds any variant as one functional Keras model, with weights."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,8 +9,9 @@ import keras
 from keras_resnet.architecture.lineages import PUBLISHED, TORCH_V1
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import check_side
-from keras_resnet.architecture.rows import find_row
+from keras_resnet.architecture.rows import builder_call, find_row
 from keras_resnet.architecture.variant import Variant
+from keras_resnet.checkpoints.catalogue import list_weights, meant
 from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.contents import NetworkInFile
 from keras_resnet.checkpoints.mismatch import advice
@@ -146,7 +148,7 @@ def ResNet(
         OSError: if published weights are not in the cache and cannot be downloaded.
     """
     if not isinstance(variant, Variant):
-        variant = find_row(variant, "variant", " You can also pass a Variant of your own.")
+        variant = _row_of(variant)
     include_top = standardize_include_top(include_top)
     asked = style is not None or variant.lineage not in PUBLISHED  # one of the caller's own
     if style is not None:
@@ -246,6 +248,22 @@ def ResNet(
     if held:
         load_found(model, held, head=head, asked=asked)
     return model
+
+
+def _row_of(name: str) -> Variant:
+    """Returns the row that a name means."""
+    try:
+        return find_row(name, "variant", " You can also pass a Variant of your own.")
+    except ValueError:
+        rows = [list_weights()[key] for key in meant(name)] if isinstance(name, str) and re.search("[./]", name) else []
+        if not rows:
+            raise
+        keys = " or ".join(repr(row.key) for row in rows)
+        call = builder_call(rows[0].variant.name, f"weights={rows[0].key!r}")
+        raise ValueError(
+            f"`variant` must be the name of a network; received {name!r:.99}, a name of weights. Their key is {keys}: "
+            f"build {call}."
+        ) from None
 
 
 def with_classifier(

@@ -33,6 +33,8 @@ from keras_resnet.models.weights.load import fetched, load_found
 from keras_resnet.utils.errors import check_bool, check_choice, check_positive, check_rate
 from keras_resnet.utils.recursion import recursion_limit
 
+_OF_WEIGHTS = re.compile(r"[./]|_imagenet$")  # in names of weights, and of no network
+
 
 def ResNet(
     variant: Variant | str,
@@ -255,9 +257,9 @@ def _row_of(name: str) -> Variant:
     try:
         return find_row(name, "variant", " You can also pass a Variant of your own.")
     except ValueError:
-        rows = [list_weights()[key] for key in meant(name)] if isinstance(name, str) and re.search("[./]", name) else []
-        if not rows:
+        if not isinstance(name, str) or not _OF_WEIGHTS.search(name) or not (found := meant(name)):
             raise
+        rows = [list_weights()[key] for key in found]
         keys = " or ".join(repr(row.key) for row in rows)
         call = builder_call(rows[0].variant.name, f"weights={rows[0].key!r}")
         raise ValueError(

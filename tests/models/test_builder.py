@@ -343,6 +343,7 @@ def test_a_variant_must_be_a_row_or_the_name_of_one() -> None:
         ("resnet50.a1_in1k", "ResNet50(weights='timm/resnet50.a1_in1k')"),
         ("hf-hub:timm/resnet50.a1_in1k", "ResNet50(weights='timm/resnet50.a1_in1k')"),
         ("microsoft/resnet-18", "ResNet18(weights='microsoft/resnet-18')"),
+        ("resnet_v2_50_imagenet", "ResNet50V2(weights='keras_hub/resnet_v2_50_imagenet')"),
         ("timm/resnet18.a1_in", "ResNet18(weights='timm/resnet18.a1_in1k')"),
         ("keras_hub/resnet_vd_18_imagenet", "ResNet('resnet_vd_18', weights='keras_hub/resnet_vd_18_imagenet')"),
     ],

@@ -29,13 +29,15 @@ from keras_resnet.checkpoints.names.configured import by_our_names
 from keras_resnet.checkpoints.names.foreign import whose
 from keras_resnet.checkpoints.names.plain_names import plain
 from keras_resnet.checkpoints.names.renamed import Renamed, original
-from keras_resnet.checkpoints.open import Source, neighbour
+from keras_resnet.checkpoints.open import Source, converters, neighbour
+from keras_resnet.checkpoints.presets import is_task_preset
 from keras_resnet.checkpoints.statements import (
     CAFFE,
     NAMED,
     WITHIN,
     Scaling,
     Statement,
+    keras_cv_of,
     of_catalogue,
     of_config,
     of_digest,
@@ -45,6 +47,7 @@ from keras_resnet.checkpoints.statements import (
     of_words,
     rows_in,
     scaling_of,
+    scaling_of_keras_hub,
     scaling_of_words,
     tells_network,
 )
@@ -80,7 +83,7 @@ class NetworkInFile:
         tensors: the shapes of its own tensors, by name below its scope.
         checkpoint: the catalogue's row of the file, if it is a published one.
         statements: what the file, or the config.json beside it, states of the network besides its tensors.
-        scaling: what the file, or the config.json beside it, states as means and deviations of pixels in [0, 1], RGB.
+        scaling: what the file, or a config beside it, states of how pixels are scaled.
         classifier: the name in the file of what is taken for the classifier, if its name does not tell that it is; ""
             if the caller does.
         zeros: which of its tensors the file lacks, and are zero.
@@ -221,8 +224,17 @@ def read_networks(
     words = getattr(source, "words", {})
     hub = of_keras_hub(config, WITHIN) if config else ()
     beside = {} if configured or hub or checkpoint else neighbour(source.path)
+    for each in (config or {}, beside):
+        if kind := keras_cv_of(each):
+            raise ValueError(
+                f"{str(source.path)!r} is of KerasCV's {kind}, whose convolutions pad in another way than those of "
+                "any network here, so that its weights can't be loaded. Take other weights, such as "
+                "weights='imagenet', and train them again on your images."
+            )
     around = (*of_catalogue(source.path, checkpoint), *of_words(words), *hub, *of_config(beside))
-    scaling = scaling_of(beside) or scaling_of_words(words)
+    alone = configured or checkpoint or (hub and not is_task_preset(source.path))  # what lies beside is another's
+    hubs = scaling_of_keras_hub(config or {}, () if alone else converters(source.path))
+    scaling = hubs or scaling_of(beside) or scaling_of_words(words)
     networks = []
     for scope, family in families.items():
         tensors = _own_tensors(source, family, scope, scopes)

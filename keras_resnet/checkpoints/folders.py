@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from keras_resnet.checkpoints.formats.keras import by_transformers
 from keras_resnet.checkpoints.formats.tensorflow.bundle import is_checkpoint
 from keras_resnet.checkpoints.presets import BACKBONE, is_task_preset
 from keras_resnet.utils.errors import enumerate_some
@@ -29,6 +30,7 @@ _STATE = re.compile(
 )
 _SECOND = re.compile(r"(model|pytorch_model)_\d+\.(safetensors|bin)")  # Accelerate's, of a second network
 _LATEST = re.compile(rb'model_checkpoint_path:[ \t]*"([^"\\\r\n]{1,255})"')
+_FLAX = re.compile(r"flax_model(-\d+-of-\d+)?\.msgpack")
 _BUNDLE = ".index"
 _ENTRIES = 10_000  # of a folder that are looked at
 _INNER = 100  # folders in it that are looked into
@@ -37,6 +39,7 @@ MERGE_ZERO = "run `python zero_to_fp32.py . weights` in the folder where DeepSpe
 MERGE_DCP = (
     "`python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pth`, and pass weights.pth"
 )
+OF_FLAX = f"is of transformers' classes for Flax, which are not read. {by_transformers('flax')}."
 # Weights of many processes, which their own tools put together, by what is in the folder.
 _PARALLEL = (
     (
@@ -90,6 +93,8 @@ def weights_in(folder: str | os.PathLike[str]) -> Path:
                 f"{str(path)!r} is a folder of {writer} ({part!r} is in it), in which the weights may be divided "
                 f"among processes, and which is not read. To put them together, {advice}."
             )
+    if flax := next(filter(_FLAX.fullmatch, names), None):
+        raise ValueError(f"{str(path / flax)!r} {OF_FLAX}")
     if shard := next((name for name in names if _SHARD.fullmatch(name)), None):
         raise ValueError(
             f"{str(path)!r} is a folder with parts of weights, such as {shard!r}, and without their index, which tells "

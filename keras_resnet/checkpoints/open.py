@@ -13,7 +13,7 @@ from keras_resnet.checkpoints.catalogue import list_weights, meant, why_not
 from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.download.archive import check_archive, extract
 from keras_resnet.checkpoints.download.fetch import fetch
-from keras_resnet.checkpoints.folders import MERGE_DCP, weights_in
+from keras_resnet.checkpoints.folders import MERGE_DCP, OF_FLAX, weights_in
 from keras_resnet.checkpoints.formats.keras import KerasFile, is_keras_file
 from keras_resnet.checkpoints.formats.npz import NpzFile, is_npz
 from keras_resnet.checkpoints.formats.safetensors import SafetensorsFile, is_safetensors
@@ -72,6 +72,8 @@ def open_source(path: str | os.PathLike[str]) -> Source:
             raise ValueError(
                 f"{os.fsdecode(path)!r} is a part of a folder of torch.distributed.checkpoint. Run {MERGE_DCP}."
             )
+        if os.fsdecode(path).endswith(".msgpack"):
+            raise ValueError(f"{os.fsdecode(path)!r} {OF_FLAX}")
         if start.startswith(b"PK") or b"ustar" in start:
             return TorchFile.open(path)  # says what is wrong with it
         if start.startswith(b"version https://git-lfs."):
@@ -191,6 +193,15 @@ def neighbour(path: str | os.PathLike[str]) -> dict[str, Any]:
     if found.keys() & {"pretrained_cfg", "mean", "std"}:
         return found
     return _scaling(_read_object(path, "preprocessor_config.json")) | found
+
+
+def converters(path: str | os.PathLike[str]) -> tuple[dict[str, Any], ...]:
+    """Reads the files beside KerasHub's weights that say how images are scaled; {} for one that is not there.
+
+    Raises:
+        ValueError: if there is one that can't be read.
+    """
+    return _read_object(path, "preprocessor.json"), _read_object(path, "image_converter.json")
 
 
 def _scaling(processor: dict[str, Any]) -> dict[str, Any]:

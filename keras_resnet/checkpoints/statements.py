@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isclose, prod
+from math import isclose, prod, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras_resnet.architecture.detect import HEAD, IN_FRONT, striding_convs
 from keras_resnet.architecture.planner import plan as plan_of
@@ -29,6 +29,10 @@ KEYED = "the catalogue"
 HASHED = "its digest, that of a published file,"
 NAMED = "the name of its tensors"
 _KERAS_HUB, _HUBS_BLOCK = "ResNetBackbone", "KerasHub's block"
+_KERAS_CV = (_KERAS_HUB, "ResNetV2Backbone")
+_PREPROCESSORS = ("ImageClassifierPreprocessor", "ResNetImageClassifierPreprocessor")  # of KerasHub
+_CONVERTERS = ("ImageConverter", "ResNetImageConverter")
+_HUBS = ("keras_hub.", "keras_nlp.")  # its modules, now and before
 CONVS = {"basic": 2, "bottleneck": 3, "senet": 3}  # in a unit
 CAFFE = "caffe"  # MMEngine's name of strides in the first 1x1
 _MM_SCALING = re.compile(r"\bdata_preprocessor ?= ?dict\(([^()]{1,999})\)")
@@ -38,7 +42,18 @@ _DEEPEST = 8  # of objects in an object
 _SHOWN = 99  # characters of a value in a message
 
 
-Scaling = tuple[Any, Any]  # means and deviations
+class Scaling(NamedTuple):
+    """How pixels are scaled, as it was read.
+
+    Attributes:
+        mean: of pixels in [0, 1], RGB.
+        deviation: of the same.
+        said: what scales so, for messages, if it is not a config that has these numbers.
+    """
+
+    mean: Any
+    deviation: Any
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,15 +134,28 @@ def of_config(config: Mapping[str, Any]) -> tuple[Statement, ...]:
 
 def of_keras_hub(config: Mapping[str, Any], where: str) -> tuple[Statement, ...]:
     """Returns the statements of a config of KerasHub's ResNetBackbone, or of a task on one; () if it is of neither."""
-    own = config.get("config")
-    backbone = own.get("backbone", config) if isinstance(own, Mapping) else None
-    if not isinstance(backbone, Mapping) or backbone.get("class_name") != _KERAS_HUB:
+    backbone = _backbone(config)
+    if backbone.get("class_name") != _KERAS_HUB:
         return ()
     settings = backbone.get("config")
     found = settings.items() if isinstance(settings, Mapping) else ()
     return tuple(
         Statement(f"{_KERAS_HUB}.{key}", value, where) for key, value in found if str(key).lower() not in _IGNORED
     )
+
+
+def _backbone(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config of a task's backbone; that of no task, as it is."""
+    own = config.get("config")
+    backbone = own.get("backbone", config) if isinstance(own, Mapping) else None
+    return backbone if isinstance(backbone, Mapping) else {}
+
+
+def keras_cv_of(config: Mapping[str, Any]) -> str:
+    """Returns the class of KerasCV's ResNet that a config is of, or a task on it; "" if it is of another model."""
+    backbone = _backbone(config)
+    kind = str(backbone.get("class_name"))
+    return kind if kind in _KERAS_CV and str(backbone.get("module")).startswith("keras_cv.") else ""
 
 
 def of_hub(statements: Iterable[Statement]) -> bool:
@@ -170,7 +198,66 @@ def scaling_of(config: Mapping[str, Any]) -> Scaling | None:
     images = config.get("pretrained_cfg")
     images = images if isinstance(images, Mapping) else config
     scaling = images.get("mean"), images.get("std")
-    return None if scaling == (None, None) else scaling
+    return None if scaling == (None, None) else Scaling(*scaling)
+
+
+def scaling_of_keras_hub(task: Mapping[str, Any], beside: Iterable[Mapping[str, Any]] = ()) -> Scaling | None:
+    """Returns how KerasHub scales pixels; None if no config says it.
+
+    Args:
+        task: the config of a task, in which that of its preprocessor is, or of a backbone.
+        beside: what the files of a preprocessor and of an image converter hold.
+    """
+    own = task.get("config")
+    within = own.get("preprocessor") if isinstance(own, Mapping) else None
+    configs = [each for each in (within, *beside) if isinstance(each, Mapping) and "class_name" in each]
+    found = {repr(scaling): scaling for scaling in map(_of_preprocessor, configs)}
+    if len(found) > 1:
+        return Scaling(None, None, "of the image converters in the files of the preset, which differ")
+    return next(iter(found.values()), None)
+
+
+def _of_preprocessor(config: Mapping[str, Any]) -> Scaling:
+    """How a preprocessor of KerasHub scales, or an image converter; without numbers if its class is another."""
+    own = config.get("config")
+    if _is_hubs(config, _PREPROCESSORS) and isinstance(own, Mapping):
+        inner = own.get("image_converter")
+        if inner is None:  # pixels stay as they are
+            return _of_converter({})
+        config = inner if isinstance(inner, Mapping) else {}
+        own = config.get("config")
+    if _is_hubs(config, _CONVERTERS) and isinstance(own, Mapping):
+        return _of_converter(own)
+    return Scaling(None, None, f"of {config.get('class_name')!r:.99}, in which the preset's images are prepared")
+
+
+def _is_hubs(config: Mapping[str, Any], classes: tuple[str, ...]) -> bool:
+    """Whether a config is of an object of KerasHub, of one of some classes."""
+    return str(config.get("module")).startswith(_HUBS) and config.get("class_name") in classes
+
+
+def _of_converter(own: Mapping[str, Any]) -> Scaling:
+    """What the settings of KerasHub's image converter make of pixels: times a scale, plus an offset."""
+    scale, offset = own.get("scale"), own.get("offset")
+    mean = deviation = None
+    try:
+        scale, offset = (
+            [float(each) for each in (value if isinstance(value, list | tuple) else [value] * 3)]
+            for value in (1 if scale is None else scale, 0 if offset is None else offset)
+        )
+        if own.keys() >= {"mean", "variance"}:  # as the first versions wrote it
+            roots = [sqrt(each) for each in own["variance"]]
+            offset = [-each / root for each, root in zip(own["mean"], roots, strict=True)]
+            scale = [each / root for each, root in zip(scale, roots, strict=True)]
+        mean = [-plus / times / 255 for times, plus in zip(scale, offset, strict=True)]
+        deviation = [1 / times / 255 for times in scale]
+    except (TypeError, ValueError, ArithmeticError):
+        mean = deviation = None
+    return Scaling(
+        mean,
+        deviation,
+        f"of KerasHub's image converter, `pixels * {scale!s:.99} + {offset!s:.99}` of RGB in [0, 255]",
+    )
 
 
 def of_words(words: Mapping[str, Any]) -> tuple[Statement, ...]:
@@ -213,7 +300,7 @@ def scaling_of_words(words: Mapping[str, Any]) -> Scaling | None:
     if not {"mean", "std"} <= stated.keys():
         return None
     mean, deviation = ([float(number) / 255 for number in stated[key]] for key in ("mean", "std"))
-    return (mean, deviation) if "to_rgb=True" in found[1].replace(" ", "") else (f"{mean} of BGR", deviation)
+    return Scaling(mean if "to_rgb=True" in found[1].replace(" ", "") else f"{mean} of BGR", deviation)
 
 
 def _settings(config: Mapping[str, Any], path: str = "", *, strict: bool) -> Iterator[Statement]:

@@ -1,5 +1,6 @@
 """`ResNet`: builds any variant as one functional Keras model, with weights."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,8 +9,9 @@ import keras
 from keras_resnet.architecture.lineages import PUBLISHED, TORCH_V1
 from keras_resnet.architecture.planner import plan
 from keras_resnet.architecture.plans import check_side
-from keras_resnet.architecture.rows import find_row
+from keras_resnet.architecture.rows import builder_call, find_row
 from keras_resnet.architecture.variant import Variant
+from keras_resnet.checkpoints.catalogue import list_weights, meant
 from keras_resnet.checkpoints.checkpoint import Checkpoint
 from keras_resnet.checkpoints.contents import NetworkInFile
 from keras_resnet.checkpoints.mismatch import advice
@@ -30,6 +32,8 @@ from keras_resnet.models.weights.find import Weights, find_weights, stem_channel
 from keras_resnet.models.weights.load import fetched, load_found
 from keras_resnet.utils.errors import check_bool, check_choice, check_positive, check_rate
 from keras_resnet.utils.recursion import recursion_limit
+
+_OF_WEIGHTS = re.compile(r"[./]|_imagenet$")  # in names of weights, and of no network
 
 
 def ResNet(
@@ -148,7 +152,7 @@ def ResNet(
         OSError: if published weights are not in the cache and cannot be downloaded.
     """
     if not isinstance(variant, Variant):
-        variant = find_row(variant, "variant", " You can also pass a Variant of your own.")
+        variant = _row_of(variant)
     include_top = standardize_include_top(include_top)
     asked = style is not None or variant.lineage not in PUBLISHED  # one of the caller's own
     if style is not None:
@@ -248,6 +252,22 @@ def ResNet(
     if held:
         load_found(model, held, head=head, asked=asked)
     return model
+
+
+def _row_of(name: str) -> Variant:
+    """Returns the row that a name means."""
+    try:
+        return find_row(name, "variant", " You can also pass a Variant of your own.")
+    except ValueError:
+        if not isinstance(name, str) or not _OF_WEIGHTS.search(name) or not (found := meant(name)):
+            raise
+        rows = [list_weights()[key] for key in found]
+        keys = " or ".join(repr(row.key) for row in rows)
+        call = builder_call(rows[0].variant.name, f"weights={rows[0].key!r}")
+        raise ValueError(
+            f"`variant` must be the name of a network; received {name!r:.99}, a name of weights. Their key is {keys}: "
+            f"build {call}."
+        ) from None
 
 
 def with_classifier(

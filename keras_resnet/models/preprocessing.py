@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from keras_resnet.checkpoints.statements import Scaling
 from keras_resnet.models.arguments import standardize_data_format
 
 # Means and standard deviations of ImageNet's pixels in [0, 255], by mode; RGB, but in "caffe", which is BGR.
@@ -25,25 +26,27 @@ _SCALES = {
 }
 
 
-def mode_of(scaling: tuple[Any, Any]) -> str:
-    """Returns the mode that scales by what is stated as means and deviations of pixels in [0, 1], RGB.
+def mode_of(scaling: Scaling) -> str:
+    """Returns the mode that scales as is stated.
 
     Raises:
         ValueError: if there is none.
     """
     half = (127.5,) * 3
     try:
-        stated = 255 * np.array(scaling, "float64")
+        stated = 255 * np.array(scaling[:2], "float64")
     except (TypeError, ValueError, OverflowError):  # no numbers, or not as many of each
         stated = np.zeros(0)
     for mode, scale in (_SCALES | {"tf": (half, half)}).items():
         if mode != "caffe" and stated.shape == (2, 3) and np.allclose(stated, scale, rtol=1e-3):  # which is of BGR
             return mode
-    mean, deviation = (f"{each!s:.99}" for each in scaling)
+    said = scaling.said or (
+        "that the config beside the weights states, with the means "
+        f"{scaling.mean!s:.99} and standard deviations {scaling.deviation!s:.99}"
+    )
     raise ValueError(
-        "`include_preprocessing=True` does not know the scaling that the config beside the weights states, with the "
-        f"means {mean} and standard deviations {deviation}. Pass include_preprocessing=False, and scale images before "
-        "the model."
+        f"`include_preprocessing=True` does not know the scaling {said}. Pass include_preprocessing=False, and scale "
+        "images before the model."
     )
 
 

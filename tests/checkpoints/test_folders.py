@@ -15,7 +15,7 @@ from keras_resnet.architecture.rows import RESNET18
 from keras_resnet.checkpoints.contents import read_networks
 from keras_resnet.checkpoints.folders import weights_in
 from keras_resnet.checkpoints.open import digest, neighbour, open_source
-from keras_resnet.checkpoints.statements import scaling_of
+from keras_resnet.checkpoints.statements import Scaling, scaling_of
 from keras_resnet.export.convert_weights import convert, recognize
 from keras_resnet.models.preprocessing import mode_of
 from tests.helpers.nets import assert_same_weights, randomise, run, thin
@@ -92,7 +92,7 @@ def test_every_entrance_takes_a_folder(saved: tuple[keras.Model, Path], tmp_path
     keras_resnet.load_weights(loaded, folder)
     assert_same_weights(loaded, model, 0)
     network = read_networks(open_source(folder))[0]
-    assert network.scaling == ([0.5] * 3, [0.5] * 3)
+    assert network.scaling == Scaling([0.5] * 3, [0.5] * 3)
     assert network.path == str(folder / "model.safetensors")
     classifier = keras_resnet.transfer.classifier(TINY, 3, 32, weights=folder, style="torch")
     stem = next(layer for layer in classifier.layers if layer.name == "conv1_conv").kernel
@@ -305,3 +305,22 @@ def test_a_damaged_file_of_scaling_is_refused(content: str, saved: tuple[keras.M
     (tmp_path / "preprocessor_config.json").write_text(content, "latin-1")
     with pytest.raises(ValueError, match=r"the preprocessor_config\.json beside the file can't be read"):
         build(weights=tmp_path)
+
+
+def test_weights_of_transformers_for_other_libraries_are_called_so(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    touch(tmp_path / "flax", "flax_model.msgpack", "config.json")
+    for path in (tmp_path / "flax", tmp_path / "flax" / "flax_model.msgpack"):
+        with pytest.raises(ValueError, match=r"flax_model.msgpack' is of transformers.* for Flax.*from_flax=True\)"):
+            build(weights=path)
+    (tmp_path / "tf").mkdir()
+    with h5py.File(tmp_path / "tf" / "tf_model.h5", "w") as file:
+        file.attrs["layer_names"] = [b"resnet"]
+        unit = "tf_res_net_for_image_classification/resnet/encoder/stages.0/layers.0/layer"
+        names = [f"{unit}.{i}/normalization/{each}:0" for i in range(2) for each in ("gamma", "beta")]
+        for name in names:
+            file[f"resnet/{name}"] = np.ones(64, "f4")
+        file["resnet"].attrs["weight_names"] = [name.encode() for name in names]
+    for path in (tmp_path / "tf", tmp_path / "tf" / "tf_model.h5"):
+        with pytest.raises(ValueError, match=r"tf_model.h5' .*transformers' classes for TensorFlow.*from_tf=True\)"):
+            build(weights=path)

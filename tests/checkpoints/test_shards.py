@@ -99,7 +99,7 @@ def test_shards_of_pytorch_are_the_whole(model: keras.Model, arrays: Arrays, tmp
 def test_a_config_beside_an_index_is_read(arrays: Arrays, tmp_path: Path) -> None:
     write(tmp_path, arrays)
     (tmp_path / "config.json").write_text('{"architecture": "resnet18", "pretrained_cfg": {"mean": [1], "std": [2]}}')
-    assert [network.scaling for network in read_networks(open_source(tmp_path))] == [([1], [2])]
+    assert [network.scaling for network in read_networks(open_source(tmp_path))] == [([1], [2], "")]
 
 
 def test_shards_may_be_links_as_in_the_cache_of_the_hub(model: keras.Model, arrays: Arrays, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -333,6 +334,26 @@ def test_a_variant_must_be_a_row_or_the_name_of_one() -> None:
         keras_resnet.ResNet("resnet51")
     with pytest.raises(ValueError, match=r"received 50. You can also pass a Variant of your own"):
         keras_resnet.ResNet(50)  # type: ignore[arg-type]
+
+
+@once
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("resnet50.a1_in1k", "ResNet50(weights='timm/resnet50.a1_in1k')"),
+        ("hf-hub:timm/resnet50.a1_in1k", "ResNet50(weights='timm/resnet50.a1_in1k')"),
+        ("microsoft/resnet-18", "ResNet18(weights='microsoft/resnet-18')"),
+        ("resnet_v2_50_imagenet", "ResNet50V2(weights='keras_hub/resnet_v2_50_imagenet')"),
+        ("timm/resnet18.a1_in", "ResNet18(weights='timm/resnet18.a1_in1k')"),
+        ("keras_hub/resnet_vd_18_imagenet", "ResNet('resnet_vd_18', weights='keras_hub/resnet_vd_18_imagenet')"),
+    ],
+)
+def test_a_name_of_weights_in_place_of_a_network_is_called_so(name: str, call: str) -> None:
+    with pytest.raises(ValueError, match=rf"`variant`.*a name of weights.*build keras_resnet.{re.escape(call)}\.$"):
+        keras_resnet.ResNet(name)
+    for other in ("resnet50.pth", "a/b", "./net.keras"):
+        with pytest.raises(ValueError, match="`variant` must be the name of a network here or in timm"):
+            keras_resnet.ResNet(other)
 
 
 @once

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ _LARGEST_CONFIG = 1 << 24
 _ZIP = b"PK"
 _SMALLEST_BLOCK = 512  # bytes that a user may put before an HDF5 file; others are this times a power of two
 _MODEL, _OPTIMIZER = "model_weights", "optimizer_weights"  # groups of an older file that holds a whole model
+_OF_TRANSFORMERS = re.compile(r"/(embedder|encoder/stages\.\d+)/")  # in the names of its classes for TensorFlow
 _CHILDREN = {"layers", "_layer_checkpoint_dependencies"}  # groups of a model's layers; the second until Keras 2.13
 
 
@@ -114,6 +116,14 @@ class KerasFile:
             return tensor.read(self.path)
 
 
+def by_transformers(library: str) -> str:
+    """Says how weights of transformers' classes for TensorFlow ("tf") or Flax ("flax") become weights that load."""
+    return (
+        "With transformers 4, load them with ResNetForImageClassification.from_pretrained(folder, "
+        f"from_{library}=True), and save them with save_pretrained, which writes a file that loads here"
+    )
+
+
 def is_keras_file(path: str | os.PathLike[str]) -> bool:
     """Tells by content whether something is an HDF5 file of any layout, or a zip file with a model's weights."""
     if not os.path.isfile(path):
@@ -176,6 +186,10 @@ def _tensors(found: Hdf5, names: Mapping[Parts, str]) -> dict[str, TensorSpec]:
 def _names(file: Hdf5, scopes: Mapping[str, str]) -> dict[Parts, str]:
     """Names the tensors, by path, with these scopes for the paths of nested models."""
     if _lists_layers(file, ()):
+        if any(_OF_TRANSFORMERS.search("/".join(path)) for path in file.tensors):
+            raise ValueError(
+                f"it is of transformers' classes for TensorFlow, which are not read. {by_transformers('tf')}"
+            )
         return _by_group(file.tensors)
     if not _lists_layers(file, (_MODEL,)):
         return _by_layer(file, scopes)

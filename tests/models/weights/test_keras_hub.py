@@ -240,3 +240,119 @@ def test_numbers_of_creation_are_not_taken_for_positions(tmp_path: Path) -> None
         group["batch_normalization_1/batch_normalization_1/gamma:0"] = np.ones(64, "f4")
     with pytest.raises(ValueError, match=r"numbered as they were created .* model.load_weights\(file\)"):
         keras_resnet.ResNet("resnet18", False, file)
+
+
+CONVERTERS: dict[str, dict[str, Any]] = {
+    "tf": {"scale": 1 / 127.5, "offset": -1.0, "image_size": (64, 64)},
+    "torch": {
+        "scale": [1 / 255 / each for each in (0.229, 0.224, 0.225)],
+        "offset": (-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225),
+    },
+    "none": {},  # raw pixels reach the network
+    "rgb_means": {"offset": [-123.68, -116.779, -103.939]},
+}
+ODD: dict[str, tuple[dict[str, Any], str]] = {
+    "0 to 1": ({"scale": 1 / 255}, r"`pixels \* \[0.0039.*\] \+ \[0.0, 0.0, 0.0\]` of RGB in \[0, 255\]"),
+    "zero": ({"scale": 0.0}, r"`pixels \* \[0.0, 0.0, 0.0\] \+ \[0.0, 0.0, 0.0\]`"),
+    "other means": ({"scale": [0.02, 0.02, 0.03], "offset": -2.0}, r"`pixels \* \[0.02, 0.02, 0.03\] \+ \[-2.0, .*`"),
+}
+
+
+def with_converter(body: Any, **fields: Any) -> Any:
+    """KerasHub's task on a backbone with its preprocessor."""
+    hub = pytest.importorskip("keras_hub")
+    converter = hub.layers.ResNetImageConverter(**fields)
+    return task(body, preprocessor=hub.models.ResNetImageClassifierPreprocessor(converter))
+
+
+def raw(path: Path, version: int, *, top: bool) -> keras.Model:
+    own: dict[str, Any] = {"classes": 5, "classifier_activation": None} if top else {}
+    return keras_resnet.ResNet(
+        *(row("basic_block", version), top, path), input_shape=(64, 64, 3), include_preprocessing=True, **own
+    )
+
+
+def pixels() -> Any:
+    return np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype("float32")
+
+
+@once
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("mode", CONVERTERS)
+def test_pixels_are_scaled_as_the_image_converter_of_a_preset_scales_them(
+    mode: str, version: int, tmp_path: Path
+) -> None:
+    whole = with_converter(backbone("basic_block", version), **CONVERTERS[mode])
+    found = files(whole, tmp_path / "task")
+    whole.backbone.save_to_preset(str(tmp_path / "body"))
+    whole.preprocessor.image_converter.save_to_preset(str(tmp_path / "body"))
+    x = pixels()
+    scaled = whole.preprocessor(x)
+    for path in (found["preset"], found["bare preset"], found["keras"]):
+        assert_close(run(raw(path, version, top=True), x), run(whole, scaled), 1e-4)
+    assert_close(run(raw(tmp_path / "body", version, top=False), x), run(whole.backbone, scaled), 1e-4)
+
+
+@once
+@pytest.mark.parametrize("case", ODD)
+def test_a_scaling_of_a_preset_that_no_mode_has_is_refused(case: str, tmp_path: Path) -> None:
+    fields, said = ODD[case]
+    found = files(with_converter(backbone("basic_block"), **fields), tmp_path / "task")
+    for path in (found["preset"], found["keras"]):
+        with pytest.raises(ValueError, match=rf"KerasHub's image converter, .*{said}.*include_preprocessing=False"):
+            raw(path, 1, top=True)
+        build("basic_block", 1, path, top=True)
+
+
+@once
+def test_the_converters_of_older_presets_are_read_and_those_that_differ_refused(tmp_path: Path) -> None:
+    hub = pytest.importorskip("keras_hub")
+    body = backbone("basic_block")
+    preset(body, tmp_path / "a")
+    file = tmp_path / "a" / "image_converter.json"
+    hub.layers.ResNetImageConverter().save_to_preset(str(file.parent))
+    content = json.loads(file.read_text())
+    older = {"height": 64, "width": 64, "scale": 1 / 255}
+    older |= {"mean": [0.485, 0.456, 0.406], "variance": [each**2 for each in (0.229, 0.224, 0.225)]}
+    file.write_text(json.dumps(content | {"config": {"name": "converter"} | older}))
+    x = pixels()
+    scaled = hub.layers.ImageConverter.from_preset(str(file.parent))(x)
+    assert_close(run(raw(file.parent, 1, top=False), x), run(body, scaled), 1e-4)
+    file.write_text(json.dumps(content | {"class_name": "OwnConverter"}))
+    with pytest.raises(ValueError, match="scaling of 'OwnConverter', in which"):
+        raw(file.parent, 1, top=False)
+    whole = preset(with_converter(body, scale=1 / 127.5, offset=-1.0), tmp_path / "b")
+    (whole / "image_converter.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="image converters .* differ"):
+        raw(whole, 1, top=True)
+
+
+@once
+def test_a_preset_whose_preprocessor_has_no_converter_takes_raw_pixels(tmp_path: Path) -> None:
+    hub = pytest.importorskip("keras_hub")
+    whole = task(backbone("basic_block"), preprocessor=hub.models.ResNetImageClassifierPreprocessor(None))
+    x = pixels()
+    assert_close(run(raw(preset(whole, tmp_path / "a"), 1, top=True), x), run(whole, x), 1e-4)
+
+
+@once
+@pytest.mark.parametrize("version", ["", "V2"])
+def test_files_of_keras_cv_are_called_so(version: str, tmp_path: Path) -> None:
+    cv = pytest.importorskip("keras_cv")
+    kind = getattr(cv.models, f"ResNet{version}Backbone")
+    body = kind(
+        stackwise_filters=list(WIDTHS),
+        stackwise_blocks=[2, 2, 2, 2],
+        stackwise_strides=[1, 2, 2, 2],
+        include_rescaling=False,
+        block_type="basic_block",
+        input_shape=(32, 32, 3),
+    )
+    body.save(tmp_path / "body.keras")
+    cv.models.ImageClassifier(backbone=body, num_classes=5).save(tmp_path / "task.keras")
+    (tmp_path / "preset").mkdir()
+    body.save_weights(tmp_path / "preset" / "model.weights.h5")
+    (tmp_path / "preset" / "config.json").write_text(json.dumps(keras.saving.serialize_keras_object(body)))
+    for name in ("body.keras", "task.keras", "preset"):
+        with pytest.raises(ValueError, match=f"KerasCV's ResNet{version}Backbone, .* pad .* other weights"):
+            keras_resnet.ResNet18(include_top=False, weights=tmp_path / name)

@@ -58,14 +58,18 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Leads links to pages or to the repository, and replaces images of other hosts by their texts."""
     path = page.file.src_uri
     page.meta.setdefault("search", {"boost": BOOST.get(path, BOOST.get(path.partition("/")[0], 1))})
-    if path in WIDE:
-        page.meta["hide"] = ["toc"]
     origin = Path(ORIGINS.get(path, f"docs/{path}"))
 
     def change(text: str) -> str:
         return _LINK.sub(lambda found: f"]({target(found[1], origin, path)}{found[2] or ''})", text)
 
-    return outside_code(lambda text: change(_FOREIGN_IMAGE.sub(r"\1", text)), markdown)
+    markdown = outside_code(lambda text: change(_FOREIGN_IMAGE.sub(r"\1", text)), markdown)
+    if path in WIDE:
+        page.meta["hide"] = ["toc"]
+        markdown = f'<div class="wide" markdown="1">\n\n{markdown}\n\n</div>\n'
+    if path.startswith("from/"):  # what is not of another library
+        markdown = markdown.replace("```python\n", '```python title="Now: keras_resnet"\n')
+    return markdown
 
 
 def on_post_build(config: MkDocsConfig) -> None:

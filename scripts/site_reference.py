@@ -35,6 +35,8 @@ PYTHON = {
     ),
 }
 
+_OWN = {(module, "preprocess_input") for module in ("resnet_v2", "resnext", "resnet_rs")}  # each scales in its way
+
 
 def api() -> dict[str, str]:
     """Returns the pages of Python names, which mkdocstrings fills with docstrings."""
@@ -47,7 +49,7 @@ def api() -> dict[str, str]:
             prefix = "keras_resnet" if f"keras_resnet.{module}" in roots else f"keras_resnet.{module}"
             if prefix != "keras_resnet":
                 lines += [f"::: {prefix}", "    options: {members: false}", ""]
-            known = [name for name in names if name in shown and name != "preprocess_input"]
+            known = [name for name in names if name in shown and (module, name) not in _OWN]
             rows = [name for name in names if name.isupper() and not name.endswith("S")]
             if known:
                 lines += ["Here are also " + ", ".join(f"[`{name}`][{shown[name]}]" for name in known) + ".", ""]

@@ -66,8 +66,8 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         type=number,
         nargs=2,
         metavar=("LOW", "HIGH"),
-        help="pixel values that mean black and white, of floats, or of integers that do not fill their type, such as 12 bits "
-        "in 16 (default: integers, by their type)",
+        help="pixel values that mean black and white, of floats, or of integers that do not fill their type, such as "
+        "12 bits in 16 (default: integers, by their type)",
     )
     data.add_argument("--batch-size", type=positive, default=32, metavar="N", help="images per training step")
     data.add_argument(

@@ -114,4 +114,6 @@ def notebook(path: Path) -> dict[str, str | bytes]:
 
 def formula(found: re.Match[str]) -> str:
     """Returns a formula of TeX as MathML."""
-    return str(convert((found[1] or found[2]).strip(), display="block" if found[1] else "inline"))
+    if found[1]:
+        return f'<div class="formula">{convert(found[1].strip(), display="block")}</div>'
+    return str(convert(found[2].strip()))

@@ -10,22 +10,28 @@ from importlib import import_module
 from typing import Any
 
 import griffe
+from site_reference import api
 
 _EXAMPLE = re.compile(r"^Examples?:\n\n((?:(?: +.*)?\n)*(?: +.*\n?))", re.MULTILINE)
 _OWN_ARGUMENTS = re.compile(r"\n+Args:\n    include_top:.*", re.DOTALL)
+_REFERENCE = re.compile(r"`(keras_resnet(?:\.\w+)+)(\(\))?`")
+_DESCRIBED = frozenset(re.findall(r"^::: (\S+)$", "\n".join(api().values()), re.MULTILINE))
 _BOUND = ("keras_resnet.models.networks", "keras_resnet.models.slim.functions")
-_NAMES = {r"keras\.src\.(?:\w+\.)+(\w+)": r"keras.\1", r"\b(?:typing|collections\.abc)\.": ""}
+_SHORTER = {r"keras\.src\.(?:\w+\.)+(\w+)": r"keras.\1", r"\b(?:typing|collections\.abc)\.": ""}
 
 
 def shown(docstring: str) -> str:
-    """Returns a docstring with its example as a block of Python or of a Python session."""
+    """Returns a docstring with its example as a block of code, and links to what the reference describes."""
 
     def fence(found: re.Match[str]) -> str:
         code = textwrap.dedent(found[1]).strip("\n")
         language = "pycon" if code.startswith(">>>") else "python"
         return f"```{language}\n{code}\n```\n\n"
 
-    return _EXAMPLE.sub(fence, docstring + "\n").rstrip("\n")
+    def link(found: re.Match[str]) -> str:
+        return f"[{found[0]}][{found[1]}]" if found[1] in _DESCRIBED else found[0]
+
+    return _REFERENCE.sub(link, _EXAMPLE.sub(fence, docstring + "\n").rstrip("\n"))
 
 
 def as_function(name: str, function: Any, parent: griffe.Module) -> griffe.Function:
@@ -55,7 +61,7 @@ def _annotation(annotation: Any) -> str | None:
     if annotation is inspect.Signature.empty:
         return None
     text = inspect.formatannotation(annotation)
-    for pattern, name in _NAMES.items():
+    for pattern, name in _SHORTER.items():
         text = re.sub(pattern, name, text)
     return text
 

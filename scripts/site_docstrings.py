@@ -52,7 +52,9 @@ def as_function(name: str, function: Any, parent: griffe.Module) -> griffe.Funct
     text = inspect.getdoc(function) or ""
     if name != "ResNet":  # the others have its arguments
         text = _OWN_ARGUMENTS.sub("\n\nArguments, results and errors are those of [ResNet][keras_resnet.ResNet].", text)
-    made.docstring = griffe.Docstring(text, parent=made)
+    made.docstring = griffe.Docstring(
+        text, parent=made, parser="google", parser_options={"returns_multiple_items": False}
+    )
     return made
 
 
@@ -74,7 +76,7 @@ class Docstrings(griffe.Extension):  # type: ignore[misc]
         if mod.path in _BOUND:
             bound = import_module(mod.path)
             for name in bound.__all__:
-                if not isinstance(mod.members.get(name), griffe.Function | griffe.Class | griffe.Alias):
+                if not isinstance(mod.members.get(name), griffe.Function | griffe.Class):
                     mod.set_member(name, as_function(name, getattr(bound, name), mod))
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:

@@ -15,6 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from site_check import faults
 from site_reference import api, command_line
 
 ROOT = Path(__file__).parents[1]
@@ -36,10 +37,6 @@ _CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
 _FOREIGN_IMAGE = re.compile(r"!\[([^\]]*)\]\(https?://[^)]*\)")
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$([^$\n]+?)\$(?!\w)", re.DOTALL)
-_FOREIGN_ASSET = re.compile(
-    r"<(?:script|img|iframe|source)\b[^>]*\bsrc=[\"']?(?:https?:)?//"
-    r"|<link\b(?=[^>]*\brel=[\"']?(?:stylesheet|preconnect|icon))[^>]*\bhref=[\"']?(?:https?:)?//"
-)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:
@@ -73,10 +70,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Raises an error if a page asks another host for anything."""
-    pages = [str(path) for path in Path(config.site_dir).rglob("*.html") if _FOREIGN_ASSET.search(path.read_text())]
-    if pages:
-        raise PluginError(f"assets of other hosts in {', '.join(pages)}")
+    """Raises an error if the site is not what it must be."""
+    found = faults(Path(config.site_dir))
+    if found:
+        raise PluginError("\n".join(found))
 
 
 def outside_code(change: Callable[[str], str], markdown: str) -> str:
@@ -97,7 +94,11 @@ def target(link: str, origin: Path, page: str) -> str:
         path = os.path.normpath(origin.parent / link)
     if path in PAGES or path.startswith("docs/"):
         return os.path.relpath(PAGES.get(path, path.removeprefix("docs/")), Path(page).parent)
-    return f"{REPOSITORY}{path}" if (ROOT / path).exists() else link
+    if (ROOT / path).exists():
+        return f"{REPOSITORY}{path}"
+    if link.startswith(REPOSITORY):
+        raise PluginError(f"{origin} links to {link}, which is not there")
+    return link  # a picture of a notebook's, or nothing, as MkDocs will say
 
 
 def notebook(path: Path) -> dict[str, str | bytes]:

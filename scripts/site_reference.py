@@ -35,7 +35,8 @@ PYTHON = {
     ),
 }
 
-_OWN = {(module, "preprocess_input") for module in ("resnet_v2", "resnext", "resnet_rs")}  # each scales in its way
+# Names that mean something else in each of these modules
+_OWN = {(module, "preprocess_input") for module in ("resnet_v2", "resnext", "resnet_rs")} | {("cv", "Backbone")}
 
 
 def api() -> dict[str, str]:
@@ -81,7 +82,12 @@ def command_line() -> str:
     commands = parser()._subparsers
     assert commands is not None
     (action,) = commands._group_actions
-    lines = ["# Command line", "", "`keras-resnet COMMAND --help` prints the same in a terminal.", ""]
+    lines = [
+        "# Command line",
+        "",
+        "`keras-resnet COMMAND --help` prints the same in a terminal. `--help` and `--version` are left out here.",
+        "",
+    ]
     for name, command in dict(action.choices or {}).items():
         purpose, _, text = command.description.partition("\n\nexamples:\n")
         examples, _, usage = text.partition("\n\nusage: ")

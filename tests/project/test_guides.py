@@ -19,6 +19,9 @@ DOCS = ROOT / "docs"
 GUIDES = sorted(path for path in DOCS.rglob("*.md") if path.name != "architecture.md")
 PAGES = [README, *GUIDES]
 LARGEST_IMAGE = 300_000  # bytes
+OTHERS = r"(?:tf\.)?keras|keras[.-]applications|keras_hub|keras_cv|kimm|timm|torchvision|transformers(?: 4)?|TF-Slim"
+OTHERS += "|classification_models|segmentation_models"
+BEFORE = rf'```python title="Before: (?:{OTHERS})(?: and (?:{OTHERS}))?"'
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -27,10 +30,15 @@ def blocks(path: Path, language: str) -> list[str]:
 
 
 def commands(path: Path) -> list[list[str]]:
-    """The words of each `keras-resnet` that a page calls, without its name."""
-    lines = [shlex.split(line, comments=True) for text in blocks(path, "sh") for line in text.splitlines()]
-    lines = [line[1:] if "=" in line[0] else line for line in lines if line]
-    return [line[1:] for line in lines if line[:1] == ["keras-resnet"]]
+    """The words of each `keras-resnet` that a page calls, by either of its names, without that name."""
+    lines = [part for text in blocks(path, "sh") for line in text.splitlines() for part in re.split(r"&&|\|\| ", line)]
+    found = []
+    for line in lines:
+        line = re.sub(r"^([$] |\w+=\S* )*|^.* -m (?=keras_resnet )", "", line.strip())
+        words = shlex.split(line, comments=True)
+        if words[:1] in (["keras-resnet"], ["keras_resnet"]):
+            found.append(words[1:])
+    return found
 
 
 def anchors(path: Path) -> set[str]:
@@ -64,15 +72,18 @@ def test_a_pages_commands_are_commands(page: Path) -> None:
 
 @named
 def test_each_block_of_python_is_marked_as_one_that_runs(page: Path) -> None:
-    opened = re.findall(r"^```(\w.*)", page.read_text(), re.MULTILINE)
-    shown = [each for each in opened if each not in ("python", "sh", "text", "bibtex")]
-    assert [each for each in shown if not re.fullmatch(r'python title="Before: [^"]+"', each)] == []
+    fences = re.findall(r"^[ >]*(?:`{3,}|~{3,}).*", page.read_text(), re.MULTILINE)
+    opened = fences[::2]
+    assert set(fences[1::2]) <= {"```"}
+    ours = {f"```{language}" for language in ("python", "sh", "text", "bibtex")}
+    assert [each for each in opened if each not in ours and not re.fullmatch(BEFORE, each)] == []
+    assert "keras_resnet." not in "".join(blocks(page, "text"))
 
 
 @named
 def test_what_was_typed_before_is_python(page: Path) -> None:
     """Code of other libraries is shown and not run; of ours, nothing is shown that does not run."""
-    for block in blocks(page, r'python title="Before: [^"]+"'):
+    for block in blocks(page, BEFORE.removeprefix("```")):
         compile(block, page.name, "exec")
         assert "keras_resnet" not in block
 

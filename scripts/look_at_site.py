@@ -3,7 +3,7 @@
 
     pip install playwright
     scripts/site
-    python scripts/look_at_site.py --chromium /usr/bin/chromium --screenshots shots --search "out of memory" "batch norm"
+    python scripts/look_at_site.py --chromium /usr/bin/chromium --screenshots shots --search "batch norm"
 
 A page is at fault if it scrolls sideways, asks another host for anything, or has an error in its console. A search is
 at fault if it finds nothing.

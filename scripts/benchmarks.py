@@ -40,7 +40,7 @@ NETWORKS = "ResNet18 ResNet34 ResNet50 ResNet50V2 ResNet152 resnext50_32x4d sere
 
 INTRODUCTION = """# Benchmarks
 
-This file compares the speed of keras_resnet with that of other libraries. `scripts/benchmarks.py` makes it, and
+This page compares the speed of keras_resnet with that of other libraries. `scripts/benchmarks.py` makes it, and
 `scripts/benchmarks.py SECTION` measures one section anew, on any machine. Each section's file in `benchmarks/` has the
 command, the versions of the libraries, quartiles, peak memory, and the time of building and of the first call.
 

@@ -111,7 +111,7 @@ class Attention:
         check_bool("Attention.relu", self.relu)
 
     def squeezed(self, channels: int) -> int:
-        """The width of the first layer of "se" where a block puts out so many channels.
+        """Returns the width of the first layer of "se" where a block puts out so many channels.
 
         Args:
             channels: of the block's output.
@@ -119,7 +119,7 @@ class Attention:
         return max(self.divisor, int(channels * self.ratio + self.divisor // 2) // self.divisor * self.divisor)
 
     def kernel(self, channels: int) -> int:
-        """How many neighbours the convolution of "eca" sees: (log2(channels) + 1) / 2, made odd, and 3 at least.
+        """Returns the kernel size of "eca"'s convolution: (log2(channels) + 1) / 2, made odd, and 3 at least.
 
         Args:
             channels: of the block's output.
@@ -303,7 +303,7 @@ class Variant:
         return tuple(self.lineages)
 
     def in_style(self, style: str) -> "Variant":
-        """The same network in one of its styles.
+        """Returns the same network in one of its styles.
 
         Args:
             style: one of `styles`.
@@ -341,7 +341,7 @@ class Variant:
         return 224 if self.stem and self.stem.pool else 32
 
     def out(self, width: int) -> int:
-        """The number of output channels of a block of this width.
+        """Returns the number of output channels of a block of this width.
 
         Args:
             width: one of `widths`.
@@ -349,7 +349,7 @@ class Variant:
         return width if self.block == "basic" else 4 * width
 
     def inner(self, width: int) -> int:
-        """The number of filters of a block's 3x3 convolutions at this width, but for the last of two.
+        """Returns the number of filters of a block's 3x3 convolutions at this width, but for the last of two.
 
         Args:
             width: one of `widths`.

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +23,10 @@ from tests.helpers import stand_ins
 pytestmark = pytest.mark.one_backend
 BACKBONES = {"hub": "keras_hub", "cv": "keras_cv"}  # facades of another library, which takes seconds to import
 NOT_READ = ("cli", "models")  # the command line; a package whose names others export
-SIDES = {"keras_resnet.ResNet18": 224}  # height and width of the images in an example, if not 32
+IMAGENETS = ("ResNet18", "ResNet18V2", "ResNeXt50", "ResNetRS50", "WideResNet50")  # the smallest of each kind
+SIDES = {f"keras_resnet.{name}": 224 for name in IMAGENETS}  # height and width of an example's images, if not 32
+NO_VERBS = r"(?:This|Its|Always|Images|Arguments|Class|Results|Values)\b"  # first words that only look like one
+NOTHING_SAID = r"\W*(?:TODO|TBD|FIXME|XXX)\b|\W*$"
 
 
 def facades() -> Iterator[ModuleType]:
@@ -58,13 +61,13 @@ def is_ours(value: Any) -> bool:
     return str(getattr(value, "__module__", "")).startswith(("keras_resnet", __name__))
 
 
-def members(owner: type) -> Iterator[tuple[str, Any]]:
-    """The public methods and properties that this package gives a class: the functions behind them."""
+def members(owner: type) -> Iterator[tuple[str, bool, Any]]:
+    """The public methods and properties that this package gives a class: whether called, and the functions behind."""
     for base in owner.__mro__:
         for name, value in vars(base).items():
             function = next(filter(None, (getattr(value, key, None) for key in ("__func__", "fget", "func"))), value)
             if is_ours(function) and not name.startswith("_"):
-                yield name, function
+                yield name, not isinstance(value, (property, cached_property)), function
 
 
 def own_doc(value: Any) -> str:
@@ -80,9 +83,15 @@ def section(text: str, *titles: str) -> str:
     return inspect.cleandoc("\n" + "\n".join(found))
 
 
+def entries(text: str) -> list[tuple[str, str]]:
+    """The names in a docstring's lists, and what is said of each."""
+    listed = section(text, "Args", "Attributes")
+    return re.findall(r"^\*{0,2}(\w+):(.*(?:\n+ +.*)*)", listed, re.MULTILINE)
+
+
 def told(text: str) -> set[str]:
     """The parameters that a docstring documents, or the one whose arguments it says it has."""
-    found = set(re.findall(r"^\*{0,2}(\w+): ", section(text, "Args", "Attributes"), re.MULTILINE))
+    found = {name for name, _ in entries(text)}
     for other in re.findall(r"[Aa]rguments[^.]*? are those of\s+`([\w.]+)`", text):
         (value,) = (value for path, value in DOCUMENTED.items() if path.endswith(f".{other.split('.')[-1]}"))
         found |= told(own_doc(value))
@@ -106,17 +115,30 @@ def summary_faults(text: str) -> list[str]:
     return [] if re.match(r"(?s)[A-Z`].*\.$", first) else [f"no sentence at the beginning: {first!r}"]
 
 
+def verb_faults(value: Any) -> list[str]:
+    """What is wrong with the first word of what can be called: it says what the function does, as "Returns"."""
+    first = own_doc(value).split("\n")[0]
+    opens = not first or re.match(rf"(?!{NO_VERBS})[A-Z][a-z]+s\b", first)
+    return [] if opens else [f"no verb at the beginning: {first!r}"]
+
+
+def entry_faults(text: str) -> list[str]:
+    """Names in the lists of which nothing is said, or only that something is to be said."""
+    return [f"nothing is said of {name}" for name, said in entries(text) if re.match(NOTHING_SAID, said)]
+
+
 def faults(value: Any) -> list[str]:
     """What a docstring of a function or class lacks."""
     text = own_doc(value)
-    found = summary_faults(text)
+    found = summary_faults(text) + (verb_faults(value) if inspect.isfunction(value) else []) + entry_faults(text)
     if text and not re.match(r"(?s)[^\n]+(\n[^\n]+)*\n\nExample:\n\n    \S", text):
         found.append("no example behind the first sentence")
     found += [f"{name} is not documented" for name in parameters(value) if name not in told(text)]
     foreign = [base for base in getattr(value, "__mro__", ()) if not is_ours(base)]
-    for name, function in members(value) if inspect.isclass(value) else ():
+    for name, called, function in members(value) if inspect.isclass(value) else ():
         text = own_doc(function)
-        found += [f"{name}: {fault}" for fault in summary_faults(text)]
+        wrong = summary_faults(text) + (verb_faults(function) if called else []) + entry_faults(text)
+        found += [f"{name}: {fault}" for fault in wrong]
         if not any(hasattr(base, name) for base in foreign):  # which documents what it takes
             lacking = [each for each in parameters(function) if each not in told(text)]
             found += [f"{name}: {each} is not documented" for each in lacking]
@@ -199,6 +221,72 @@ class Bare:
         return self.size * factor
 
 
+def without_verb(size: int, other: int, third: int, more: int) -> int:
+    """The sum of sizes.
+
+    Example:
+
+        without_verb(1, 2, 3, 4)
+
+    Args:
+        size:
+        other: TODO: say.
+        third:
+            in pixels.
+        more: ...
+    """
+    return size + other + third + more
+
+
+class Nouns:
+    """A square, which may begin with a noun, as its property may.
+
+    Example:
+
+        Nouns()
+
+    Attributes:
+        side: TODO
+    """
+
+    side = 1
+
+    @property
+    def area(self) -> int:
+        """The area of it."""
+        return self.side**2
+
+    @cached_property
+    def length(self) -> int:
+        """What is around it."""
+        return 4 * self.side
+
+    def scaled(self, factor: int) -> int:
+        """The side of a larger one.
+
+        Args:
+            factor: TBD
+        """
+        return self.side * factor
+
+    @staticmethod
+    def corners() -> int:
+        """How many corners it has."""
+        return 4
+
+    @classmethod
+    def doubled(cls) -> int:
+        """Images of two.
+
+        This opens with a noun in the plural, which is no verb.
+        """
+        return 2 * cls.side
+
+    def halved(self) -> float:
+        """Passes half of the side."""
+        return self.side / 2
+
+
 @pytest.mark.parametrize(
     ("bad", "expected"),
     [
@@ -206,11 +294,29 @@ class Bare:
         (without_example, ["no example behind the first sentence"]),
         (without_an_argument, ["other is not documented"]),
         (
+            without_verb,
+            [
+                "no verb at the beginning: 'The sum of sizes.'",
+                *(f"nothing is said of {name}" for name in ("size", "other", "more")),
+            ],
+        ),
+        (
+            Nouns,
+            [
+                "nothing is said of side",
+                "scaled: no verb at the beginning: 'The side of a larger one.'",
+                "scaled: nothing is said of factor",
+                "corners: no verb at the beginning: 'How many corners it has.'",
+                "doubled: no verb at the beginning: 'Images of two.'",
+            ],
+        ),
+        (
             Bare,
             [
                 "no docstring",
                 "size is not documented",
                 "scaled: no sentence at the beginning: 'returns a size'",
+                "scaled: no verb at the beginning: 'returns a size'",
                 "scaled: factor is not documented",
             ],
         ),
@@ -232,20 +338,29 @@ def test_a_constant_needs_its_string_right_below(tmp_path: Path) -> None:
 # The examples
 
 
-def examples() -> dict[str, str]:
-    """Each example by who has it; of those that differ in nothing but the name, as the builders', the first."""
-    texts = {path: own_doc(value) for path, value in (MODULES | DOCUMENTED).items()}
-    for path, owner in DOCUMENTED.items():
+def implementation(value: Any) -> Any:
+    """What runs in a call: the value itself, or the function that a builder binds, and the kind of its network."""
+    held = inspect.getclosurevars(value).nonlocals if inspect.isfunction(value) else {}
+    if "build" not in held:
+        return value
+    row = held.get("variant")
+    return held["build"], row and (row.version, row.groups > 1, row.base_width > 64)
+
+
+def examples(values: dict[str, Any]) -> dict[str, str]:
+    """Each example by who has it; of those of one implementation that differ in the name alone, the smallest's."""
+    owned = dict(values)
+    for path, owner in values.items():
         if inspect.isclass(owner):
-            texts |= {f"{path}.{name}": own_doc(function) for name, function in members(owner)}
-    found = {path: section(text, "Example") for path, text in texts.items()}
-    kinds: dict[str, str] = {}
-    for path in sorted((path for path, code in found.items() if code), key=lambda path: (len(path), path)):
-        kinds.setdefault(found[path].replace(path.split(".")[-1], ""), path)
+            owned |= {f"{path}.{name}": function for name, _, function in members(owner)}
+    found = {path: code for path, value in owned.items() if (code := section(own_doc(value), "Example"))}
+    kinds: dict[Any, str] = {}
+    for path in sorted(found, key=lambda path: (len(path), path)):
+        kinds.setdefault((implementation(owned[path]), found[path].replace(path.split(".")[-1], "")), path)
     return {path: found[path] for path in kinds.values()}
 
 
-EXAMPLES = examples()
+EXAMPLES = examples(MODULES | DOCUMENTED)
 
 
 def small_model() -> keras.Model:
@@ -326,3 +441,47 @@ def test_an_example_that_prints_something_else_fails() -> None:
     run_example("two", ">>> 1 + 1\n2")
     with pytest.raises(AssertionError, match=r"Got:\n\s+2"):
         run_example("three", ">>> 1 + 1\n3")
+
+
+CIFARS = ("ResNet20", "ResNet20V2")
+SLIMS = ("slim.resnet_v1_50", "slim.resnet_v1_152", "slim.resnet_v2_50")  # 152 takes its arguments in another order
+FUNCTIONS = ("slim.resnet_v1", "slim.resnet_v2", "slim.bottleneck_v1", "slim.bottleneck_v2")
+
+
+def test_an_example_of_each_kind_of_network_runs_and_no_second_one() -> None:
+    built = {path for path in EXAMPLES if isinstance(implementation(NAMES.get(path)), tuple)}
+    assert built == {f"keras_resnet.{name}" for name in (*IMAGENETS, *CIFARS, *SLIMS)}
+    assert {f"keras_resnet.{name}" for name in FUNCTIONS} <= set(EXAMPLES)
+
+
+def bind(build: Callable[[], int], name: str) -> Callable[[], int]:
+    """A function of another's name and docstring, as a builder is."""
+
+    def bound() -> int:
+        return build()
+
+    bound.__doc__ = f"Returns {name}.\n\nExample:\n\n    {name}()\n"
+    return bound
+
+
+def test_only_examples_of_one_implementation_are_left_out() -> None:
+    def one() -> int:
+        """Returns a number.
+
+        Example:
+
+            one()
+        """
+        return 1
+
+    def two() -> int:
+        """Returns a number.
+
+        Example:
+
+            two()
+        """
+        return 2
+
+    bound = {"a.net10": bind(one, "net10"), "a.net5": bind(one, "net5"), "a.net7": bind(two, "net7")}
+    assert list(examples({"a.one": one, "a.two": two, **bound})) == ["a.one", "a.two", "a.net5", "a.net7"]

@@ -56,8 +56,8 @@ def faults(site: Path) -> list[str]:
             found.append(f"{name} shows a docstring as text")
     networks = (site / "reference" / "api" / "networks.html").read_text()
     for name in builders:
-        heading = networks.partition(f'id="keras_resnet.{name}"')[2]
-        if "doc-signature" not in heading.partition("<h2")[0]:
+        section = networks.partition(f'id="keras_resnet.{name}"')[2].partition("<h2")[0]
+        if "include_top" not in section:
             found.append(f"the reference shows no signature of {name}")
     for sheet in sorted(site.rglob("*.css")):
         found += [f"{sheet.relative_to(site)} fetches {each}..." for each in _IN_STYLE.findall(sheet.read_text())]

@@ -312,7 +312,7 @@ def test_the_converters_of_older_presets_are_read_and_those_that_differ_refused(
     file = tmp_path / "a" / "image_converter.json"
     hub.layers.ResNetImageConverter().save_to_preset(str(file.parent))
     content = json.loads(file.read_text())
-    older = {"height": 64, "width": 64, "scale": 1 / 255}
+    older: dict[str, Any] = {"height": 64, "width": 64, "scale": 1 / 255}
     older |= {"mean": [0.485, 0.456, 0.406], "variance": [each**2 for each in (0.229, 0.224, 0.225)]}
     file.write_text(json.dumps(content | {"config": {"name": "converter"} | older}))
     x = pixels()

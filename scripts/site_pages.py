@@ -32,7 +32,7 @@ ORIGINS = {
 PAGES = {origin: page for page, origin in ORIGINS.items()}
 # How much more a hit counts in the search, by folder or page: what answers questions comes before what lists everything
 BOOST = {"faq.md": 4, "start": 3, "guides": 3, "reference/errors.md": 3, "from": 2, "reference": 0.5, "tutorials": 0.5}
-BOOST |= {"changelog.md": 0.1}
+BOOST |= {"changelog.md": 0.1, "from/keras-applications.md": 8}
 WIDE = ("reference/networks.md", "reference/weights.md")  # pages of a table that takes the place of their contents
 _CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")

@@ -64,7 +64,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     markdown = outside_code(lambda text: change(_FOREIGN_IMAGE.sub(r"\1", text)), markdown)
     if path in WIDE:
         page.meta["hide"] = ["toc"]
-        markdown = f'<div class="wide" markdown="1">\n\n{markdown}\n\n</div>\n'
+        title, _, text = markdown.partition("\n")
+        markdown = f'{title}\n\n<div class="wide" markdown="1">\n\n{text}\n\n</div>\n'
     if path.startswith("from/"):  # what is not of another library
         markdown = markdown.replace("```python\n", '```python title="Now: keras_resnet"\n')
     return markdown

@@ -31,11 +31,11 @@ from keras_resnet.checkpoints.names.plain_names import plain
 from keras_resnet.checkpoints.names.renamed import Renamed, original
 from keras_resnet.checkpoints.open import Source, converters, neighbour
 from keras_resnet.checkpoints.presets import is_task_preset
+from keras_resnet.checkpoints.scaling import Scaling, scaling_of, scaling_of_keras_hub, scaling_of_words
 from keras_resnet.checkpoints.statements import (
     CAFFE,
     NAMED,
     WITHIN,
-    Scaling,
     Statement,
     keras_cv_of,
     of_catalogue,
@@ -46,9 +46,6 @@ from keras_resnet.checkpoints.statements import (
     of_plan,
     of_words,
     rows_in,
-    scaling_of,
-    scaling_of_keras_hub,
-    scaling_of_words,
     tells_network,
 )
 from keras_resnet.utils.errors import choice_error, enumerate_some

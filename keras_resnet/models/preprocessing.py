@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_resnet.checkpoints.statements import Scaling
+from keras_resnet.checkpoints.scaling import Scaling
 from keras_resnet.models.arguments import standardize_data_format
 
 # Means and standard deviations of ImageNet's pixels in [0, 255], by mode; RGB, but in "caffe", which is BGR.

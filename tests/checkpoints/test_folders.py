@@ -15,7 +15,7 @@ from keras_resnet.architecture.rows import RESNET18
 from keras_resnet.checkpoints.contents import read_networks
 from keras_resnet.checkpoints.folders import weights_in
 from keras_resnet.checkpoints.open import digest, neighbour, open_source
-from keras_resnet.checkpoints.statements import Scaling, scaling_of
+from keras_resnet.checkpoints.scaling import Scaling, scaling_of
 from keras_resnet.export.convert_weights import convert, recognize
 from keras_resnet.models.preprocessing import mode_of
 from tests.helpers.nets import assert_same_weights, randomise, run, thin
